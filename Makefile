@@ -1,0 +1,60 @@
+# Everything a developer does here. Needs python3 (3.11 or newer), git and make; the rest is set up on first use:
+# .tools/ (the installer uv), .venv/ (the environment). Downloads are cached by uv, compiled kernels in SELECTION_CACHE.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+SELECTION_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/selection-operator
+PYTEST_ARGS ?=
+
+UV := .tools/bin/uv
+BIN := .venv/bin
+INSTALLED := .venv/installed
+PYTHON_SOURCES := crds job_image examples benchmarks
+
+# Kernels compiled by numba (UMAP's among them) belong to these versions: another set of versions gets another folder.
+export NUMBA_CACHE_DIR := $(SELECTION_CACHE)/numba-$(firstword $(shell cksum < constraints.txt))
+export UV_HTTP_TIMEOUT ?= 180
+
+.PHONY: help setup demo test test-fast check generate bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(INSTALLED) ## Set up .venv (every other target does so by itself)
+
+demo: $(INSTALLED) ## Make a dataset of photographs and run examples/quickstart.yaml on it
+	$(BIN)/python examples/make_demo_dataset.py
+	$(BIN)/selection-job run examples/quickstart.yaml
+
+test: check ## All checks and all tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-fast: $(INSTALLED) ## The tests that take no training and no UMAP
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+check: $(INSTALLED) ## Style, types, import contracts, freshness of generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PYTHON_SOURCES)
+	$(BIN)/lint-imports
+	$(BIN)/python crds/generate.py --check
+
+generate: $(INSTALLED) ## Write the generated files anew (CRD, field reference)
+	$(BIN)/python crds/generate.py
+
+bench: $(INSTALLED) ## Run each benchmark in benchmarks/
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit; done
+
+clean: ## Remove what make has made in this folder
+	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(INSTALLED): pyproject.toml constraints.txt | $(UV)
+	test -x $(BIN)/python || $(UV) venv --quiet --python "$$(command -v $(PYTHON))" .venv
+	$(UV) pip install --python $(BIN)/python --editable '.[job,demo]' --group dev --constraint constraints.txt
+	touch $@
+
+$(UV):
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Python 3.11 or newer is needed, $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet 'uv>=0.9'

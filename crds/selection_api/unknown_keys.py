@@ -1,0 +1,70 @@
+"""What to say about a key that does not exist: the nearest one that does, and where it may have been meant to go."""
+
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
+from functools import cache
+
+from selection_api.problems import Location, quote, render_path
+from selection_api.schema import Node, known_keys, manifest_schema
+
+ELSEWHERE = {
+    "token": "no account and no token are needed",
+    "worker": "the operator starts the Job; there is no worker to register",
+    "input_dir": "spec.datasources.input says where the images are",
+    "output_dir": "spec.datasources.lightly says where results go",
+    "label_dir": "it belongs to lightly-crop",
+    "label_names_file": "it belongs to lightly-crop",
+    "crop_padding": "it belongs to lightly-crop; workerConfig.object_level.padding is for object crops",
+    "checkpoint_run_id": "workerConfig.checkpoint takes an earlier run's: .lightly/runs/RUN/lightly_epoch_N.ckpt",
+    "datasource": "spec.datasources describes both datasources",
+    "datapool": "the datapool is named by spec.dataset.name and used with workerConfig.use_datapool",
+    "upload_report": "the report is always written to the lightly datasource",
+    "upload_dataset": "results are always written to the lightly datasource",
+    "shutdown_when_job_finished": "a Job always ends with its run",
+    "run_directory": "the run's folder is .lightly/runs/NAME-UID/",
+    "memory_requirement_in_GB": "spec.resources.limits gives the job its memory",
+}
+"""Keys of the worker and of lightly that have another place here, and which."""
+
+
+def explain_unknown_key(location: Location) -> str:
+    """Return the message for an unknown key at a location."""
+    key, parent = str(location[-1]), location[:-1]
+    siblings = known_keys(parent)
+    message = f"Option {quote(key)} does not exist!"
+    if siblings:
+        message += f" Did you mean {quote(closest(key, siblings))}?"
+    if key in ELSEWHERE:
+        return f"{message} ({ELSEWHERE[key]})"
+    homes = sorted(_homes().get(key, ()), key=lambda home: -_shared(home, parent))
+    return f"{message} ({quote(key)} belongs to {render_path(homes[0][:-1])})" if homes else message
+
+
+def closest(word: str, candidates: Iterable[str]) -> str:
+    """Return the candidate most like the word, whatever its case and its underscores; the first of equals."""
+    plain = _plain(word)
+    return max(
+        candidates, key=lambda candidate: SequenceMatcher(None, plain, _plain(candidate), autojunk=False).ratio()
+    )
+
+
+def _shared(one: Location, other: Location) -> int:
+    """Count the parts that two locations have in common from the root on."""
+    return sum(1 for i in range(min(len(one), len(other))) if one[: i + 1] == other[: i + 1])
+
+
+def _plain(word: str) -> str:
+    return word[:80].replace("_", "").replace("-", "").lower()
+
+
+@cache
+def _homes() -> dict[str, list[Location]]:
+    homes: dict[str, list[Location]] = {}
+    _collect(manifest_schema()["properties"]["spec"], ("spec",), homes)
+    return homes
+
+
+def _collect(node: Node, here: Sequence[str], homes: dict[str, list[Location]]) -> None:
+    for key, child in node.get("properties", {}).items():
+        homes.setdefault(key, []).append((*here, key))
+        _collect(child, (*here, key), homes)

@@ -1,0 +1,203 @@
+"""workerConfig: what the run does, in the keys of the worker's documentation, legacy form included."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from selection_api.model import (
+    PATTERN_WORDS,
+    CountOrAll,
+    Integer,
+    Model,
+    NonNegative,
+    PositiveCount,
+    RelativePath,
+    Share,
+    TaskName,
+    numbers_in,
+)
+from selection_api.problems import describe_value
+from selection_api.report_factors import ReportFactors
+from selection_api.stopping_condition import StoppingCondition
+
+LARGEST_SIDE_PX = 65535
+IMAGE_SIZE_WORDS = f"-1 (as it is), the shortest edge in pixels (1 to {LARGEST_SIDE_PX}), or [height, width]"
+CROP_DATASET_NAME = r"^[a-zA-Z0-9 _-]*$"
+PATTERN_WORDS[CROP_DATASET_NAME] = "letters, digits, spaces, '_' and '-'"
+
+
+class CorruptnessCheck(Model):
+    """How strict the check of video frames is."""
+
+    corruption_threshold: Share = 0.1
+    """Video frames whose corruption score lies above this are corrupt. Images are corrupt when they can't be decoded
+    in full, whatever this says."""
+
+
+class ScorerConfig(Model):
+    """How object-frequency scores are made from predictions."""
+
+    frequency_penalty: Share = 0.25
+    """What each further object of a class adds to the score, where the first adds 1."""
+
+    min_score: Share = 0.9
+    """The score of the image with the lowest object frequency; the highest is 1."""
+
+
+class ActiveLearning(Model):
+    """Which scores of which prediction task take part in the selection."""
+
+    task_name: TaskName = ""
+    """The prediction task whose scores are used; empty for none."""
+
+    score_name: TaskName = "uncertainty_margin"
+    """The score of that task."""
+
+
+class ObjectLevel(Model):
+    """Selection of object crops instead of whole images."""
+
+    task_name: TaskName = ""
+    """The prediction task whose objects are cropped; empty for whole images."""
+
+    crop_dataset_name: Annotated[str, Field(max_length=253, pattern=CROP_DATASET_NAME)] = ""
+    """The name of the dataset of crops; empty for the dataset's name followed by -crops."""
+
+    padding: NonNegative = 0.0
+    """How much a crop grows: 0.1 makes it 10% wider and 10% higher."""
+
+
+def _check_relevant_filenames_file(path: str) -> str:
+    if path and (not path.startswith(".lightly/") or path.endswith("/")):
+        raise ValueError(
+            "expected a file under .lightly/ of the lightly datasource, such as .lightly/relevant_filenames.txt; "
+            f"found {describe_value(path)}"
+        )
+    return path
+
+
+def _parse_output_image_size(value: object) -> int | tuple[int, int]:
+    match numbers_in(value, low=-1, high=LARGEST_SIDE_PX):
+        case [size] if _is_side(size, smallest=-1) and not isinstance(value, list | tuple):
+            return int(size)
+        case [height, width] if _is_side(height) and _is_side(width):
+            return (int(height), int(width))
+    raise ValueError(f"expected {IMAGE_SIZE_WORDS}; found {describe_value(value)}")
+
+
+def _is_side(size: float, *, smallest: int = 1) -> bool:
+    return size.is_integer() and size != 0 and size >= smallest
+
+
+OutputImageSize = Annotated[
+    int | tuple[int, int],
+    BeforeValidator(_parse_output_image_size),
+    WithJsonSchema({"x-untyped": True, "x-type": "integer or list of 2 integers", "x-range": IMAGE_SIZE_WORDS}),
+]
+RelevantFilenamesFile = Annotated[RelativePath, AfterValidator(_check_relevant_filenames_file)]
+
+
+class WorkerConfig(Model):
+    """What the run does: checks, training, embedding, the legacy form of selection, outputs."""
+
+    enable_corruptness_check: bool = True
+    """Decode each image in full, and list and leave out those that can't be. With false an image that is cut short is
+    used as far as it goes."""
+
+    corruptness_check: CorruptnessCheck = CorruptnessCheck()
+    """Settings of the corruptness check."""
+
+    remove_exact_duplicates: bool = True
+    """Leave out all but the first name of images with the same bytes."""
+
+    enable_training: bool = False
+    """Train the embedding model on the input images, self-supervised, before embedding them."""
+
+    checkpoint: RelativePath = ""
+    """The embedding model: a checkpoint in the lightly datasource, relative to it, such as
+    .lightly/runs/RUN/lightly_epoch_99.ckpt of an earlier run. With enable_training the training starts from it. Empty
+    for a new training, or for a pretrained model from lightly's model zoo."""
+
+    embeddings: RelativePath = ""
+    """A CSV file of embeddings under .lightly/embeddings/ of the lightly datasource, used instead of embedding."""
+
+    normalize_embeddings: bool = True
+    """Scale embeddings to unit length before selection, so that distances lie between 0 and 2."""
+
+    method: Literal["coreset", "random", "coral"] = "coreset"
+    """How images are selected: coreset (farthest-first, diverse), random, or coral (coreset weighted by active-learning
+    scores). Not together with selectionConfig."""
+
+    stopping_condition: StoppingCondition = StoppingCondition()
+    """When the selection ends. Not together with selectionConfig."""
+
+    scorer: Literal[
+        "",
+        "object-frequency",
+        "objectness-least-confidence",
+        "uncertainty-least-confidence",
+        "uncertainty-margin",
+        "uncertainty-entropy",
+    ] = "object-frequency"
+    """Which active-learning score is computed from predictions; empty for none. Not together with selectionConfig."""
+
+    scorer_config: ScorerConfig = ScorerConfig()
+    """Settings of the scorer."""
+
+    active_learning: ActiveLearning = ActiveLearning()
+    """Which scores take part in the selection. Not together with selectionConfig."""
+
+    object_level: ObjectLevel = ObjectLevel()
+    """Selection of object crops instead of whole images."""
+
+    pretagging: bool = False
+    """Run the built-in object detector on the input images."""
+
+    pretagging_debug: bool = False
+    """Put images with the boxes of pretagging into the report."""
+
+    selected_sequence_length: PositiveCount = 1
+    """Select runs of this many consecutive video frames instead of single ones."""
+
+    use_datapool: bool = False
+    """Start from what earlier runs of this dataset selected, and look at new files only."""
+
+    relevant_filenames_file: RelevantFilenamesFile = ""
+    """A text file under .lightly/ of the lightly datasource, one file name a line: only these inputs are considered.
+    Empty for all."""
+
+    dump_dataset: bool = False
+    """Write the selected images into data/sampled/, and all readable ones into data/clean/, of the run's outputs."""
+
+    output_image_size: OutputImageSize = -1
+    """The size of images written by dump_dataset: -1 as they are, one number for the shortest edge in pixels, or
+    [height, width]."""
+
+    output_image_format: Literal["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"] = "png"
+    """The file format of images written by dump_dataset when output_image_size changes them, and of video frames and
+    crops."""
+
+    n_example_images: Annotated[Integer, Field(ge=0, le=1000, multiple_of=2)] = 6
+    """How many pairs of a retained image and its nearest removed one the report shows; even."""
+
+    num_threads: CountOrAll = -1
+    """Threads that read and decode images; -1 and 0 stand for as many as suit the machine."""
+
+    num_processes: CountOrAll = -1
+    """CPU cores used by the neural network and the selection; -1 and 0 stand for all."""
+
+    decoder: Literal["exact", "fast"] = "exact"
+    """How images are decoded for the embedding: exact (all pixels), or fast (JPEG draft scaling)."""
+
+    sanity_check: bool = False
+    """Only check the manifest and that both datasources answer (list the input; write, read and delete a probe in
+    lightly), and print the version; select nothing."""
+
+    report: ReportFactors = ReportFactors()
+    """Factors of the savings that the report estimates."""
+
+
+def legacy_selection_keys(config: WorkerConfig) -> list[str]:
+    """Return the keys of the legacy form of selection that the user has set."""
+    legacy = ("method", "stopping_condition", "scorer", "active_learning")
+    return [key for key in legacy if key in config.model_fields_set]

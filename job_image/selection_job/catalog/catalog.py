@@ -1,0 +1,54 @@
+"""Catalog: the images of a run as columns, after each was read and checked."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies in the input datasource and takes part: image keys sorted by name, with sizes and versions."""
+
+    names: list[str]
+    sizes_bytes: NDArray[np.int64]  # (n,)
+    versions: list[str]
+    notes: list[str] = field(default_factory=list)
+    """Sentences for the log and report.json: relevant names that are missing, duplicate lines, …"""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """64 hex digits that change when an image is added, removed or changed."""
+        digest = sha256()
+        for name, size, version in zip(self.names, self.sizes_bytes.tolist(), self.versions, strict=True):
+            digest.update(f"{name}\0{size}\0{version}\0".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The readable images in the listing's order, and the corrupt ones with their reasons."""
+
+    names: list[str]
+    sha256: NDArray[np.uint8]  # (n, 32)
+    sizes_bytes: NDArray[np.int64]  # (n,)
+    widths_px: NDArray[np.int32]  # (n,)
+    heights_px: NDArray[np.int32]  # (n,)
+    duplicate_of: NDArray[
+        np.int64
+    ]  # (n,) row of the first image with the same bytes; its own row where it is the first
+    corrupt: dict[str, str]
+    """Name of each image that can't be used, and why: 'truncated: …', 'too large: …', 'empty', …"""
+
+    @property
+    def n_input(self) -> int:
+        """How many images were listed, corrupt ones included."""
+        return len(self.names) + len(self.corrupt)
+
+    @property
+    def is_duplicate(self) -> NDArray[np.bool_]:
+        """(n,) True where an earlier row has the same bytes."""
+        is_duplicate: NDArray[np.bool_] = self.duplicate_of != np.arange(len(self.names))
+        return is_duplicate

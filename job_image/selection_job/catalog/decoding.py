@@ -1,0 +1,204 @@
+"""Decoding: the bytes of an image file → RGB pixels, or the reason why not.
+
+Files are hostile: each is decoded to its last bit (a header says nothing), its size is checked before memory is
+taken, only formats of photographs are tried (Pillow would hand PostScript to an interpreter), and whatever goes wrong
+becomes a CorruptImage. Safe to call from many threads: no setting of Pillow or of the process is changed for a call.
+"""
+
+import io
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import (  # noqa: F401 (importing a plugin registers its format)
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
+from PIL.ImageFile import ImageFile
+
+MAX_PIXELS = 178_956_970
+"""Larger images are refused as 'too large'. The number at which Pillow, and so lightly, refuses to open a file."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF", "AVIF")
+"""What a file may hold, whatever its name says."""
+
+MIN_DRAFT_PX = 128
+"""Draft decoding never goes below this edge, so that one decode serves the thumbnail too."""
+
+_ORIENTATION_TAG = 0x0112
+_JPEG_END = b"\xff\xd9"
+
+# Pillow warns of odd EXIF, large images, palettes; what matters becomes a reason instead. warnings.catch_warnings swaps
+# the process's filters back and forth and is not safe in threads; one filter for the modules of Pillow only is.
+_PILLOW_MODULES = r"PIL\."
+warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
+_PILLOW_FILTER = warnings.filters[0]
+
+_FULL_SCALES = {"I": (65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}
+
+
+class CorruptImage(Exception):
+    """The file can't be used; str() is the reason: 'empty', 'truncated: …', 'too large: …', …"""
+
+
+@dataclass(frozen=True)
+class OpenedImage:
+    """A file whose header was read; its pixels were not."""
+
+    file: ImageFile
+    content: bytes
+    width_px: int
+    height_px: int
+
+
+def decode_rgb(
+    content: bytes, *, decoder: str = "exact", target_px: int | None = None, allow_truncated: bool = False
+) -> Image.Image:
+    """Return the first frame as an image of mode RGB; as stored, not turned by its EXIF orientation.
+
+    decoder          'exact' equals Image.open(file).convert('RGB') bit for bit, but for images of 16 and 32 bit a
+                     channel: these are scaled to 8 bit instead of clipped. 'fast' lets libjpeg scale a JPEG by
+                     1/2, 1/4 or 1/8 to no less than twice target_px (and MIN_DRAFT_PX) on either edge
+    target_px        edge in pixels that the caller resizes to; 'fast' without it is 'exact'
+    allow_truncated  keep what could be decoded of a damaged file, the rest black or grey
+
+    The result's info holds one key, 'orientation': the EXIF orientation 1 to 8, for whoever shows the image.
+    Raises CorruptImage.
+    """
+    opened = open_image(content)
+    return load_rgb(opened, decoder=decoder, target_px=target_px, allow_truncated=allow_truncated)
+
+
+def open_image(content: bytes) -> OpenedImage:
+    """Read the header only, a matter of microseconds. Raises CorruptImage: empty, not an image, too large."""
+    if not content:
+        raise CorruptImage("empty")
+    _silence_pillow()
+    try:
+        file = Image.open(io.BytesIO(content), formats=FORMATS)
+    except Image.DecompressionBombError:
+        raise _too_large(*_measure(content)) from None
+    except Exception as error:  # a plugin may raise anything on a hostile file, and one file never ends a run
+        raise _explain_unopened(content, error) from error
+    if file.width * file.height > MAX_PIXELS:
+        raise _too_large(file.width, file.height)
+    return OpenedImage(file, content, file.width, file.height)
+
+
+def load_rgb(
+    opened: OpenedImage, *, decoder: str = "exact", target_px: int | None = None, allow_truncated: bool = False
+) -> Image.Image:
+    """Decode an opened image, as decode_rgb says. Raises CorruptImage."""
+    _silence_pillow()
+    try:
+        file = _load_partly(opened) if allow_truncated else opened.file
+        if decoder == "fast" and target_px is not None and isinstance(file, JpegImagePlugin.JpegImageFile):
+            edge_px = max(2 * target_px, MIN_DRAFT_PX)
+            file.draft("RGB", (edge_px, edge_px))
+        file.load()
+        rgb = _to_rgb(file)
+        rgb.info = {"orientation": read_orientation(file)}
+    except Image.DecompressionBombError:
+        raise _too_large(opened.width_px, opened.height_px) from None
+    except Exception as error:  # as above
+        raise _explain(error) from error
+    return rgb
+
+
+def read_orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 where there is none or where EXIF is damaged."""
+    if "orientation" in image.info:
+        return int(image.info["orientation"])
+    _silence_pillow()
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # as above: damaged EXIF does no harm to the pixels
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _load_partly(opened: OpenedImage) -> ImageFile:
+    """Decode as far as the file goes. Pillow decodes into the image's memory, which keeps what came before a fault.
+
+    ImageFile.LOAD_TRUNCATED_IMAGES would do the same for all threads of the process at once.
+    """
+    file = opened.file
+    if isinstance(file, JpegImagePlugin.JpegImageFile):  # libjpeg shows what it has once it meets the end marker
+        file = Image.open(io.BytesIO(opened.content + _JPEG_END), formats=("JPEG",))
+    try:
+        file.load()
+    except Exception:
+        if file._im is None:  # no memory was taken: nothing was decoded
+            raise
+        file.tile = []
+    return file
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return _scale_to_rgb(np.asarray(image), (65535.0,))
+    if image.mode in _FULL_SCALES:
+        return _scale_to_rgb(np.asarray(image), _FULL_SCALES[image.mode])
+    return image.convert("RGB")
+
+
+def _scale_to_rgb(values: NDArray[Any], full_scales: tuple[float, ...]) -> Image.Image:
+    """Scale so that the smallest full scale which holds all values becomes 255; negative and not finite becomes 0."""
+    levels = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    largest = float(levels.max())
+    full_scale = next((scale for scale in full_scales if largest <= scale), largest)
+    grey = np.clip(np.rint(levels * (255.0 / full_scale)), 0, 255).astype(np.uint8)
+    return Image.fromarray(grey, "L").convert("RGB")
+
+
+def _explain(error: Exception) -> CorruptImage:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, MemoryError):
+        text = "not enough memory"
+    if "truncated" in text.lower():
+        return CorruptImage(f"truncated: {text}")
+    return CorruptImage(f"decode error: {text}")
+
+
+def _too_large(width_px: int, height_px: int) -> CorruptImage:
+    return CorruptImage(f"too large: {width_px} x {height_px} pixels, the limit is {MAX_PIXELS}")
+
+
+def _measure(content: bytes) -> tuple[int, int]:
+    """Return width and height of an image that Image.open refuses for its size: its plugin knows them."""
+    factory, _ = Image.OPEN[_guess_format(content)]
+    return factory(io.BytesIO(content), "").size
+
+
+def _guess_format(content: bytes) -> str:
+    """Return the format that the first bytes promise, or ''."""
+    accepts = ((name, Image.OPEN[name][1]) for name in FORMATS if name in Image.OPEN)
+    return next((name for name, accept in accepts if accept is not None and accept(content[:16]) is True), "")
+
+
+def _explain_unopened(content: bytes, error: Exception) -> CorruptImage:
+    image_format = _guess_format(content)
+    promised_bytes = int.from_bytes(content[4:8], "little") + 8  # RIFF, and so WebP, says its length
+    if image_format == "WEBP" and promised_bytes > len(content):
+        return CorruptImage(f"truncated: {len(content)} of {promised_bytes} bytes")
+    if not isinstance(error, UnidentifiedImageError):
+        return _explain(error)
+    if image_format:
+        return CorruptImage(f"decode error: the header of this {image_format} file is damaged or cut off")
+    return CorruptImage(f"not an image: starts with {content[:12]!r}, which is none of {', '.join(FORMATS)}")
+
+
+def _silence_pillow() -> None:
+    """Put the filter back where someone reset the process's filters (a test, a library)."""
+    if _PILLOW_FILTER not in warnings.filters:
+        warnings.filterwarnings("ignore", module=_PILLOW_MODULES)

@@ -1,0 +1,126 @@
+"""Listing: the images of the input datasource that take part in a run, sorted by name."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from selection_job.catalog.catalog import Listing
+from selection_job.catalog.image_names import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS, is_hidden, is_utf8, quote_some
+from selection_job.catalog.relevant_filenames import RelevantFilenames, parse_relevant_filenames
+from selection_job.errors import ObjectMissing, UnusableData
+from selection_job.stores.store import ObjectInfo, Store
+
+
+@dataclass
+class _Sighting:
+    """What was seen while listing: the images that take part, and what explains why there are none."""
+
+    images: list[ObjectInfo] = field(default_factory=list)
+    n_videos: int = 0
+    n_others: int = 0
+    n_not_relevant: int = 0
+    named: set[str] = field(default_factory=set)
+    used_wildcards: set[str] = field(default_factory=set)
+
+
+def list_images(input_store: Store, lightly_store: Store, *, relevant_filenames_file: str = "") -> Listing:
+    """Return the images below the input datasource, by code points of their names.
+
+    Files and folders whose name starts with '.' are left out, objects of size 0 stay (they become corrupt: 'empty').
+    relevant_filenames_file    key in the lightly datasource; '' for all images. Its form: relevant_filenames.py
+    Memory: the columns, about 300 bytes an image.
+    Raises UnusableData where nothing takes part or the relevant-filenames file is missing or wrong.
+    """
+    relevant = _read_relevant(lightly_store, relevant_filenames_file) if relevant_filenames_file else None
+    sighting = _look(input_store.list(), relevant)
+    if not sighting.images:
+        raise UnusableData(
+            _explain_nothing(sighting, relevant, input_store.url, lightly_store.url + relevant_filenames_file)
+        )
+    sighting.images.sort(key=lambda info: info.key)
+    names = [info.key for info in sighting.images]
+    return Listing(
+        names=names,
+        sizes_bytes=np.fromiter((info.size_bytes for info in sighting.images), np.int64, len(names)),
+        versions=[info.version for info in sighting.images],
+        notes=[*_note_relevant(sighting, relevant, relevant_filenames_file), *_note_encoding(names)],
+    )
+
+
+def _read_relevant(lightly_store: Store, key: str) -> RelevantFilenames:
+    where = lightly_store.url + key
+    try:
+        content = lightly_store.read(key)
+    except ObjectMissing as error:
+        raise UnusableData(
+            f"The relevant-filenames file was expected at {where} and is not there. Put it there, in the lightly "
+            "datasource, or leave out spec.workerConfig.relevant_filenames_file to use all images."
+        ) from error
+    return parse_relevant_filenames(content, where=where)
+
+
+def _look(objects: Iterable[ObjectInfo], relevant: RelevantFilenames | None) -> _Sighting:
+    sighting = _Sighting()
+    for info in objects:
+        name = info.key.lower()
+        if is_hidden(info.key):
+            continue
+        if name.endswith(IMAGE_EXTENSIONS):
+            _take(info, relevant, sighting)
+        elif name.endswith(VIDEO_EXTENSIONS):
+            sighting.n_videos += 1
+        else:
+            sighting.n_others += 1
+    return sighting
+
+
+def _take(info: ObjectInfo, relevant: RelevantFilenames | None, sighting: _Sighting) -> None:
+    if relevant is not None:
+        wildcards = relevant.find(info.key)
+        if wildcards is None:
+            sighting.n_not_relevant += 1
+            return
+        sighting.used_wildcards.update(wildcard.line for wildcard in wildcards)
+        if info.key in relevant.names:
+            sighting.named.add(info.key)
+    sighting.images.append(info)
+
+
+def _explain_nothing(sighting: _Sighting, relevant: RelevantFilenames | None, url: str, relevant_url: str) -> str:
+    if relevant is not None and sighting.n_not_relevant:
+        return (
+            f"None of the lines of {relevant_url} names one of the {sighting.n_not_relevant} images in {url}: "
+            f"{quote_some(_unused(sighting, relevant)) or 'it is empty'}. Names are relative to it, and case matters."
+        )
+    videos = f" and {sighting.n_videos} videos (dataset type IMAGES takes no videos)" if sighting.n_videos else ""
+    return (
+        f"There is no image in {url}: {sighting.n_others} other files{videos} were seen, none ends in "
+        f"{' '.join(IMAGE_EXTENSIONS)} (in any case; names that start with '.' are left out)."
+    )
+
+
+def _unused(sighting: _Sighting, relevant: RelevantFilenames) -> list[str]:
+    unused = sorted(relevant.names - sighting.named)
+    return unused + [wildcard.line for wildcard in relevant.wildcards if wildcard.line not in sighting.used_wildcards]
+
+
+def _note_relevant(sighting: _Sighting, relevant: RelevantFilenames | None, key: str) -> list[str]:
+    if relevant is None:
+        return []
+    notes = []
+    if relevant.n_duplicates:
+        notes.append(f"{key}: {relevant.n_duplicates} lines repeat an earlier line.")
+    if odd := [wildcard.line for wildcard in relevant.wildcards if wildcard.without_effect.strip("*")]:
+        notes.append(
+            f"{key}: {len(odd)} lines have text right after their first '*', which has no effect; write it as a "
+            f"pattern that leaves names out: {quote_some(odd)}"
+        )
+    if unused := _unused(sighting, relevant):
+        notes.append(f"{key}: {len(unused)} lines name no image of the input: {quote_some(unused)}")
+    return notes
+
+
+def _note_encoding(names: list[str]) -> list[str]:
+    odd = [name for name in names if not is_utf8(name)]
+    return [f"{len(odd)} names are not UTF-8 and count as corrupt; rename them: {quote_some(odd)}"] if odd else []

@@ -1,0 +1,166 @@
+"""Reading: each object once, in threads: hash, check, pixels for the encoder, thumbnail.
+
+Workers never wait for the consumer: they return futures, and the consumer submits the next object when it takes a
+result. So a consumer that stops, for whatever reason, leaves nothing that blocks.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from selection_job.catalog.decoding import CorruptImage, load_rgb, open_image
+from selection_job.catalog.image_names import escape_name, is_utf8
+from selection_job.catalog.thumbnails import make_thumbnail
+from selection_job.errors import ObjectMissing, ObjectRefused
+from selection_job.stores.store import Store
+
+MAX_OBJECT_BYTES = 512 * 1024**2
+"""Larger files are not read where their size is known beforehand, and never decoded."""
+
+_IN_FLIGHT_BYTES = 1024**3
+_IN_FLIGHT_PER_THREAD = 8  # results wait for the slowest image before them; they are small
+_LARGE_PIXELS = 32_000_000  # 128 MB decoded; larger ones are decoded one at a time: 16 at once may need 16 GB
+
+
+@dataclass(frozen=True, slots=True)
+class ReadImage:
+    """What was found out about one object. reason is None where it is a usable image; then the rest is set."""
+
+    name: str
+    sha256: bytes  # 32 bytes; empty where nothing was read
+    size_bytes: int
+    width_px: int  # as stored, before EXIF orientation; 0 where unknown
+    height_px: int
+    reason: str | None
+    pixels: NDArray[np.uint8] | None = None  # (s, s, 3) RGB; None without input_size_px
+    thumbnail: bytes | None = None  # JPEG
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """How images are read."""
+
+    input_size_px: int | None  # edge s of the encoder's input; None: no pixels are made
+    decoder: str = "exact"  # 'exact' | 'fast', see decode_rgb
+    check_corruptness: bool = True  # False: damaged files are used as far as they can be decoded
+    num_threads: int = 1
+    thumbnails: bool = True
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """What the workers of one read_images share."""
+
+    store: Store
+    options: ReadOptions
+    stopped: threading.Event = field(default_factory=threading.Event)
+    large: threading.Semaphore = field(default_factory=threading.Semaphore)
+
+
+def read_images(
+    store: Store, names: Sequence[str], *, options: ReadOptions, sizes_bytes: NDArray[np.int64] | None = None
+) -> Iterator[ReadImage]:
+    """Yield one ReadImage a name, in the order of names; the result does not depend on the number of threads.
+
+    sizes_bytes    (n,) as listed: keeps the bytes in flight below 1 GiB and leaves giants unread
+    Pixels are Image.resize((s, s), BILINEAR), which is what torchvision's Resize((s, s)) does with an image of Pillow.
+    An object that is gone, refused or damaged is a ReadImage with a reason.
+    Raises StorageRefused and StorageUnavailable. Closing the iterator, or an exception in the consumer, stops the
+    threads after the images they are at.
+    """
+    pool = _Pool(store, options)
+    executor = ThreadPoolExecutor(options.num_threads, thread_name_prefix="read-image")
+    try:
+        yield from _read_ahead(executor, pool, names, sizes_bytes)
+    finally:
+        pool.stopped.set()
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _read_ahead(
+    executor: ThreadPoolExecutor, pool: _Pool, names: Sequence[str], sizes_bytes: NDArray[np.int64] | None
+) -> Iterator[ReadImage]:
+    pending: deque[tuple[Future[ReadImage], int]] = deque()
+    in_flight_bytes = 0
+    for row, name in enumerate(names):
+        size_bytes = 0 if sizes_bytes is None else int(sizes_bytes[row])
+        while _is_full(len(pending), in_flight_bytes + size_bytes, pool.options):
+            future, done_bytes = pending.popleft()
+            in_flight_bytes -= done_bytes
+            yield future.result()
+        pending.append((executor.submit(_read_one, pool, name, size_bytes), size_bytes))
+        in_flight_bytes += size_bytes
+    while pending:
+        yield pending.popleft()[0].result()
+
+
+def _is_full(n_pending: int, in_flight_bytes: int, options: ReadOptions) -> bool:
+    too_many = n_pending >= _IN_FLIGHT_PER_THREAD * options.num_threads
+    return too_many or (n_pending > 0 and in_flight_bytes > _IN_FLIGHT_BYTES)
+
+
+def _read_one(pool: _Pool, name: str, listed_bytes: int) -> ReadImage:
+    """Read and examine one object; whatever is wrong with it becomes the reason."""
+    if not is_utf8(name):
+        return _refuse(escape_name(name), "name is not UTF-8: rename the file", size_bytes=listed_bytes)
+    if listed_bytes > MAX_OBJECT_BYTES:
+        return _refuse(name, _too_many_bytes(listed_bytes), size_bytes=listed_bytes)
+    try:
+        content = pool.store.read(name)
+    except ObjectMissing:
+        return _refuse(name, "gone: it was listed but is not there any more", size_bytes=listed_bytes)
+    except ObjectRefused as error:
+        return _refuse(name, f"not readable: {error}", size_bytes=listed_bytes)
+    return _examine(pool, name, content)
+
+
+def _examine(pool: _Pool, name: str, content: bytes) -> ReadImage:
+    digest = sha256(content).digest()
+    if len(content) > MAX_OBJECT_BYTES:
+        return _refuse(name, _too_many_bytes(len(content)), size_bytes=len(content), digest=digest)
+    options, size_px = pool.options, pool.options.input_size_px
+    width_px = height_px = 0
+    try:
+        opened = open_image(content)
+        width_px, height_px = opened.width_px, opened.height_px
+        with _one_large_at_a_time(pool, width_px * height_px):
+            image = load_rgb(
+                opened, decoder=options.decoder, target_px=size_px, allow_truncated=not options.check_corruptness
+            )
+            pixels = None if size_px is None else resize_pixels(image, size_px)
+            thumbnail = make_thumbnail(image) if options.thumbnails else None
+    except CorruptImage as error:
+        return ReadImage(name, digest, len(content), width_px, height_px, str(error))
+    return ReadImage(name, digest, len(content), width_px, height_px, None, pixels, thumbnail)
+
+
+def resize_pixels(image: Image.Image, size_px: int) -> NDArray[np.uint8]:
+    """Return (size_px, size_px, 3) uint8: the encoder's input, the aspect not kept."""
+    return np.array(image.resize((size_px, size_px), Image.Resampling.BILINEAR))
+
+
+@contextmanager
+def _one_large_at_a_time(pool: _Pool, n_pixels: int) -> Iterator[None]:
+    if n_pixels <= _LARGE_PIXELS:
+        yield
+        return
+    with pool.large:
+        if pool.stopped.is_set():  # nobody takes the result: a queue of giants must not hold up the end
+            raise CorruptImage("not decoded: the reading was stopped")
+        yield
+
+
+def _too_many_bytes(size_bytes: int) -> str:
+    return f"too large: {size_bytes} bytes, the limit is {MAX_OBJECT_BYTES}"
+
+
+def _refuse(name: str, reason: str, *, size_bytes: int, digest: bytes = b"") -> ReadImage:
+    return ReadImage(name, digest, size_bytes, 0, 0, reason)

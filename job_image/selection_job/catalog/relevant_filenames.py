@@ -1,0 +1,103 @@
+r"""Relevant filenames: the file that says which images take part.
+
+One name a line, relative to the input. Left out: blank lines, lines that start with '#', a byte order mark, '\r' and
+blanks at the end, './' at the start. A line with '*' takes all names that start with what stands before the first '*'
+(what follows it up to a blank changes nothing, as in the worker, and is noted); gitignore patterns may follow after
+blanks, relative to the input, and leave out again what they match:
+
+    subdir/* subdir/image_4* !subdir/image_41.png
+
+takes subdir/ without image_4*, but with image_41.png. In a pattern '\ ' stands for a blank. A name that starts with
+'#' is written '\#', one with a '*' in it can only be taken by a prefix.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from selection_job.catalog.gitignore import compile_gitignore
+from selection_job.errors import UnusableData
+
+_BLANKS = " \t"
+
+
+@dataclass(frozen=True)
+class Wildcard:
+    """A line with '*': names with the prefix, but for those that leaves_out matches."""
+
+    line: str
+    prefix: str
+    leaves_out: Callable[[str], bool]
+    without_effect: str  # what stands between the first '*' and the next blank
+
+
+class RelevantFilenames:
+    """The parsed file: names, lines with '*', and n_duplicates lines that say again what an earlier line said."""
+
+    def __init__(self, names: frozenset[str], wildcards: list[Wildcard], n_duplicates: int) -> None:
+        self.names = names
+        self.wildcards = wildcards
+        self.n_duplicates = n_duplicates
+        self._by_prefix: dict[str, list[Wildcard]] = {}
+        for wildcard in wildcards:
+            self._by_prefix.setdefault(wildcard.prefix, []).append(wildcard)
+        self._prefix_lengths = sorted({len(prefix) for prefix in self._by_prefix})
+
+    def find(self, name: str) -> list[Wildcard] | None:
+        """Return None where the image does not take part, else the wildcards that take it (none where it is named).
+
+        Looks prefixes up by length, so that ten thousand wildcards cost no more than their lengths.
+        """
+        candidates = (self._by_prefix.get(name[:length], []) for length in self._prefix_lengths if length <= len(name))
+        found = [wildcard for same in candidates for wildcard in same if not wildcard.leaves_out(name)]
+        return found if found or name in self.names else None
+
+
+def parse_relevant_filenames(content: bytes, *, where: str) -> RelevantFilenames:
+    """Parse the file's bytes; where is its name in messages.
+
+    Raises UnusableData for a file that is not UTF-8 and for lines that leave the input ('..', a leading '/').
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnusableData(f"{where} must be UTF-8 text; byte {error.start} is not: save it as UTF-8.") from error
+    names: set[str] = set()
+    wildcards: dict[str, Wildcard] = {}
+    n_lines = 0
+    for number, line in _clean_lines(text):
+        _check_line(line, f"{where}, line {number}")
+        n_lines += 1
+        if "*" in line:
+            wildcards.setdefault(line, _parse_wildcard(line))
+        else:
+            names.add(_strip_escape(line))
+    return RelevantFilenames(frozenset(names), list(wildcards.values()), n_lines - len(names) - len(wildcards))
+
+
+def _clean_lines(text: str) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        cleaned = line.rstrip(f"\r{_BLANKS}")
+        while cleaned.startswith("./"):
+            cleaned = cleaned[2:].lstrip("/")
+        if cleaned.strip(_BLANKS) and not cleaned.startswith("#"):
+            yield number, cleaned
+
+
+def _check_line(line: str, where: str) -> None:
+    path = line.partition("*")[0]
+    if path.startswith("/") or ".." in path.split("/") or "\0" in line:
+        raise UnusableData(
+            f"{where}: {line[:200]!r} leaves the input. Names are relative to the input datasource, "
+            "without '..' and a leading '/'."
+        )
+
+
+def _parse_wildcard(line: str) -> Wildcard:
+    prefix, _, rest = line.partition("*")
+    without_effect, *patterns = re.split(rf"(?<!\\)[{_BLANKS}]+", rest)
+    return Wildcard(line, _strip_escape(prefix), compile_gitignore(patterns), without_effect)
+
+
+def _strip_escape(name: str) -> str:
+    return name[1:] if name.startswith("\\#") else name

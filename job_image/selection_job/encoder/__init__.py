@@ -1,0 +1,1 @@
+"""The model that turns an image into a vector: built, trained, loaded, applied."""

@@ -1,0 +1,187 @@
+"""Checkpoints: read without running anything in them, matched to the network, written so that lightly-embed reads them.
+
+A bucket is hostile: a checkpoint is a pickle, and a pickle can run code. Everything here loads with weights_only=True,
+which knows tensors and plain containers and nothing else.
+"""
+
+import io
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from selection_job.encoder.architecture import SimCLR, describe_weights
+from selection_job.errors import StorageUnavailable, UnusableData
+
+_OURS = "selection_operator"
+_LISTED_MISMATCHES = 3
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint file holds, in this version's names."""
+
+    name: str
+    """How the user knows the file; messages use it."""
+    weights: dict[str, Tensor]
+    """backbone.* and projection_head.*, on the CPU."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What write_checkpoint was given; {} in a checkpoint of lightly's."""
+
+
+def read_checkpoint(path: Path, *, name: str = "") -> Checkpoint:
+    """Read a checkpoint of ours, of lightly-ssl-train or of lightly's model zoo.
+
+    Raises UnusableData where the file is missing, is no checkpoint, holds code, or holds numbers that are not finite.
+    """
+    name = name or str(path)
+    content = _load_plainly(path, name)
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
+        found = f"the keys {sorted(map(str, content))[:5]}" if isinstance(content, dict) else type(content).__name__
+        raise UnusableData(
+            f"Checkpoint {name!r} has no 'state_dict': it holds {found}. "
+            "Expected a checkpoint of lightly-ssl-train or of an earlier run (lightly_epoch_N.ckpt)."
+        )
+    weights = _rename(content["state_dict"], name)
+    settings = content.get(_OURS)
+    return Checkpoint(name, weights, settings if isinstance(settings, dict) else {})
+
+
+def apply_checkpoint(checkpoint: Checkpoint, model: SimCLR) -> None:
+    """Put the checkpoint's weights into the model.
+
+    Raises UnusableData where the network is another one, with the first keys and shapes that differ and what
+    lightlyConfig.model has to say to fit.
+    """
+    expected = model.state_dict()
+    mismatches = [
+        f"{key} is {_shape(checkpoint.weights, key)}, expected {_shape(expected, key)}"
+        for key in sorted(expected.keys() | checkpoint.weights.keys())
+        if _shape(expected, key) != _shape(checkpoint.weights, key)
+    ]
+    if mismatches:
+        shown = "; ".join(mismatches[:_LISTED_MISMATCHES])
+        raise UnusableData(
+            f"Checkpoint {checkpoint.name!r} does not fit spec.lightlyConfig.model: {shown} "
+            f"({len(mismatches)} of {len(expected)} tensors differ). {_advise(checkpoint.weights, expected)}"
+        )
+    # only now: a hostile tensor can claim 10^12 numbers in a file of 4 bytes
+    for key, tensor in checkpoint.weights.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise UnusableData(
+                f"Checkpoint {checkpoint.name!r}: {key} is not finite everywhere; its training diverged."
+            )
+    model.load_state_dict(checkpoint.weights)
+
+
+def write_checkpoint(path: Path, weights: Mapping[str, Tensor], *, settings: Mapping[str, Any]) -> None:
+    """Write a checkpoint that lightly-embed 1.6 loads; readers see the old file or the new one, never a part.
+
+    weights   the model's state_dict, backbone.* and projection_head.*, on any device
+    settings  plain values and tensors for ourselves, given back by read_checkpoint
+
+    Raises StorageUnavailable where the disk is full.
+    """
+    content = {
+        "state_dict": {f"model.{key}": tensor.detach().cpu().contiguous() for key, tensor in weights.items()},
+        _OURS: dict(settings),
+    }
+    # Through memory: torch names the archive after the file it writes to, and two equal runs should write equal files.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(buffer.getbuffer())
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise StorageUnavailable(f"Checkpoint {path} can't be written: {error.strerror or error}.") from error
+
+
+def _load_plainly(path: Path, name: str) -> Any:
+    try:
+        _refuse_compressed(path, name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch's remarks on odd files; what is wrong is said below
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UnusableData(f"Checkpoint {name!r} does not exist.") from None
+    except UnusableData:
+        raise
+    except pickle.UnpicklingError as error:
+        raise UnusableData(_explain_unpickling(error, name)) from error
+    except Exception as error:  # whatever a hostile or damaged file makes torch raise
+        reason = str(error).partition("\n")[0]
+        raise UnusableData(
+            f"Checkpoint {name!r} can't be read: it is damaged or no checkpoint ({type(error).__name__}: {reason})."
+        ) from error
+
+
+def _explain_unpickling(error: pickle.UnpicklingError, name: str) -> str:
+    foreign = re.search(r"GLOBAL (\S+)", str(error))
+    if foreign is None:
+        return f"Checkpoint {name!r} can't be read: it is damaged or no checkpoint."
+    return (
+        f"Checkpoint {name!r} is refused: besides tensors and plain values it holds a Python object, {foreign[1]}, "
+        "which could run code when loaded. Save it again with torch.save({'state_dict': model.state_dict()}, file)."
+    )
+
+
+def _refuse_compressed(path: Path, name: str) -> None:
+    """Refuse a zip that unpacks to more than its own size: torch never compresses, a zip bomb does."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked_bytes = sum(entry.file_size for entry in archive.infolist())
+    if unpacked_bytes > path.stat().st_size:
+        raise UnusableData(f"Checkpoint {name!r} is refused: it is compressed, which torch.save never does.")
+
+
+def _rename(state_dict: Mapping[Any, Any], name: str) -> dict[str, Tensor]:
+    """Give old and prefixed keys their names of today, as lightly's own loader does."""
+    keys = [key for key in state_dict if isinstance(key, str)]
+    prefixed = [key for key in keys if key.startswith("model.")]
+    # beside the model a Lightning checkpoint may hold the loss's buffers
+    weights = {_rename_key(key.removeprefix("model.")): state_dict[key] for key in prefixed or keys}
+    for key, tensor in weights.items():
+        if not _is_plain_tensor(tensor):
+            raise UnusableData(f"Checkpoint {name!r}: {key} is a {type(tensor).__name__}, expected a dense tensor.")
+    return weights
+
+
+def _is_plain_tensor(value: Any) -> bool:
+    return (
+        isinstance(value, Tensor)
+        and value.layout is torch.strided
+        and value.device.type == "cpu"
+        and not (value.is_complex() or value.is_quantized)
+    )
+
+
+def _rename_key(key: str) -> str:
+    parts = ["backbone" if part == "features" else part for part in key.split(".")]
+    if parts[0] in ("projection_head", "prediction_head") and "layers" not in parts:
+        parts.insert(1, "layers")
+    return ".".join(parts)
+
+
+def _shape(weights: Mapping[str, Tensor], key: str) -> str:
+    return "x".join(map(str, weights[key].shape)) or "a number" if key in weights else "missing"
+
+
+def _advise(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    found = describe_weights(weights)
+    if not found:
+        return "It is not a network of lightly's command line; train one, or name another checkpoint."
+    asked = describe_weights(expected)
+    return f"It holds {found}; the manifest asks for {asked}. Set spec.lightlyConfig.model to what it holds."

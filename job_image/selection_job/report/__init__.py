@@ -1,0 +1,1 @@
+"""What people read afterwards: plots, report.json, report.pdf."""

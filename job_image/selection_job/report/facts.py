@@ -1,0 +1,37 @@
+"""RunFacts: what the report says about the run itself, gathered by the pipeline."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """Who, when, where, with what. Timestamps are ISO 8601 with a zone."""
+
+    run_id: str
+    name: str
+    dataset_name: str
+    started_at: str
+    finished_at: str
+    """When the results were complete; drawing the report comes after."""
+    stage_seconds: dict[str, float]
+    """Wall time of each finished stage, in the order they ran."""
+    device: str
+    threads: int
+    versions: dict[str, str]
+    input_url: str
+    output_url: str
+    encoder_source: str
+    encoder_fingerprint: str
+    decoder: str
+    bytes_read: int
+    bytes_reread: int
+    """The part of bytes_read that was read before in this run."""
+    n_input: int
+    """Images listed, corrupt ones included."""
+    seed: int
+    notes: list[str] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)
+    """The manifest with every default filled in, as JSON values."""
+    overrides: dict[str, Any] = field(default_factory=dict)
+    """What the user set, as JSON values."""

@@ -1,0 +1,165 @@
+"""The PDF's middle part: distances before and after, maps of the images, and single decisions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from reportlab.lib.units import mm
+from reportlab.platypus import Flowable, KeepTogether, PageBreak, Paragraph, Spacer, Table
+
+from selection_job.report import pdf_style as style
+from selection_job.report.drawing import Thumbnail
+from selection_job.report.pdf_parts import name, plot, section, subsection, table, thumbnail_image
+from selection_job.report.wording import count, measure
+
+JsonObject = dict[str, Any]
+
+MOST_PAIRS = 24
+"""Examples in the PDF; plots/ has a picture of each."""
+
+_COLUMNS = ("mean", "std", "min", "percentile10", "median", "percentile90", "max")
+_HEADS = ("mean", "std", "min", "10th %", "median", "90th %", "max")
+_KINDS = {
+    "pairwiseDistance": "Between any two images",
+    "distanceToNearestNeighborInSet": "From an image to its nearest other one",
+    "distanceToCoverInput": "From an input image to the nearest chosen one",
+}
+_SETS = {"input": "input (before)", "selected": "selected (after)", "random": "random choice"}
+
+
+def make_statistics_section(report: JsonObject, plots: Path) -> list[Flowable]:
+    """Return the statistics of distances before and after, and both histograms."""
+    information = report["datasetAnalysis"]["embeddingInformation"]
+    return [
+        section("Before and after"),
+        Paragraph(
+            "Every image is a point in the encoder's space, and the distance between two points says how different "
+            "the images look to it. Choosing well spreads the points: it thins out crowded places and keeps rare ones.",
+            style.BODY,
+        ),
+        _statistics_table(information),
+        Spacer(1, 5 * mm),
+        plot(plots / "distance_distr_before.png", 152 * mm),
+        plot(plots / "distance_distr_after.png", 152 * mm),
+        Spacer(1, 2 * mm),
+        Paragraph(
+            "<b>How to read the histograms.</b> A bar near 0 stands for pairs that look almost the same, as frames of "
+            "one scene do; labelling both teaches little. Where such pairs were removed, the left flank shrinks and "
+            "the shape becomes more even. A hill on the left that stays means that a crowded region remains: a smaller "
+            "selection, or a larger smallest distance, thins it out. A second hill on the right means that part of the "
+            "images lies far from the rest: rare scenes worth having, or stray images worth a look on the maps.",
+            style.BODY,
+        ),
+    ]
+
+
+def _statistics_table(information: JsonObject) -> Flowable:
+    """Return one table: for each kind of distance a line of words, then a row for each set that has distances."""
+    rows: list[list[Any]] = []
+    for key, words in _KINDS.items():
+        described = [(label, information[key].get(which)) for which, label in _SETS.items()]
+        measured = [(label, one) for label, one in described if one is not None and one["metrics"] is not None]
+        rows.append([Paragraph(f"<b>{words}</b>", style.CELL), *[""] * 8])
+        for label, one in measured:
+            rows.append([label, *[measure(one["metrics"][column]) for column in _COLUMNS], _measured(one)])
+        if not measured:
+            rows.append(["needs two images", *["–"] * 8])
+    widths = [40 * mm, *[14 * mm] * len(_COLUMNS), style.TEXT_WIDTH - (40 + 14 * len(_COLUMNS)) * mm]
+    made = table(["", *_HEADS, "measured"], rows, widths, numbers=8)
+    made.setStyle([("SPAN", (0, i), (-1, i)) for i, row in enumerate(rows, 1) if not isinstance(row[0], str)])
+    return made
+
+
+def _measured(described: JsonObject) -> str:
+    sampled = described["nMeasured"] < described["nAll"]
+    return f"{count(described['nMeasured'])} random" if sampled else count(described["nMeasured"])
+
+
+def make_maps_section(report: JsonObject, plots: Path) -> list[Flowable]:
+    """Return the maps: two large ones with thumbnails, then all of them as points."""
+    maps = report["datasetAnalysis"]["embeddingInformation"]["scatterPlotData"]
+    words = (
+        "Each point is an image, drawn near those that look alike to the encoder: selected ones in orange, removed "
+        "ones in grey. PCA is a true shadow of the space along its two widest directions. UMAP bends the space so that "
+        "neighbours stay neighbours; k says how many it looks at, few for fine groups, many for the large picture."
+    )
+    large = 136 * mm
+    return [
+        PageBreak(),
+        section("Maps of the images"),
+        Paragraph(words + _sampling(maps["sample"]), style.BODY),
+        *_centred([plot(plots / "scatter_pca.png", large)]),
+        *_centred([plot(plots / "scatter_umap_k_15.png", large)]),
+        *_small_maps(plots),
+    ]
+
+
+def _sampling(sample: JsonObject) -> str:
+    if sample["nInputShown"] == sample["nInput"]:
+        return ""
+    n_removed, n_removed_shown = (sample[f"nInput{end}"] - sample[f"nSelected{end}"] for end in ("", "Shown"))
+    return (
+        f" Not all fit: {count(sample['nSelectedShown'])} of {count(sample['nSelected'])} selected and "
+        f"{count(n_removed_shown)} of {count(n_removed)} removed images were drawn by chance. PCA is fitted on all."
+    )
+
+
+def _small_maps(plots: Path) -> list[Flowable]:
+    width = (style.TEXT_WIDTH - 4 * mm) / 2
+    files = [
+        ("scatter_pca_no_overlay", "scatter_umap_k_5_no_overlay"),
+        ("scatter_umap_k_15_no_overlay", "scatter_umap_k_50_no_overlay"),
+        ("scatter_umap_k_5", "scatter_umap_k_50"),
+    ]
+    rows = [[plot(plots / f"{stem}.png", width) for stem in pair] for pair in files]
+    grid = Table(rows, colWidths=[width + 4 * mm, width], style=style.PLAIN, hAlign="LEFT")
+    return [KeepTogether([subsection("All maps"), grid])]
+
+
+def _centred(flowables: Sequence[Flowable]) -> Sequence[Flowable]:
+    for flowable in flowables:
+        flowable.hAlign = "CENTER"
+    return flowables
+
+
+def make_decisions_section(report: JsonObject, thumbnail: Thumbnail) -> list[Flowable]:
+    """Return pairs of a retained image and the removed one nearest to it."""
+    examples = [entry for entry in report["selectedAndRemovedImageExamples"] if entry["selectedImage"] is not None]
+    if not examples:
+        return []
+    removed = any(entry["removedImage"] for entry in examples)
+    words = (
+        "Retained images, each with the removed image that lies nearest to it, from the nearest pair to the farthest. "
+        "If the last pairs still look alike, a smaller selection would do; if the first ones differ, a larger one pays."
+        if removed
+        else "Nothing was removed: these retained images have no neighbour to be compared with."
+    )
+    rows = [_pair(entry, thumbnail) for entry in examples[:MOST_PAIRS]]
+    left_out = len(examples) - len(rows)
+    return [
+        PageBreak(),
+        section("Decisions"),
+        Paragraph(words, style.BODY),
+        Table(
+            [[Paragraph(word, style.CELL_HEAD) for word in ("retained", "", "distance", "nearest removed", "")], *rows],
+            colWidths=[28 * mm, 47 * mm, 20 * mm, 28 * mm, style.TEXT_WIDTH - 123 * mm],
+            style=style.TABLE,
+            repeatRows=1,
+            hAlign="LEFT",
+        ),
+        *([Paragraph(f"{count(left_out)} more in the folder plots/.", style.SMALL)] if left_out else []),
+    ]
+
+
+def _pair(entry: JsonObject, thumbnail: Thumbnail) -> list[Flowable]:
+    side = 25 * mm
+    retained = [thumbnail_image(thumbnail, entry["selectedImage"], side), name(entry["selectedImage"], 90)]
+    if entry["removedImage"] is None:
+        return [*retained, Paragraph("–", style.CELL), Paragraph("nothing removed near it", style.SMALL), Spacer(1, 1)]
+    distance = Paragraph(f"<b>{measure(entry['distance'], 4)}</b>", style.CELL)
+    return [
+        *retained,
+        distance,
+        thumbnail_image(thumbnail, entry["removedImage"], side),
+        name(entry["removedImage"], 90),
+    ]

@@ -1,0 +1,156 @@
+"""The PDF's last part: what was wrong with the input, the estimates with their factors, settings and notes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from reportlab.lib.units import mm
+from reportlab.platypus import CondPageBreak, Flowable, PageBreak, Paragraph, Spacer
+
+from selection_job.report import pdf_style as style
+from selection_job.report.fonts import shorten
+from selection_job.report.pdf_parts import facts_table, name, paragraph, section, subsection, table
+from selection_job.report.wording import count, plural
+
+JsonObject = dict[str, Any]
+
+_MOST_ROWS = 60  # of file names: more belong into the lists under filenames/
+_MOST_KINDS = 12
+_MOST_SETTINGS = 300
+_MOST_NOTES = 100
+
+_TASKS = {
+    "imageClassification": "Image classification",
+    "objectDetection": "Object detection",
+    "semanticSegmentation": "Semantic segmentation",
+}
+
+
+def make_input_sections(report: JsonObject) -> list[Flowable]:
+    """Return the corrupt images with their reasons, and the exact copies."""
+    return [PageBreak(), *_corrupt_section(report["corruptImages"]), *_duplicate_section(report["exactDuplicates"])]
+
+
+def _corrupt_section(corrupt: JsonObject) -> list[Flowable]:
+    if not corrupt["total"]:
+        return [section("Corrupt images"), paragraph("Every image could be read and decoded in full.")]
+    kinds = "; ".join(
+        f"{shorten(kind, 60)}: {count(number)}" for kind, number in list(corrupt["kinds"].items())[:_MOST_KINDS]
+    )
+    rows = [[name(entry["filename"], 90), name(entry["reason"], 240)] for entry in corrupt["images"][:_MOST_ROWS]]
+    return [
+        section("Corrupt images"),
+        paragraph(f"{plural(corrupt['total'], 'image')} can't be used and took no part. {kinds}."),
+        table(["file", "why"], rows, [85 * mm, style.TEXT_WIDTH - 85 * mm]),
+        *_rest(corrupt["total"] - len(rows), "filenames/corrupt_filenames.txt"),
+    ]
+
+
+def _duplicate_section(duplicates: JsonObject) -> list[Flowable]:
+    heading = [Spacer(1, 6 * mm), CondPageBreak(50 * mm), section("Exact copies")]
+    if not duplicates["total"]:
+        return [*heading, paragraph("No two images have the same bytes.")]
+    fate = "were left out; the first by name stays" if duplicates["areRemoved"] else "took part, as the settings say"
+    shown = duplicates["images"][:_MOST_ROWS]
+    rows = [[name(entry["filename"], 90), name(entry["duplicateOf"], 90)] for entry in shown]
+    return [
+        *heading,
+        paragraph(f"{plural(duplicates['total'], 'image')} with the same bytes as another one {fate}."),
+        table(["file", "same bytes as"], rows, [85 * mm, style.TEXT_WIDTH - 85 * mm]),
+        *_rest(duplicates["total"] - len(rows), "filenames/duplicate_filenames.txt"),
+    ]
+
+
+def _rest(number: int, where: str) -> list[Flowable]:
+    return [Paragraph(f"{count(number)} more: see {where}.", style.SMALL)] if number > 0 else []
+
+
+def make_savings_section(savings: JsonObject) -> list[Flowable]:
+    """Return the estimates of labelling cost and CO2, each with the factors it comes from."""
+    tasks = [(words, savings[key]) for key, words in _TASKS.items() if key in savings]
+    words = (
+        f"{plural(savings['nImagesNotLabelled'], 'readable image')} need no label. These are <b>estimates</b>: numbers "
+        "of images times the factors below. Set workerConfig.report to factors of your own."
+    )
+    flowables = [Spacer(1, 6 * mm), CondPageBreak(110 * mm), section("Estimated savings"), Paragraph(words, style.BODY)]
+    if tasks:
+        rows = [[words, f"US$ {saved['costSavings']:,.2f}"] for words, saved in tasks]
+        flowables.append(table(["labelling task", "cost saved (estimate)"], rows, [70 * mm, 50 * mm], numbers=1))
+    if "co2" in savings:
+        flowables += [Spacer(1, 4 * mm), _co2_table(savings["co2"])]
+    rows = [
+        [
+            name(factor["name"]),
+            f"{factor['value']:g}",
+            "you" if factor["isSetByUser"] else "default",
+            paragraph(factor["meaning"], style.CELL_MUTED),
+        ]
+        for factor in savings["factors"]
+    ]
+    widths = [52 * mm, 14 * mm, 16 * mm, style.TEXT_WIDTH - 82 * mm]
+    return [*flowables, subsection("Factors"), table(["factor", "value", "set by", "meaning and source"], rows, widths)]
+
+
+def _co2_table(co2: JsonObject) -> Flowable:
+    rows = [
+        ["Labelling that is not done", f"{co2['labellingKwh']:,.3f}", f"{co2['labellingKg']:,.3f}"],
+        ["This run", f"{-co2['computeKwh']:,.3f}", f"{-co2['computeKg']:,.3f}"],
+        ["Saved", f"{co2['labellingKwh'] - co2['computeKwh']:,.3f}", f"{co2['netKg']:,.3f}"],
+    ]
+    return table(["electricity and CO2 (estimate)", "kWh", "kg CO2e"], rows, [70 * mm, 25 * mm, 25 * mm], numbers=2)
+
+
+def make_notes_section(report: JsonObject) -> list[Flowable]:
+    """Return what the run noticed on its way."""
+    notes = report["notes"]
+    if not notes:
+        return []
+    shown = [paragraph(f"•  {note}") for note in notes[:_MOST_NOTES]]
+    more = _rest(len(notes) - len(shown), "report.json")
+    return [Spacer(1, 6 * mm), CondPageBreak(30 * mm), section("Notes"), *shown, *more]
+
+
+def make_settings_section(report: JsonObject) -> list[Flowable]:
+    """Return the settings that the user wrote, one a line."""
+    rows = list(_flatten(report["settings"]["overrides"]))
+    shown = [(path, value) for path, value in rows[:_MOST_SETTINGS]]
+    table_or_words = (
+        table(
+            ["setting", "value"],
+            [[name(path, 200), name(value, 300)] for path, value in shown],
+            [90 * mm, style.TEXT_WIDTH - 90 * mm],
+        )
+        if shown
+        else paragraph("Nothing was set: every setting has its default.")
+    )
+    return [
+        Spacer(1, 6 * mm),
+        CondPageBreak(60 * mm),
+        section("Settings"),
+        paragraph("What the manifest says. config/config.yaml has these with every default filled in."),
+        table_or_words,
+        *_rest(len(rows) - len(shown), "config/overrides.yaml"),
+        Spacer(1, 4 * mm),
+        facts_table(
+            [("Encoder fingerprint", report["generalInformation"]["runInformation"]["encoder"]["fingerprint"])]
+        ),
+    ]
+
+
+def _flatten(value: object, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each leaf with its path: spec.workerConfig.method. A list is a leaf unless it holds objects."""
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _flatten(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        for i, item in enumerate(value):
+            yield from _flatten(item, f"{path}[{i}]")
+    elif path:
+        yield path, _say(value)
+
+
+def _say(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, list):
+        return f"[{', '.join(_say(item) for item in value)}]"
+    return str(value)

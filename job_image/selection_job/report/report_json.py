@@ -1,0 +1,184 @@
+"""report.json: every number of the report, and every plot's data, in one versioned document (report_schema.json)."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection_api.worker_config import WorkerConfig
+from selection_job.catalog.catalog import Catalog
+from selection_job.report.distances import compare_distances
+from selection_job.report.examples import choose_examples
+from selection_job.report.facts import RunFacts
+from selection_job.report.maps import make_maps
+from selection_job.report.numbers import finite, rounded, rounded_all
+from selection_job.report.pool import Pool
+from selection_job.report.savings import estimate_savings
+from selection_job.selection.selection import Selection
+
+SCHEMA_VERSION = "1.0"
+"""major.minor: the minor grows with added keys, the major when a key changes its meaning or goes."""
+
+MOST_LISTED = 1000
+"""Corrupt images and duplicates that are listed by name; the totals count all."""
+
+MOST_FIRST = 24
+"""Selected images that are named in the order of choice; the PDF's cover shows them."""
+
+_MOST_RADII = 1000
+
+JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ReportSource:
+    """What the report is made of."""
+
+    facts: RunFacts
+    catalog: Catalog
+    selection: Selection
+    pool: Pool
+    worker: WorkerConfig
+
+
+def build_report(source: ReportSource) -> JsonObject:
+    """Return the report as JSON values, without NaN or infinity. Measures distances and makes the maps."""
+    catalog, selection, pool = source.catalog, source.selection, source.pool
+    maps, umap_seconds = make_maps(pool, catalog.names)
+    report = {
+        "schemaVersion": SCHEMA_VERSION,
+        "generalInformation": _describe_general(source, umap_seconds),
+        "selectionInformation": _describe_selection(source),
+        "corruptImages": _list_corrupt(catalog),
+        "exactDuplicates": _list_duplicates(catalog, selection),
+        "annotationSavings": estimate_savings(
+            source.worker.report,
+            n_avoided=len(catalog.names) - len(selection.selected),
+            compute_seconds=sum(source.facts.stage_seconds.values()),
+        ),
+        "selectedAndRemovedImageExamples": choose_examples(pool, catalog.names, source.worker.n_example_images),
+        "datasetAnalysis": {"embeddingInformation": {**compare_distances(pool), "scatterPlotData": maps}},
+        "settings": {"config": source.facts.config, "overrides": source.facts.overrides},
+        "notes": list(source.facts.notes),
+    }
+    return dict(finite(report))
+
+
+def _describe_general(source: ReportSource, umap_seconds: float) -> JsonObject:
+    facts = source.facts
+    return {
+        "workerInformation": {
+            "buildVersion": facts.versions.get("selection-operator", "unknown"),
+            "versions": facts.versions,
+            "device": facts.device,
+            "threads": facts.threads,
+        },
+        "runInformation": {**_describe_run(facts), "umapSeconds": rounded(umap_seconds)},
+        "datasetInformation": {
+            "datasetName": facts.dataset_name,
+            "datasetSizes": _count_images(facts, source.catalog, source.selection),
+        },
+    }
+
+
+def _describe_run(facts: RunFacts) -> JsonObject:
+    seconds = datetime.fromisoformat(facts.finished_at) - datetime.fromisoformat(facts.started_at)
+    return {
+        "runId": facts.run_id,
+        "runName": facts.name,
+        "startTimestamp": facts.started_at,
+        "endTimestamp": facts.finished_at,
+        "totalProcessingTimeS": rounded(seconds.total_seconds()),
+        "stages": [{"stage": str(stage), "seconds": rounded(taken)} for stage, taken in facts.stage_seconds.items()],
+        "inputUrl": facts.input_url,
+        "runUrl": facts.output_url,
+        "encoder": {"source": facts.encoder_source, "fingerprint": facts.encoder_fingerprint},
+        "decoder": facts.decoder,
+        "bytesRead": facts.bytes_read,
+        "bytesReread": facts.bytes_reread,
+        "seed": facts.seed,
+    }
+
+
+def _count_images(facts: RunFacts, catalog: Catalog, selection: Selection) -> JsonObject:
+    return {
+        "nInput": facts.n_input,
+        "nCorrupt": len(catalog.corrupt),
+        "nDuplicate": len(catalog.names) - len(selection.candidates),
+        "nRemoved": len(selection.removed),
+        "nSelected": len(selection.selected),
+    }
+
+
+def _describe_selection(source: ReportSource) -> JsonObject:
+    """Describe the choice; coverRadius is exact, over all candidates."""
+    selection, pool, names = source.selection, source.pool, source.catalog.names
+    picks = _spread_picks(len(selection.radii))
+    return {
+        "method": selection.method,
+        "stoppedBy": selection.stopped_by,
+        "normalizeEmbeddings": source.worker.normalize_embeddings,
+        "embeddingDimensions": pool.vectors.shape[1],
+        "firstSelected": [names[row] for row in selection.selected[:MOST_FIRST].tolist()],
+        "coverRadius": rounded(float(pool.distance_to_selected.max())),
+        "coverMean": rounded(float(pool.distance_to_selected.mean(dtype=np.float64))),
+        "coverRadiusByPick": {
+            "picks": (picks + 1).tolist(),
+            "radii": rounded_all(selection.radii[picks].astype(np.float64).tolist()),
+        },
+    }
+
+
+def _spread_picks(k: int) -> NDArray[np.int64]:
+    """Return at most 1000 indices below k, first and last included, denser where the radius falls fast."""
+    if k <= _MOST_RADII:
+        return np.arange(k)
+    return np.unique(np.geomspace(1, k, _MOST_RADII).round().astype(np.int64)) - 1
+
+
+def _list_corrupt(catalog: Catalog) -> JsonObject:
+    kinds = Counter(reason.partition(":")[0].strip() for reason in catalog.corrupt.values())
+    return {
+        "total": len(catalog.corrupt),
+        "kinds": dict(kinds.most_common(100)),
+        "images": [
+            {"filename": name, "reason": reason}
+            for name, reason in islice(sorted(catalog.corrupt.items()), MOST_LISTED)
+        ],
+    }
+
+
+def _list_duplicates(catalog: Catalog, selection: Selection) -> JsonObject:
+    """List exact copies with the image that they are copies of, whether or not they were left out of the selection."""
+    rows = np.flatnonzero(catalog.is_duplicate)
+    return {
+        "total": len(rows),
+        "areRemoved": len(selection.candidates) < len(catalog.names),
+        "images": [
+            {"filename": catalog.names[row], "duplicateOf": catalog.names[catalog.duplicate_of[row]]}
+            for row in rows[:MOST_LISTED].tolist()
+        ],
+    }
+
+
+def report_json_bytes(report: JsonObject) -> bytes:
+    """Return the document as UTF-8 with sorted keys.
+
+    A name that is not valid Unicode (bytes of another encoding on a local disk) is written as JSON's escape of the
+    surrogate that Python reads it as, so that reading the file gives the same name.
+    Raises ValueError for NaN or infinity.
+    """
+    text = json.dumps(report, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def read_schema() -> JsonObject:
+    """Return the JSON Schema of report.json, which ships with the package."""
+    text = files("selection_job.report").joinpath("report_schema.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))

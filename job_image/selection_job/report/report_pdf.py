@@ -1,0 +1,52 @@
+"""report.pdf: the report for people, made of the report's own numbers, the plots and thumbnails."""
+
+from pathlib import Path
+from typing import Any
+
+from reportlab.platypus import PageBreak
+
+from selection_job.report.drawing import Thumbnail
+from selection_job.report.fonts import drawable
+from selection_job.report.pdf_analysis import make_decisions_section, make_maps_section, make_statistics_section
+from selection_job.report.pdf_appendix import (
+    make_input_sections,
+    make_notes_section,
+    make_savings_section,
+    make_settings_section,
+)
+from selection_job.report.pdf_document import ReportDocument
+from selection_job.report.pdf_style import register_fonts
+from selection_job.report.pdf_summary import make_cover, make_job_section
+
+JsonObject = dict[str, Any]
+
+
+def write_report_pdf(path: Path, report: JsonObject, plots: Path, thumbnail: Thumbnail) -> None:
+    """Write the PDF; equal reports, plots and thumbnails give equal bytes.
+
+    report     what build_report returns
+    plots      the folder that write_figures filled from the same report
+    thumbnail  gives a JPEG for a file name, or None where the image can't be read any more
+    Raises OSError where the file can't be written.
+    """
+    register_fonts()
+    general = report["generalInformation"]
+    run_id, dataset = general["runInformation"]["runId"], general["datasetInformation"]["datasetName"]
+    document = ReportDocument(
+        path, title=f"Selection report: {drawable(dataset)}", running_title=f"Selection report · {run_id}"
+    )
+    document.build(
+        [
+            *make_cover(report, thumbnail),
+            PageBreak(),
+            *make_job_section(report),
+            PageBreak(),
+            *make_statistics_section(report, plots),
+            *make_maps_section(report, plots),
+            *make_decisions_section(report, thumbnail),
+            *make_input_sections(report),
+            *make_savings_section(report["annotationSavings"]),
+            *make_notes_section(report),
+            *make_settings_section(report),
+        ]
+    )

@@ -1,0 +1,68 @@
+"""Numbers in words, the same in every part of the PDF."""
+
+_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
+
+
+def count(number: int) -> str:
+    """Return a count with thousands apart.
+
+    >>> count(1234567)
+    '1,234,567'
+    """
+    return f"{number:,}"
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> plural(1, "image"), plural(2, "image")
+    ('1 image', '2 images')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def share(part: float, whole: float) -> str:
+    """Return a share in percent, with a digit after the point below 10%.
+
+    >>> share(30, 300), share(1, 300), share(0, 0)
+    ('10%', '0.3%', '0%')
+    """
+    percent = 100 * part / whole if whole else 0.0
+    return f"{percent:.1f}%" if 0 < percent < 9.95 else f"{percent:.0f}%"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration in the units that people say.
+
+    >>> duration(0.42), duration(95.2), duration(7384)
+    ('0.4 s', '1 min 35 s', '2 h 3 min')
+    """
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds) // 60
+    if minutes < 60:
+        return f"{minutes} min {round(seconds) % 60} s"
+    return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def size(n_bytes: int) -> str:
+    """Return a size in decimal units.
+
+    >>> size(512), size(30_111_222)
+    ('512 bytes', '30.1 MB')
+    """
+    value, unit = float(n_bytes), 0
+    while value >= 1000 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{n_bytes:,} bytes" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
+
+
+def measure(value: float | None, digits: int = 3) -> str:
+    """Return a distance, or a dash where there is none.
+
+    >>> measure(0.4321), measure(None)
+    ('0.432', '–')
+    """
+    return "–" if value is None else f"{value:,.{digits}f}"

@@ -1,0 +1,43 @@
+"""Write the report: measure, draw, print. report.json itself is written last, by the pipeline."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection_api.worker_config import WorkerConfig
+from selection_job.catalog.catalog import Catalog
+from selection_job.report.facts import RunFacts
+from selection_job.report.figures import write_figures
+from selection_job.report.pool import make_pool
+from selection_job.report.report_json import ReportSource, build_report
+from selection_job.report.report_pdf import write_report_pdf
+from selection_job.selection.selection import Selection
+
+
+def write_report(
+    folder: Path,
+    *,
+    facts: RunFacts,
+    catalog: Catalog,
+    embeddings: NDArray[np.float32],
+    selection: Selection,
+    thumbnail: Callable[[str], bytes | None],
+    worker: WorkerConfig,
+) -> dict[str, Any]:
+    """Write plots/*.png and report.pdf into the folder and return the report for report_json_bytes.
+
+    embeddings  (n, d) float32, aligned with catalog.names
+    thumbnail   gives a JPEG for a file name, or None where the image can't be read any more
+    worker      says n_example_images, normalize_embeddings and the factors of the savings
+
+    Some seconds to a minute, most of it UMAP on at most 20,000 images. Raises OSError where the disk fails.
+    """
+    pool = make_pool(embeddings, selection, normalize=worker.normalize_embeddings, seed=facts.seed)
+    report = build_report(ReportSource(facts, catalog, selection, pool, worker))
+    plots = folder / "plots"
+    write_figures(plots, report, thumbnail)
+    write_report_pdf(folder / "report.pdf", report, plots, thumbnail)
+    return report

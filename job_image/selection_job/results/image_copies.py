@@ -1,0 +1,136 @@
+"""Copies of images among the results: data/sampled/, data/clean/ and the thumbnails of the selected images."""
+
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from itertools import chain, count
+from pathlib import PurePosixPath
+
+from PIL import Image
+
+from selection_api.datasource import Datasources
+from selection_api.worker_config import WorkerConfig
+from selection_job.catalog.catalog import Catalog
+from selection_job.catalog.decoding import CorruptImage, decode_rgb
+from selection_job.errors import ObjectMissing
+from selection_job.progress import Progress
+from selection_job.selection.selection import Selection
+from selection_job.stores.store import Store
+
+_PIL_FORMATS = {"jpg": "JPEG", "jpeg": "JPEG", "tif": "TIFF", "pgm": "PPM"}
+_THUMBNAIL_PX = 128
+
+
+def dump_images(
+    source: Store,
+    target: Store,
+    run_key: str,
+    *,
+    catalog: Catalog,
+    selection: Selection,
+    worker: WorkerConfig,
+    progress: Progress,
+) -> list[str]:
+    """Copy the readable images to data/clean/ and the selected ones to data/sampled/; return notes on what was missing.
+
+    clean/ is a copy of the bytes. sampled/ is so too, unless output_image_size says otherwise: then images are decoded,
+    resized and written in output_image_format.
+    """
+    notes: list[str] = []
+    recode = worker.output_image_size != -1
+    selected = [catalog.names[row] for row in selection.selected.tolist()]
+    sampled_names = name_copies(selected, worker.output_image_format if recode else None)
+    with progress.bar("Copying images", len(catalog.names) + len(selected)) as bar:
+        for name in catalog.names:
+            _copy(source, target, name, f"{run_key}data/clean/{name}", None, notes)
+            bar.advance()
+        for name, copy_name in zip(selected, sampled_names, strict=True):
+            change = (lambda content: _resize(content, worker)) if recode else None
+            _copy(source, target, name, f"{run_key}data/sampled/{copy_name}", change, notes)
+            bar.advance()
+    return notes
+
+
+def name_copies(names: list[str], image_format: str | None) -> list[str]:
+    """Return the file name of each copy: the same, or with the new format's extension, kept apart where two would meet.
+
+    >>> name_copies(["a.jpg", "b.jpg", "b.png"], "png")
+    ['a.png', 'b-jpg.png', 'b-png.png']
+    """
+    if image_format is None:
+        return names
+    stems = [name.rpartition(".")[0] for name in names]
+    shared = Counter(stems)
+    used: dict[str, None] = {}  # in order
+    for name, stem in zip(names, stems, strict=True):
+        base = stem if shared[stem] == 1 else f"{stem}-{name.rpartition('.')[2]}"
+        numbered = (f"{base}-{number}.{image_format}" for number in count(2))
+        used[next(copy for copy in chain([f"{base}.{image_format}"], numbered) if copy not in used)] = None
+    return list(used)
+
+
+def _copy(
+    source: Store, target: Store, name: str, key: str, change: Callable[[bytes], bytes] | None, notes: list[str]
+) -> None:
+    try:
+        content = source.read(name)
+        target.write(key, content if change is None else change(content))
+    except (ObjectMissing, CorruptImage) as error:
+        notes.append(f"{name} could not be copied to {key}: {error}")
+
+
+def _resize(content: bytes, worker: WorkerConfig) -> bytes:
+    image = decode_rgb(content)
+    size = worker.output_image_size
+    if isinstance(size, int) and size > 0:
+        scale = size / min(image.size)
+        image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+    elif not isinstance(size, int):
+        height, width = size
+        image = image.resize((width, height))
+    return encode_image(image, worker.output_image_format)
+
+
+def encode_image(image: Image.Image, image_format: str) -> bytes:
+    """Return the image in the format that a file extension names; OSError or KeyError where Pillow knows none."""
+    buffer = io.BytesIO()
+    extension = image_format.lower()
+    image.save(buffer, _PIL_FORMATS.get(extension, extension.upper()))
+    return buffer.getvalue()
+
+
+def write_thumbnails(
+    target: Store, datasources: Datasources, names: Iterable[str], thumbnail: Callable[[str], bytes | None]
+) -> int:
+    """Write a thumbnail of each named image to the lightly datasource by thumbnailSuffix; return how many there are."""
+    suffix = datasources.lightly.thumbnail_suffix or datasources.input.thumbnail_suffix
+    if not suffix:
+        return 0
+    written = 0
+    for name in names:
+        content = thumbnail(name)
+        if content is not None:
+            target.write(thumbnail_key(suffix, name), _as_extension(content, name))
+            written += 1
+    return written
+
+
+def thumbnail_key(suffix: str, name: str) -> str:
+    """Return where the thumbnail of an image lies.
+
+    >>> thumbnail_key(".lightly/thumbnails/[filename]_thumb.[extension]", "sub/image_3.png")
+    '.lightly/thumbnails/sub/image_3_thumb.png'
+    """
+    path = PurePosixPath(name)
+    parts = {"[filename]": name.removesuffix(path.suffix), "[extension]": path.suffix.removeprefix(".")}
+    return re.sub(r"\[(?:filename|extension)\]", lambda match: parts[match[0]], suffix)
+
+
+def _as_extension(jpeg: bytes, name: str) -> bytes:
+    extension = PurePosixPath(name).suffix.removeprefix(".").lower()
+    if extension in ("jpg", "jpeg"):
+        return jpeg
+    with Image.open(io.BytesIO(jpeg)) as image:
+        image.load()
+        return encode_image(image, extension)

@@ -1,0 +1,141 @@
+"""Publish: write everything a run found into its folder, report.json last."""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from selection_api import RunSummary, Stage
+from selection_job.catalog.catalog import Listing
+from selection_job.catalog.decoding import CorruptImage, decode_rgb
+from selection_job.catalog.thumbnails import make_thumbnail
+from selection_job.encoder_stage import trained_files
+from selection_job.errors import ObjectMissing
+from selection_job.progress import Progress
+from selection_job.report.report_json import report_json_bytes
+from selection_job.report.writing import write_report
+from selection_job.results.findings import Findings, describe_run, gather_facts, summarize
+from selection_job.results.image_copies import dump_images, write_thumbnails
+from selection_job.results.name_lists import write_name_lists
+from selection_job.results.settings_files import write_settings
+from selection_job.results.tables import write_clean, write_tables
+from selection_job.stores.store import Store
+from selection_job.workplace import Workplace
+
+log = logging.getLogger("selection_job")
+
+
+def find_finished(place: Workplace, listing: Listing) -> RunSummary | None:
+    """Return the summary of this very run where it is already finished over the same images, else None."""
+    try:
+        report = json.loads(place.target.read(f"{place.run_key}report.json"))
+        if report["inputFingerprint"] != _fingerprint_input(place, listing):
+            log.info("The images or the checkpoint have changed since this run finished: it runs again.")
+            return None
+        summary = RunSummary.from_bytes(json.dumps(report["summary"]).encode())
+    except (ObjectMissing, ValueError, KeyError, TypeError):
+        return None
+    place.stages.forget()  # a run that was killed after its last write has left them
+    return summary
+
+
+def _fingerprint_input(place: Workplace, listing: Listing) -> str:
+    """Return 64 hex digits for all that the run reads: the images as listed and the checkpoint it starts from."""
+    key = place.spec.checkpoint
+    versions = [info.version for info in place.target.list(key) if info.key == key] if key else []
+    return sha256(json.dumps([listing.fingerprint, versions]).encode()).hexdigest()
+
+
+def write_results(place: Workplace, findings: Findings) -> RunSummary:
+    """Write the whole output tree and return the run's summary."""
+    folder = place.scratch / "results"
+    _clear_outdated(place)
+    with place.progress.stage(Stage.SAVING_RESULTS):
+        _write_data(folder, place, findings)
+    with place.progress.stage(Stage.GENERATING_REPORT):
+        report = _write_report(folder, place, findings)
+    with place.progress.stage(Stage.UPLOADING_ARTIFACTS):
+        summary = summarize(place, findings)
+        report |= {
+            "inputFingerprint": _fingerprint_input(place, findings.listing),
+            "summary": summary.model_dump(mode="json", by_alias=True, exclude_none=True),
+        }
+        publish(folder, place.target, place.run_key, report_json_bytes(report), place.progress)
+        place.stages.forget()
+    return summary
+
+
+def _clear_outdated(place: Workplace) -> None:
+    """Delete what an earlier try left behind, report.json first, so that nobody reads a mix of two tries."""
+    place.target.delete(f"{place.run_key}report.json")
+    for info in list(place.target.list(place.run_key)):
+        if not info.key.startswith(f"{place.run_key}.stages/"):
+            place.target.delete(info.key)
+
+
+def _write_data(folder: Path, place: Workplace, findings: Findings) -> None:
+    catalog, selection = findings.catalog, findings.selection
+    write_tables(folder / "data", catalog, findings.embeddings, selection)
+    if place.worker.enable_corruptness_check:
+        write_clean(folder / "data" / "clean.csv", catalog)
+    write_name_lists(folder / "filenames", catalog, selection)
+    write_settings(folder / "config", place.run, describe_run(place, findings.encoder))
+    for name, path in trained_files(findings.encoder).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder / name)
+    if place.worker.dump_dataset:
+        place.notes.extend(
+            dump_images(
+                place.source,
+                place.target,
+                place.run_key,
+                catalog=catalog,
+                selection=selection,
+                worker=place.worker,
+                progress=place.progress,
+            )
+        )
+    selected_names = (catalog.names[row] for row in selection.selected.tolist())
+    write_thumbnails(place.target, place.spec.datasources, selected_names, _thumbnail_source(place))
+
+
+def _thumbnail_source(place: Workplace) -> Callable[[str], bytes | None]:
+    """Return how a thumbnail is found: in the local cache, or read again where it fell out."""
+
+    def thumbnail(name: str) -> bytes | None:
+        kept = place.thumbnails.get(name)
+        if kept is not None:
+            return kept
+        try:
+            made = make_thumbnail(decode_rgb(place.source.read(name)))
+        except (ObjectMissing, CorruptImage):
+            return None
+        place.thumbnails.put(name, made)
+        return made
+
+    return thumbnail
+
+
+def _write_report(folder: Path, place: Workplace, findings: Findings) -> dict[str, Any]:
+    return write_report(
+        folder,
+        facts=gather_facts(place, findings),
+        catalog=findings.catalog,
+        embeddings=findings.embeddings,
+        selection=findings.selection,
+        thumbnail=_thumbnail_source(place),
+        worker=place.worker,
+    )
+
+
+def publish(folder: Path, target: Store, run_key: str, report: bytes, progress: Progress) -> None:
+    """Upload every file of the folder, then report.json: once that is there, everything is."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    with progress.bar("Publishing results", len(paths), "files") as bar:
+        for path in paths:
+            target.upload(f"{run_key}{path.relative_to(folder).as_posix()}", path)
+            bar.advance()
+    target.write(f"{run_key}report.json", report)

@@ -1,0 +1,60 @@
+"""CountingStore: a store that knows how many bytes were read from it."""
+
+import multiprocessing
+from collections.abc import Iterator
+from pathlib import Path
+
+from selection_job.stores.store import ObjectInfo, Store
+
+
+class CountingStore:
+    """Passes every verb on to another store and counts what was read, by this process and by those it starts."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._counter = multiprocessing.Value("q", 0)  # shared memory: training reads in worker processes
+        self.url = store.url
+
+    @property
+    def bytes_read(self) -> int:
+        """Sum of the sizes of all objects that read and download returned."""
+        return int(self._counter.value)
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """List as the store does; listing counts nothing."""
+        return self._store.list(prefix)
+
+    def read(self, key: str) -> bytes:
+        """Read and count."""
+        content = self._store.read(key)
+        self._count(len(content))
+        return content
+
+    def exists(self, key: str) -> bool:
+        """Ask the store."""
+        return self._store.exists(key)
+
+    def write(self, key: str, content: bytes) -> None:
+        """Write as the store does."""
+        self._store.write(key, content)
+
+    def upload(self, key: str, path: Path) -> None:
+        """Upload as the store does."""
+        self._store.upload(key, path)
+
+    def download(self, key: str, path: Path) -> None:
+        """Download and count."""
+        self._store.download(key, path)
+        self._count(path.stat().st_size)
+
+    def delete(self, key: str) -> None:
+        """Delete as the store does."""
+        self._store.delete(key)
+
+    def delete_folder(self, prefix: str) -> None:
+        """Delete as the store does."""
+        self._store.delete_folder(prefix)
+
+    def _count(self, size_bytes: int) -> None:
+        with self._counter.get_lock():
+            self._counter.value += size_bytes

@@ -1,0 +1,165 @@
+"""LocalStore: a folder as a datasource.
+
+Symbolic links are followed when reading: to files, and to folders, each real folder once (so no cycle can hold the
+listing). FIFOs, sockets and devices are never opened. Nothing is written or deleted through a link that leaves the
+folder.
+"""
+
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from selection_job.errors import ObjectMissing, ObjectRefused, StorageRefused
+from selection_job.stores.local_errors import translate_read_errors, translate_write_errors
+from selection_job.stores.local_listing import scan_files
+from selection_job.stores.store import ObjectInfo
+
+PARTIAL_PREFIX = ".selection-job-partial-"
+"""Files being written are named so; one that a killed process left is no object, and goes with its folder."""
+
+
+class LocalStore:
+    """Store over a folder. Keys are paths relative to it.
+
+    folder    links in it are resolved once
+    writable  whether the run writes here: checked at once, before hours of work
+    Raises StorageRefused where the folder does not exist, is no folder, or lacks the permissions.
+    """
+
+    def __init__(self, folder: Path, *, writable: bool = False) -> None:
+        _check_folder(folder, writable=writable)
+        self._folder = folder.resolve()
+        self.url = f"{folder.absolute()}/"
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Yield all files whose key starts with prefix, hidden ones included.
+
+        version is the time of the last change in nanoseconds and the size: a change within the clock tick of the
+        file system that keeps the size is not seen.
+        """
+        if "\0" in prefix or prefix.startswith("/") or ".." in prefix.split("/"):
+            raise StorageRefused(f"{prefix!r} is no prefix of keys inside {self.url}.")
+        _check_folder(self._folder, writable=False)
+        with translate_read_errors(self.url, prefix):
+            for key, status in scan_files(self._folder, prefix):
+                if not key.rpartition("/")[2].startswith(PARTIAL_PREFIX):
+                    yield ObjectInfo(key, status.st_size, f"{status.st_mtime_ns}-{status.st_size}")
+
+    def read(self, key: str) -> bytes:
+        """Return the whole file. Raises ObjectMissing; ObjectRefused where this file can't be opened."""
+        with translate_read_errors(self.url, key), self._open(key) as file:
+            return file.read()
+
+    def exists(self, key: str) -> bool:
+        """Say whether the file is there."""
+        try:
+            with translate_read_errors(self.url, key):
+                return stat.S_ISREG(self._path(key).stat().st_mode)
+        except ObjectMissing:
+            return False
+
+    def write(self, key: str, content: bytes) -> None:
+        """Create or replace the file; readers see the old or the new content, never a part."""
+        with translate_write_errors(self.url, key), self._replace(key) as file:
+            file.write(content)
+
+    def upload(self, key: str, path: Path) -> None:
+        """Create or replace the file from another; that one stays."""
+        with translate_write_errors(self.url, key), path.open("rb") as source, self._replace(key) as file:
+            shutil.copyfileobj(source, file, 1024**2)
+
+    def download(self, key: str, path: Path) -> None:
+        """Copy the file to path."""
+        with translate_read_errors(self.url, key):
+            source = self._open(key)
+        with source, translate_write_errors(f"{path.parent}/", path.name), path.open("wb") as file:
+            shutil.copyfileobj(source, file, 1024**2)
+
+    def delete(self, key: str) -> None:
+        """Remove the file; one that is not there is fine. A link is removed, not what it points to."""
+        with translate_write_errors(self.url, key):
+            try:
+                self._inside(self._path(key)).unlink(missing_ok=True)
+            except NotADirectoryError:
+                return
+
+    def delete_folder(self, prefix: str) -> None:
+        """Remove all files below prefix (which ends in '/') with their folders, left-over partial files included."""
+        if not prefix.endswith("/"):
+            raise ValueError(f"prefix must end in '/', got {prefix!r}")
+        with translate_write_errors(self.url, prefix):
+            folder = self._inside(self._path(prefix.removesuffix("/")))
+            if folder.is_symlink():
+                raise StorageRefused(f"{folder} is a link: what it points to is not deleted. Remove the link.")
+            try:
+                shutil.rmtree(folder)  # never follows links
+            except (FileNotFoundError, NotADirectoryError):
+                return
+
+    def _path(self, key: str) -> Path:
+        parts = key.split("/")
+        if not key or "\0" in key or any(part in ("", ".", "..") for part in parts):
+            raise StorageRefused(
+                f"{key!r} is no key inside {self.url}: keys are relative, without '..', '.', '//' and NUL."
+            )
+        return self._folder.joinpath(*parts)
+
+    def _inside(self, path: Path) -> Path:
+        """Return the path, refused where a link on the way to it leaves the folder."""
+        if not path.parent.resolve().is_relative_to(self._folder):
+            raise StorageRefused(f"{path} leaves {self.url} by a link: nothing is written or deleted there.")
+        return path
+
+    def _open(self, key: str) -> BinaryIO:
+        """Open a regular file, also behind a link. Never blocks on a FIFO, never opens a device."""
+        path = self._path(key)
+        _check_regular(path.stat(), key)
+        file = open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")  # noqa: PTH123, SIM115
+        try:
+            _check_regular(os.fstat(file.fileno()), key)  # it may have been swapped since
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    @contextmanager
+    def _replace(self, key: str) -> Iterator[BinaryIO]:
+        """Give a hidden file beside the key's; on success it takes the key's name, with its content on the disk."""
+        path = self._inside(self._path(key))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(8)}")
+        try:
+            with partial.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+def _check_regular(status: os.stat_result, key: str) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise ObjectMissing(f"{key} is a folder.")
+    if not stat.S_ISREG(status.st_mode):
+        raise ObjectRefused(f"{key} is not a regular file (but a pipe, socket or device).")
+
+
+def _check_folder(folder: Path, *, writable: bool) -> None:
+    needs = "LIST, READ and WRITE" if writable else "LIST and READ"
+    mode = os.R_OK | os.X_OK | (os.W_OK if writable else 0)
+    with translate_read_errors(str(folder), ""):
+        if not folder.exists():
+            raise StorageRefused(f"The folder {folder} does not exist. Create it; the job needs {needs} there.")
+        if not folder.is_dir():
+            raise StorageRefused(f"{folder} is not a folder; the job needs one with {needs}.")
+        if not os.access(folder, mode):
+            raise StorageRefused(
+                f"No permission on the folder {folder}: the job runs as user {os.geteuid()} and needs {needs} there."
+            )

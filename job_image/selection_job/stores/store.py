@@ -1,0 +1,50 @@
+"""Store: the few verbs the pipeline needs from a datasource, whichever cloud or disk is behind it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One object as listed: its key relative to the datasource, its size, a version that changes with its content."""
+
+    key: str
+    size_bytes: int
+    version: str
+
+
+class Store(Protocol):
+    """Objects under one datasource. Keys are relative to it, with '/' between parts, never starting with '/'.
+
+    Every verb raises StorageRefused (permission, no such bucket), StorageUnavailable (a passing fault), and
+    where an object is named ObjectMissing.
+    """
+
+    url: str
+    """What users know it by, with a trailing '/': s3://bucket/prefix/ or an absolute folder."""
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Yield all objects whose key starts with prefix, in no particular order, streaming."""
+
+    def read(self, key: str) -> bytes:
+        """Return the whole object."""
+
+    def exists(self, key: str) -> bool:
+        """Say whether the object is there."""
+
+    def write(self, key: str, content: bytes) -> None:
+        """Create or replace the object; readers see the old or the new content, never a part."""
+
+    def upload(self, key: str, path: Path) -> None:
+        """Create or replace the object from a local file, never a part; a large file is not read into memory."""
+
+    def download(self, key: str, path: Path) -> None:
+        """Write the object into a local file; a large object is not read into memory."""
+
+    def delete(self, key: str) -> None:
+        """Remove the object; one that is not there is fine."""
+
+    def delete_folder(self, prefix: str) -> None:
+        """Remove all objects below prefix (which ends in '/')."""

@@ -1,0 +1,113 @@
+"""Workplace: what a run works with besides the data itself: manifest, stores, stages, scratch folder, clock."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+
+from selection_api import SelectionRun
+from selection_api.names import run_id
+from selection_api.spec import SelectionRunSpec
+from selection_api.worker_config import WorkerConfig
+from selection_job.catalog.reading import ReadOptions
+from selection_job.catalog.thumbnails import Thumbnails
+from selection_job.machine import choose_device, count_cores
+from selection_job.progress import Progress
+from selection_job.stages import Stages
+from selection_job.stores.counting import CountingStore
+from selection_job.stores.opening import open_store
+from selection_job.stores.store import Store
+
+_THUMBNAIL_CACHE_BYTES = 512 * 1024**2  # about 100,000 thumbnails of 5 kB
+
+
+def identify_run(run: SelectionRun) -> str:
+    """Return the name of the run's folder; locally a digest of what the user set stands for the missing uid."""
+    settings = json.dumps(run.user_settings()["spec"], sort_keys=True)
+    return run_id(run.metadata.name, run.metadata.uid or sha256(settings.encode()).hexdigest())
+
+
+def run_folder(run: SelectionRun) -> str:
+    """Return the key of the run's folder in the lightly datasource, with a trailing '/'."""
+    return f".lightly/runs/{identify_run(run)}/"
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What every step of the pipeline is given. `source` is the input datasource, `target` the lightly one."""
+
+    run: SelectionRun
+    source: CountingStore
+    target: Store
+    scratch: Path
+    progress: Progress
+    thumbnails: Thumbnails
+    stages: Stages
+    device: torch.device
+    now: Callable[[], datetime]
+    started_at: datetime
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def run_id(self) -> str:
+        """The name of the run's folder."""
+        return identify_run(self.run)
+
+    @property
+    def run_key(self) -> str:
+        """Where the results lie in the lightly datasource, with a trailing '/'."""
+        return run_folder(self.run)
+
+    @property
+    def url(self) -> str:
+        """Where the results lie, as users know it."""
+        return self.target.url + self.run_key
+
+    @property
+    def spec(self) -> SelectionRunSpec:
+        """The run's spec."""
+        return self.run.spec
+
+    @property
+    def worker(self) -> WorkerConfig:
+        """The run's workerConfig."""
+        return self.run.spec.worker_config
+
+    def read_options(self, input_size_px: int | None) -> ReadOptions:
+        """Return how images are read; without a size no embedding input is made."""
+        threads = self.worker.num_threads
+        return ReadOptions(
+            input_size_px=input_size_px,
+            decoder=self.worker.decoder,
+            check_corruptness=self.worker.enable_corruptness_check,
+            num_threads=threads if threads > 0 else count_cores(),
+            thumbnails=input_size_px is not None,  # the embedding pass makes them
+        )
+
+
+def set_up(
+    run: SelectionRun, scratch: Path, progress: Progress, *, now: Callable[[], datetime] | None = None
+) -> Workplace:
+    """Open the run's stores and lay out its scratch folder.
+
+    Raises StorageRefused where a datasource can't be opened.
+    """
+    clock = now or (lambda: datetime.now(UTC))
+    datasources = run.spec.datasources
+    target = open_store(datasources.lightly, field="spec.datasources.lightly", writable=True)
+    return Workplace(
+        run=run,
+        source=CountingStore(open_store(datasources.input, field="spec.datasources.input")),
+        target=target,
+        scratch=scratch,
+        progress=progress,
+        thumbnails=Thumbnails(scratch / "thumbnails", _THUMBNAIL_CACHE_BYTES),
+        stages=Stages(target, run_folder(run), scratch / "stages"),
+        device=choose_device(run.spec.lightly_config.trainer.gpus),
+        now=clock,
+        started_at=clock(),
+    )

@@ -1,0 +1,127 @@
+"""Options that this version can't carry out are valid and named; options without effect are named with a reason."""
+
+import pytest
+
+from selection_api import ManifestError, accepted_without_effect, check_supported, unsupported_options
+
+WORKER = "spec.workerConfig."
+LIGHTLY = "spec.lightlyConfig."
+SELECTION = "spec.selectionConfig"
+S3 = {"type": "S3", "resourcePath": "s3://bucket/", "region": "eu"}
+DIVERSITY = {"input": {"type": "EMBEDDINGS"}, "strategy": {"type": "DIVERSITY"}}
+RANDOM = {"input": {"type": "RANDOM", "random_seed": 1}, "strategy": {"type": "WEIGHTS"}}
+TYPICALITY = {"input": {"type": "EMBEDDINGS"}, "strategy": {"type": "TYPICALITY"}}
+
+
+def select(*strategies, **more):
+    return {"spec.workerConfig": ..., SELECTION: {"n_samples": 10, "strategies": list(strategies), **more}}
+
+
+NOT_YET = [
+    ({WORKER + "pretagging": True}, WORKER + "pretagging"),
+    ({WORKER + "pretagging_debug": True}, WORKER + "pretagging_debug"),
+    ({WORKER + "active_learning.task_name": "t"}, WORKER + "active_learning.task_name"),
+    ({WORKER + "object_level.task_name": "t"}, WORKER + "object_level.task_name"),
+    ({WORKER + "use_datapool": True}, WORKER + "use_datapool"),
+    ({WORKER + "embeddings": ".lightly/embeddings/a.csv"}, WORKER + "embeddings"),
+    ({WORKER + "selected_sequence_length": 2}, WORKER + "selected_sequence_length"),
+    ({WORKER + "method": "coral"}, WORKER + "method"),
+    ({"spec.dataset.type": "VIDEOS"}, "spec.dataset.type"),
+    ({"spec.datasources.input": S3}, "spec.datasources.input.type"),
+    ({"spec.datasources.lightly": S3}, "spec.datasources.lightly.type"),
+    ({LIGHTLY + "trainer.gpus": 2}, LIGHTLY + "trainer.gpus"),
+    (select(TYPICALITY), SELECTION + ".strategies[0]"),
+    (select(DIVERSITY, RANDOM), SELECTION + ".strategies"),
+    (select({**DIVERSITY, "input": {"type": "EMBEDDINGS", "task": "t"}}), SELECTION + ".strategies[0].input.task"),
+    (
+        select({**RANDOM, "strategy": {"type": "WEIGHTS", "stopping_condition_max_sum": 3}}),
+        SELECTION + ".strategies[0].strategy.stopping_condition_max_sum",
+    ),
+    (
+        select({**DIVERSITY, "strategy": {"type": "DIVERSITY", "strength": -1}}),
+        SELECTION + ".strategies[0].strategy.strength",
+    ),
+    (select(DIVERSITY, lightly_path_regex="a"), SELECTION + ".lightly_path_regex"),
+    (
+        select(DIVERSITY, auto_tasks=[{"type": "TILING", "name": "t", "num_rows": 1, "num_cols": 1}]),
+        SELECTION + ".auto_tasks",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "path"), NOT_YET, ids=[path for _, path in NOT_YET])
+def test_option_is_valid_but_not_supported(parse, changes, path):
+    problems = unsupported_options(parse(changes).spec)
+    assert [problem.path for problem in problems] == [path]
+    assert "is not supported by this version" in problems[0].message
+
+
+HARMLESS = [
+    {WORKER + "pretagging": False, WORKER + "pretagging_debug": False},
+    {WORKER + "active_learning": {"task_name": "", "score_name": "uncertainty_margin"}},
+    {WORKER + "object_level": {"task_name": "", "padding": 0.1}},
+    {WORKER + "scorer": "object-frequency", WORKER + "scorer_config.min_score": 0.5},
+    {WORKER + "use_datapool": False, WORKER + "embeddings": "", WORKER + "selected_sequence_length": 1},
+    {WORKER + "method": "random"},
+    {LIGHTLY + "trainer.gpus": 0},
+    select(DIVERSITY),
+    select({**DIVERSITY, "strategy": {"type": "DIVERSITY", "strength": 2.0}}),
+    select(RANDOM),
+]
+
+
+@pytest.mark.parametrize("changes", HARMLESS, ids=str)
+def test_value_that_changes_nothing_is_supported(parse, changes):
+    run = parse(changes)
+    assert check_supported(run) is run
+
+
+def test_check_names_every_unsupported_option(parse):
+    run = parse({WORKER + "pretagging": True, "spec.dataset.type": "VIDEOS"})
+    with pytest.raises(ManifestError) as caught:
+        check_supported(run)
+    assert [problem.path for problem in caught.value.problems] == ["spec.dataset.type", WORKER + "pretagging"]
+
+
+NOTES = [
+    ({WORKER + "scorer": "object-frequency"}, WORKER + "scorer"),
+    ({WORKER + "scorer_config.min_score": 0.5}, WORKER + "scorer_config"),
+    ({WORKER + "active_learning.task_name": ""}, WORKER + "active_learning"),
+    ({WORKER + "object_level.task_name": ""}, WORKER + "object_level"),
+    ({WORKER + "corruptness_check.corruption_threshold": 0.2}, WORKER + "corruptness_check.corruption_threshold"),
+    ({WORKER + "output_image_size": 64}, WORKER + "output_image_size"),
+    ({WORKER + "output_image_format": "jpg"}, WORKER + "output_image_format"),
+    ({LIGHTLY + "collate.kernel_size": 0.1}, LIGHTLY + "collate.kernel_size"),
+    ({LIGHTLY + "trainer.weights_summary": "top"}, LIGHTLY + "trainer.weights_summary"),
+    ({LIGHTLY + "summary_callback.max_depth": 2}, LIGHTLY + "summary_callback"),
+    (
+        {LIGHTLY + "environment_variable_names.lightly_last_checkpoint_path": "X"},
+        LIGHTLY + "environment_variable_names",
+    ),
+    ({LIGHTLY + "hydra.run.dir": "x"}, LIGHTLY + "hydra"),
+    ({LIGHTLY + "criterion.temperature": 0.1}, LIGHTLY + "criterion"),
+    ({LIGHTLY + "optimizer.lr": 0.1}, LIGHTLY + "optimizer"),
+    ({LIGHTLY + "checkpoint_callback.save_last": False}, LIGHTLY + "checkpoint_callback"),
+    ({LIGHTLY + "trainer.max_epochs": 3}, LIGHTLY + "trainer.max_epochs"),
+]
+
+
+@pytest.mark.parametrize(("changes", "path"), NOTES, ids=[path for _, path in NOTES])
+def test_option_without_effect_is_noted_with_a_reason(parse, changes, path):
+    (note,) = accepted_without_effect(parse(changes).spec)
+    assert note.startswith(f"{path} has no effect: ")
+    assert len(note) > len(path) + 30
+
+
+def test_what_was_not_set_is_not_noted(parse):
+    assert accepted_without_effect(parse().spec) == []
+    assert accepted_without_effect(parse({LIGHTLY + "collate.kernel_size": None}).spec) == []
+
+
+def test_output_image_size_has_an_effect_with_dump_dataset(parse):
+    assert accepted_without_effect(parse({WORKER + "output_image_size": 64, WORKER + "dump_dataset": True}).spec) == []
+
+
+def test_settings_of_the_training_are_not_noted_when_there_is_one(parse):
+    settings = {"criterion": {"temperature": 0.1}, "optimizer": {"lr": 1}, "trainer": {"max_epochs": 3}}
+    assert accepted_without_effect(parse({WORKER + "enable_training": True, "spec.lightlyConfig": settings}).spec) == []

@@ -1,0 +1,191 @@
+"""Tiny trainings: pictures in memory, a network of 80,000 weights, seconds at most."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from selection_api.lightly_config import LightlyConfig
+from selection_job.encoder.image_source import ImageSource
+from selection_job.encoder.training import train_encoder
+from selection_job.errors import ObjectMissing
+from selection_job.progress import Progress
+
+TINY = {
+    "pre_trained": False,
+    "model": {"name": "resnet-9", "width": 0.125, "num_ftrs": 8, "out_dim": 16},
+    "collate": {"input_size": 16},
+    "loader": {"batch_size": 4, "num_workers": 0},
+    "trainer": {"gpus": 0, "max_epochs": 2, "enable_model_summary": False},
+    "optimizer": {"lr": 0.1},
+}
+
+
+class MemoryStore:
+    """The reading half of a Store over a dict; picklable, so that workers can read from it."""
+
+    url = "memory:"
+
+    def __init__(self, objects):
+        self.objects = objects
+
+    def read(self, key):
+        try:
+            return self.objects[key]
+        except KeyError:
+            raise ObjectMissing(key) from None
+
+
+def _as_png(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def make_images():
+    """A factory of image sources: of given pixel arrays, or of 10 pictures of noise on a colour each."""
+
+    def make(pictures=None):
+        if pictures is None:
+            random = np.random.default_rng(0)
+            pictures = [random.integers(0, 80, (40, 32, 3)) + random.integers(0, 175, 3) for _ in range(10)]
+        objects = {f"{i:02}.png": _as_png(np.asarray(picture, dtype=np.uint8)) for i, picture in enumerate(pictures)}
+        return ImageSource(MemoryStore(objects), sorted(objects))
+
+    return make
+
+
+@pytest.fixture
+def tiny_config():
+    """A factory of lightlyConfigs: TINY with changes, section by section."""
+
+    def make(**changes):
+        merged = {
+            key: {**TINY.get(key, {}), **value} if isinstance(value, dict) else value for key, value in changes.items()
+        }
+        return LightlyConfig.model_validate({**TINY, **merged})
+
+    return make
+
+
+@pytest.fixture
+def train(tmp_path, make_images):
+    """Train on 10 pictures and return the encoder; keywords go to train_encoder."""
+
+    def run(config, *, images=None, **options):
+        defaults = {
+            "folder": tmp_path / "training",
+            "start_checkpoint": None,
+            "resume_checkpoint": None,
+            "on_checkpoint": None,
+            "progress": Progress(quiet=True),
+        }
+        return train_encoder(make_images() if images is None else images, config, **{**defaults, **options})
+
+    return run
+
+
+SCENES = 5
+
+
+@pytest.fixture
+def make_report_input():
+    """A factory of write_report's keywords: pictures around a few scenes, three farthest-first picks per scene or k."""
+    from selection_api.worker_config import WorkerConfig
+    from selection_job.catalog.catalog import Catalog
+    from selection_job.numeric.farthest_first import farthest_first
+    from selection_job.numeric.neighbours import nearest_rows
+    from selection_job.report.facts import RunFacts
+    from selection_job.selection.selecting import normalize_rows
+    from selection_job.selection.selection import Selection
+
+    def make(n=40, k=10, *, names=None, duplicates=0, corrupt=None, facts=None, **worker):
+        rng = np.random.default_rng(7)
+        names = sorted(names or [f"walk/frame_{i:03}.jpg" for i in range(n)])
+        vectors = rng.normal(size=(SCENES, 6))[rng.integers(0, SCENES, n)] + 0.2 * rng.normal(size=(n, 6))
+        duplicate_of = np.arange(n)
+        duplicate_of[n - duplicates :] = 0
+        vectors[n - duplicates :] = vectors[0]
+        catalog = Catalog(
+            names=names,
+            sha256=rng.integers(0, 256, (n, 32)).astype(np.uint8),
+            sizes_bytes=np.full(n, 1000),
+            widths_px=np.full(n, 64, np.int32),
+            heights_px=np.full(n, 48, np.int32),
+            duplicate_of=duplicate_of,
+            corrupt=corrupt or {},
+        )
+        embeddings = vectors.astype(np.float32)
+        candidates = np.flatnonzero(~catalog.is_duplicate)
+        unit = normalize_rows(embeddings[candidates])
+        chosen, radii = farthest_first(unit, k)
+        removed = np.setdiff1d(np.arange(len(candidates)), chosen)
+        nearest, distances = nearest_rows(unit[removed], unit[chosen])
+        thumbnails = {name: _as_jpeg(rng.integers(0, 256, 3), i) for i, name in enumerate(names)}
+        settings = {
+            "run_id": "test-12345678",
+            "name": "test",
+            "dataset_name": "pictures",
+            "started_at": "2026-11-22T10:00:00+00:00",
+            "finished_at": "2026-11-22T10:01:40+00:00",
+            "stage_seconds": {"LOADING_DATASET": 10.0, "EMBEDDING": 90.0},
+            "device": "CPU (test)",
+            "threads": 1,
+            "versions": {"selection-operator": "0.1.0", "numpy": "2"},
+            "input_url": "/input/",
+            "output_url": "/output/.lightly/runs/test-12345678/",
+            "encoder_source": "checkpoint start.ckpt",
+            "encoder_fingerprint": "ab" * 32,
+            "decoder": "exact",
+            "bytes_read": 40_000,
+            "bytes_reread": 0,
+            "n_input": catalog.n_input,
+            "seed": 1,
+            "overrides": {"spec": {"workerConfig": {"method": "coreset"}}},
+        }
+        return {
+            "facts": RunFacts(**{**settings, **(facts or {})}),
+            "catalog": catalog,
+            "embeddings": embeddings,
+            "selection": Selection(
+                candidates=candidates,
+                selected=candidates[chosen],
+                radii=radii,
+                removed=candidates[removed],
+                nearest_selected=candidates[chosen][nearest],
+                nearest_distance=distances,
+                method="coreset",
+                stopped_by="n_samples",
+            ),
+            "thumbnail": thumbnails.get,
+            "worker": WorkerConfig.model_validate(worker),
+        }
+
+    return make
+
+
+def _as_jpeg(colour, step):
+    pixels = np.empty((48, 64, 3), dtype=np.uint8)
+    pixels[:] = colour
+    pixels[:, step % 64] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def make_report(make_report_input):
+    """A factory of reports as JSON values, without plots and PDF."""
+    from selection_job.report.pool import make_pool
+    from selection_job.report.report_json import ReportSource, build_report
+
+    def make(*args, **kwargs):
+        given = make_report_input(*args, **kwargs)
+        facts, worker = given["facts"], given["worker"]
+        normalize = worker.normalize_embeddings
+        pool = make_pool(given["embeddings"], given["selection"], normalize=normalize, seed=facts.seed)
+        return build_report(ReportSource(facts, given["catalog"], given["selection"], pool, worker))
+
+    return make

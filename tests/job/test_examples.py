@@ -1,0 +1,75 @@
+"""Every manifest in examples/, run as it stands but for its folders."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import torch
+from lightly.utils.io import load_embeddings
+from PIL import Image
+
+from selection_api.lightly_config import LightlyConfig
+from selection_job.encoder import zoo
+from selection_job.encoder.architecture import build_model
+from selection_job.manifest import load_manifest
+
+pytestmark = pytest.mark.slow
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
+RELEVANT = ["image_1.png", "subdir/image_3.png"]
+
+
+@pytest.fixture
+def cached_zoo(tmp_path, monkeypatch):
+    """A zoo whose default checkpoint (weights of our own) was downloaded before; nothing listens at its address."""
+    model = build_model(LightlyConfig().model, seed=7)
+    path = tmp_path / "checkpoints" / "weights.pth"
+    path.parent.mkdir()
+    torch.save({"state_dict": {f"model.{key}": value for key, value in model.state_dict().items()}}, path)
+    name = f"own-{sha256(path.read_bytes()).hexdigest()[:8]}.pth"
+    path.rename(path.with_name(name))
+    monkeypatch.setattr(zoo, "ZOO", {"resnet-18/simclr/d32/w1.0": f"http://127.0.0.1:9/{name}"})
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+
+
+def fill(folder, names):
+    """Write a picture under each name."""
+    for shade, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.linear_gradient("L").rotate(72 * shade).resize((24, 24)).convert("RGB").save(folder / name)
+
+
+def prepare(example, base):
+    """Return the example's manifest over folders of this test, and the images that it concerns."""
+    manifest = load_manifest(example.read_text(encoding="utf-8"))
+    worker = manifest["spec"]["workerConfig"]
+    others = [] if worker["enable_training"] else ["subdir/image_2.png", "x/a.jpg"]  # 100 epochs take their time
+    if "relevant_filenames_file" in worker:
+        others = ["subdir/image_2.png"]
+    fill(base / "input", [*RELEVANT, *others])
+    (base / "output/.lightly").mkdir(parents=True)
+    (base / "output/.lightly/relevant_filenames.txt").write_text("\n".join(RELEVANT))
+    for purpose, folder in (("input", "input"), ("lightly", "output")):
+        manifest["spec"]["datasources"][purpose]["resourcePath"] = str(base / folder)
+    return manifest, RELEVANT if "relevant_filenames_file" in worker else sorted([*RELEVANT, *others])
+
+
+def test_there_are_examples():
+    assert {path.stem for path in EXAMPLES} >= {
+        "lightly-parameters",
+        "quickstart",
+        "relevant-filenames",
+        "simple",
+        "training",
+    }
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_the_example_runs_to_its_report(example, run_manifest, cached_zoo, tmp_path):
+    manifest, expected = prepare(example, tmp_path)
+    done = run_manifest(manifest)
+    assert load_embeddings(str(done.folder / "data/embeddings.csv"))[2] == expected
+    assert len(done.selected) == 1, "10% of a handful"
+    assert (done.folder / "report.pdf").stat().st_size > 10_000
+    trained = done.place.run.spec.worker_config.enable_training
+    assert bool(list(done.folder.glob("lightly_epoch_*.ckpt"))) == trained

@@ -1,0 +1,110 @@
+"""list_images: what counts as an image, order, what is said when there is nothing."""
+
+import os
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from selection_job.catalog.listing import list_images
+from selection_job.errors import UnusableData
+from selection_job.stores.local import LocalStore
+from selection_job.stores.store import ObjectInfo
+
+
+class Shelf:
+    """A store over a dict of keys and contents."""
+
+    url = "shelf://bucket/"
+
+    def __init__(self, *keys, **contents):
+        self.objects = dict.fromkeys(keys, b"x") | contents
+
+    def list(self, prefix=""):
+        return (ObjectInfo(key, len(content), "1") for key, content in self.objects.items() if key.startswith(prefix))
+
+    def read(self, key):
+        return self.objects[key]
+
+
+def names_of(*keys):
+    return list_images(Shelf(*keys), Shelf()).names
+
+
+def test_images_are_known_by_their_extension_in_any_case():
+    images = ["a.jpg", "a.JPEG", "a.Png", "a.ppm", "a.bmp", "a.pgm", "a.tif", "a.tiff", "a.webp", "sub/a.b.jpg"]
+    others = ["a.gif", "a.txt", "jpg", "a.jpg.txt", "a.mp4", "a.jpg/readme"]
+    assert names_of(*images, *others) == sorted(images)
+
+
+def test_hidden_files_and_folders_are_left_out():
+    assert names_of(".a.jpg", ".lightly/thumbnails/a.jpg", "sub/.cache/a.jpg", "sub/a.jpg", "..a.jpg") == ["sub/a.jpg"]
+
+
+def test_names_are_sorted_by_code_point():
+    names = ["b.jpg", "B.jpg", "a/b.jpg", "a.jpg", "ä.jpg", "日.jpg", "a b.jpg", "10.jpg", "9.jpg", "😀.jpg", "｡.jpg"]
+    assert names_of(*names) == sorted(names, key=lambda name: [ord(letter) for letter in name])
+
+
+@given(st.sets(st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=8)))
+def test_any_names_come_back_sorted(stems):
+    keys = {f"d/{stem}.jpg" for stem in stems if not stem.startswith(".")} | {"z.jpg"}
+    listing = list_images(Shelf(*keys), Shelf())
+    assert listing.names == sorted(keys)
+    assert len(listing.fingerprint) == 64
+
+
+def test_sizes_and_versions_follow_their_names():
+    listing = list_images(Shelf(**{"b.jpg": b"123", "a.jpg": b""}), Shelf())
+    assert (listing.names, listing.sizes_bytes.tolist(), listing.versions) == (["a.jpg", "b.jpg"], [0, 3], ["1", "1"])
+    assert listing.sizes_bytes.dtype == np.int64
+
+
+def test_a_changed_file_changes_the_fingerprint(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"1")
+    before = list_images(LocalStore(tmp_path), LocalStore(tmp_path)).fingerprint
+    assert list_images(LocalStore(tmp_path), LocalStore(tmp_path)).fingerprint == before
+    (tmp_path / "a.jpg").write_bytes(b"12")
+    assert list_images(LocalStore(tmp_path), LocalStore(tmp_path)).fingerprint != before
+
+
+def test_nothing_listed_says_where_and_what_was_seen():
+    with pytest.raises(UnusableData) as caught:
+        names_of("a.txt", "b.csv", "drive.mp4", ".hidden.jpg")
+    message = str(caught.value)
+    assert "shelf://bucket/" in message
+    assert "2 other files and 1 videos" in message
+    assert ".jpg .jpeg .png" in message
+
+
+def test_an_empty_folder_is_unusable(tmp_path):
+    with pytest.raises(UnusableData, match=r"no image in .*: 0 other files were seen"):
+        list_images(LocalStore(tmp_path), LocalStore(tmp_path))
+
+
+def test_names_that_are_not_utf8_are_listed_and_noted(tmp_path):
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"x")
+    (tmp_path / "good.jpg").write_bytes(b"x")
+    listing = list_images(LocalStore(tmp_path), LocalStore(tmp_path))
+    assert len(listing.names) == 2
+    assert len(listing.fingerprint) == 64
+    assert listing.notes == [r"1 names are not UTF-8 and count as corrupt; rename them: 'caf\\xe9.jpg'"]
+
+
+def test_listing_takes_a_few_hundred_bytes_an_image():
+    class Long:
+        url = "long://"
+
+        def list(self, prefix=""):
+            return (
+                ObjectInfo(f"folder/{row * 7919 % 100_000:032}.jpg", row, f"{row:020}-{row}") for row in range(50_000)
+            )
+
+    tracemalloc.start()
+    listing = list_images(Long(), Long())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(listing.names) == 50_000
+    assert peak / 50_000 < 500

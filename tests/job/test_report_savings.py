@@ -1,0 +1,43 @@
+"""Savings are factor times count, stated as estimates, and left out where a factor is 0."""
+
+import pytest
+
+from selection_api.report_factors import ReportFactors
+from selection_job.report.savings import estimate_savings
+
+
+def estimate(n_avoided=1000, compute_seconds=3600.0, **factors):
+    return estimate_savings(ReportFactors.model_validate(factors), n_avoided=n_avoided, compute_seconds=compute_seconds)
+
+
+def test_cost_is_images_times_labels_times_price():
+    savings = estimate(label_cost_usd={"object_detection": 0.05}, labels_per_image=4)
+    assert savings["objectDetection"]["costSavings"] == pytest.approx(1000 * 4 * 0.05)
+
+
+def test_co2_is_the_labelling_avoided_less_the_run_itself():
+    savings = estimate(labelling_wh_per_label=2, labels_per_image=3, cpu_watts=100, grid_intensity_g_per_kwh=400)
+    assert savings["co2"]["labellingKwh"] == pytest.approx(6.0)
+    assert savings["co2"]["computeKwh"] == pytest.approx(0.1)
+    assert savings["imageClassification"]["co2Savings"] == pytest.approx((6.0 - 0.1) * 0.4)
+
+
+def test_a_price_of_zero_leaves_its_estimate_out():
+    savings = estimate(label_cost_usd={"semantic_segmentation": 0})
+    assert "semanticSegmentation" not in savings
+    assert "imageClassification" in savings
+
+
+@pytest.mark.parametrize("factor", ["grid_intensity_g_per_kwh", "labelling_wh_per_label"])
+def test_co2_is_left_out_without_its_factors(factor):
+    savings = estimate(**{factor: 0})
+    assert "co2" not in savings
+    assert "co2Savings" not in savings["imageClassification"]
+
+
+def test_every_factor_stands_beside_the_estimates_with_its_source():
+    factors = {factor["name"]: factor for factor in estimate(cpu_watts=200)["factors"]}
+    assert factors["cpu_watts"]["value"] == 200
+    assert factors["cpu_watts"]["isSetByUser"]
+    assert "IEA" in factors["grid_intensity_g_per_kwh"]["meaning"]
+    assert not factors["label_cost_usd.object_detection"]["isSetByUser"]

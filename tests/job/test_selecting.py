@@ -1,0 +1,127 @@
+"""From the configuration to the choice: both forms, shares, and what is said about the end."""
+
+import numpy as np
+import pytest
+
+from selection_api import parse_manifest
+from selection_job.catalog.catalog import Catalog
+from selection_job.errors import UnusableData
+from selection_job.selection.selecting import Goal, make_goal, normalize_rows, select_images
+
+
+def make_spec(worker=None, selection=None, lightly=None):
+    document = {
+        "apiVersion": "dataselection.io/v1alpha1",
+        "kind": "SelectionRun",
+        "metadata": {"name": "a"},
+        "spec": {
+            "datasources": {
+                "input": {"type": "LOCAL", "resourcePath": "/data/in"},
+                "lightly": {"type": "LOCAL", "resourcePath": "/data/out"},
+            },
+            "workerConfig": worker or {},
+            "lightlyConfig": lightly or {},
+            "selectionConfig": selection,
+        },
+    }
+    return parse_manifest(document).spec
+
+
+def strategy(kind, **fields):
+    inputs = {"DIVERSITY": {"type": "EMBEDDINGS"}, "WEIGHTS": {"type": "RANDOM"}}
+    own = {key: fields.pop(key) for key in ("random_seed",) if key in fields}
+    return {"input": inputs[kind] | own, "strategy": {"type": kind, **fields}}
+
+
+@pytest.mark.parametrize(
+    ("worker", "goal"),
+    [
+        ({"stopping_condition": {"n_samples": 0.1}}, Goal("coreset", 5, 0.0, 1)),
+        ({"stopping_condition": {"n_samples": 0.1, "min_distance": -1}}, Goal("coreset", 5, 0.0, 1)),
+        ({"stopping_condition": {"min_distance": 0.2}}, Goal("coreset", None, 0.2, 1)),
+        ({"method": "random", "stopping_condition": {"n_samples": 7}}, Goal("random", 7, 0.0, 1)),
+    ],
+)
+def test_the_legacy_form_says_method_count_and_distance(worker, goal):
+    assert make_goal(make_spec(worker), 50) == goal
+
+
+@pytest.mark.parametrize(
+    ("selection", "goal"),
+    [
+        ({"n_samples": 4, "strategies": [strategy("DIVERSITY")]}, Goal("coreset", 4, 0.0, 1)),
+        ({"n_samples": 1, "strategies": [strategy("DIVERSITY")]}, Goal("coreset", 1, 0.0, 1)),
+        ({"proportion_samples": 1.0, "strategies": [strategy("DIVERSITY")]}, Goal("coreset", 50, 0.0, 1)),
+        (
+            {"n_samples": -1, "strategies": [strategy("DIVERSITY", stopping_condition_minimum_distance=0.3)]},
+            Goal("coreset", None, 0.3, 1),
+        ),
+        ({"proportion_samples": 0.5, "strategies": [strategy("WEIGHTS", random_seed=9)]}, Goal("random", 25, 0.0, 9)),
+    ],
+)
+def test_the_strategies_form_says_the_same(selection, goal):
+    assert make_goal(make_spec(selection=selection), 50) == goal
+
+
+def make_catalog(duplicate_of, corrupt=()):
+    n = len(duplicate_of)
+    return Catalog(
+        names=[f"{row}.jpg" for row in range(n)],
+        sha256=np.zeros((n, 32), np.uint8),
+        sizes_bytes=np.ones(n, np.int64),
+        widths_px=np.ones(n, np.int32),
+        heights_px=np.ones(n, np.int32),
+        duplicate_of=np.array(duplicate_of, dtype=np.int64),
+        corrupt=dict.fromkeys(corrupt, "empty"),
+    )
+
+
+LINE = np.array([[0, 1], [1, 1], [2, 1], [9, 1]], dtype=np.float32)
+RAW = {"normalize_embeddings": False, "stopping_condition": {"n_samples": 2}}
+
+
+def test_each_removed_image_knows_its_nearest_selected_one():
+    selection = select_images(make_catalog([0, 1, 2, 3]), LINE, make_spec(RAW))
+    assert selection.selected.tolist() == [0, 3]
+    assert selection.removed.tolist() == [1, 2]
+    assert selection.nearest_selected.tolist() == [0, 0]
+    assert selection.nearest_distance.tolist() == [1, 2]
+
+
+def test_exact_copies_do_not_take_part_unless_told_to():
+    catalog = make_catalog([0, 0, 2, 3])
+    assert select_images(catalog, LINE, make_spec(RAW)).candidates.tolist() == [0, 2, 3]
+    spec = make_spec(RAW | {"remove_exact_duplicates": False})
+    assert select_images(catalog, LINE, spec).candidates.tolist() == [0, 1, 2, 3]
+
+
+def test_a_share_counts_from_all_images_corrupt_and_duplicate_ones_included():
+    spec = make_spec({"stopping_condition": {"n_samples": 0.5}})
+    selection = select_images(make_catalog([0, 0, 2, 3], corrupt=["a", "b"]), LINE, spec)
+    assert len(selection.selected) == 3
+
+
+@pytest.mark.parametrize(
+    ("stopping", "reason"),
+    [
+        ({"n_samples": 2}, "n_samples"),
+        ({"n_samples": 4, "min_distance": 1.9}, "min_distance"),
+        ({"min_distance": 0}, "all candidates selected"),
+        ({"n_samples": 40}, "all candidates selected"),
+    ],
+)
+def test_the_end_of_the_selection_has_its_reason(stopping, reason):
+    assert (
+        select_images(make_catalog([0, 1, 2, 3]), LINE, make_spec({"stopping_condition": stopping})).stopped_by
+        == reason
+    )
+
+
+def test_nothing_readable_is_an_error_that_says_so():
+    with pytest.raises(UnusableData, match="no readable image"):
+        select_images(make_catalog([]), np.zeros((0, 2), np.float32), make_spec(RAW))
+
+
+def test_normalised_rows_have_unit_length_and_keep_their_direction():
+    rows = normalize_rows(np.array([[3, 4], [0, 0], [1e-10, 0]], dtype=np.float32))
+    np.testing.assert_allclose(rows, [[0.6, 0.8], [0, 0], [1, 0]], atol=1e-6)

@@ -1,0 +1,85 @@
+"""Stages: finished work is found again, unfinished work is not, hostile entries are refused."""
+
+import json
+
+import pytest
+
+from selection_job.stages import Stages, make_fingerprint
+from selection_job.stores.local import LocalStore
+
+KEY = ".lightly/runs/a-12345678/"
+
+
+@pytest.fixture
+def store(tmp_path):
+    (tmp_path / "bucket").mkdir()
+    return LocalStore(tmp_path / "bucket")
+
+
+def write_two_files(folder):
+    (folder / "sub").mkdir()
+    (folder / "a.bin").write_bytes(b"a")
+    (folder / "sub" / "b.bin").write_bytes(b"b")
+
+
+def refuse(folder):
+    raise AssertionError("the stage was made again")
+
+
+def test_a_finished_stage_is_fetched_and_not_made_again(store, tmp_path):
+    _, reused = Stages(store, KEY, tmp_path / "one").reuse_or_make("embedding", "f" * 16, write_two_files)
+    folder, reused_later = Stages(store, KEY, tmp_path / "two").reuse_or_make("embedding", "f" * 16, refuse)
+    assert (reused, reused_later) == (False, True)
+    assert (folder / "a.bin").read_bytes() + (folder / "sub" / "b.bin").read_bytes() == b"ab"
+
+
+def test_another_fingerprint_is_another_stage(store, tmp_path):
+    stages = Stages(store, KEY, tmp_path / "one")
+    stages.reuse_or_make("embedding", "0" * 16, write_two_files)
+    with pytest.raises(AssertionError, match="made again"):
+        stages.reuse_or_make("embedding", "1" * 16, refuse)
+
+
+def test_a_stage_cut_off_while_it_was_kept_counts_as_absent(store, tmp_path):
+    Stages(store, KEY, tmp_path / "one").reuse_or_make("embedding", "f" * 16, write_two_files)
+    store.delete(f"{KEY}.stages/embedding-{'f' * 16}/complete.json")
+    with pytest.raises(AssertionError, match="made again"):
+        Stages(store, KEY, tmp_path / "two").reuse_or_make("embedding", "f" * 16, refuse)
+
+
+def test_a_stage_with_a_lost_file_counts_as_absent(store, tmp_path):
+    Stages(store, KEY, tmp_path / "one").reuse_or_make("embedding", "f" * 16, write_two_files)
+    store.delete(f"{KEY}.stages/embedding-{'f' * 16}/sub/b.bin")
+    with pytest.raises(AssertionError, match="made again"):
+        Stages(store, KEY, tmp_path / "two").reuse_or_make("embedding", "f" * 16, refuse)
+
+
+@pytest.mark.parametrize("name", ["../../escaped", "/tmp/escaped", "a/../../../escaped", 7, "nul\0"])
+def test_a_kept_stage_that_names_files_outside_its_folder_counts_as_absent(store, tmp_path, name):
+    store.write(f"{KEY}.stages/embedding-{'f' * 16}/complete.json", json.dumps({"files": [name]}).encode())
+    with pytest.raises(AssertionError, match="made again"):
+        Stages(store, KEY, tmp_path / "one").reuse_or_make("embedding", "f" * 16, refuse)
+
+
+def test_one_file_of_an_unfinished_stage_is_kept(store, tmp_path):
+    checkpoint = tmp_path / "last.ckpt"
+    checkpoint.write_bytes(b"weights")
+    Stages(store, KEY, tmp_path / "one").keep_file("training", "f" * 16, checkpoint)
+    later = Stages(store, KEY, tmp_path / "two")
+    fetched = later.fetch_file("training", "f" * 16, "last.ckpt")
+    assert fetched is not None
+    assert fetched.read_bytes() == b"weights"
+    assert later.fetch_file("training", "e" * 16, "last.ckpt") is None
+
+
+def test_forget_leaves_the_results_and_removes_the_stages(store, tmp_path):
+    store.write(f"{KEY}report.json", b"{}")
+    stages = Stages(store, KEY, tmp_path / "one")
+    stages.reuse_or_make("embedding", "f" * 16, write_two_files)
+    stages.forget()
+    assert [info.key for info in store.list(KEY)] == [f"{KEY}report.json"]
+
+
+def test_a_fingerprint_depends_on_each_part_and_not_on_their_order():
+    assert make_fingerprint(a=1, b="x") == make_fingerprint(b="x", a=1)
+    assert make_fingerprint(a=1, b="x") != make_fingerprint(a=1, b="y")
