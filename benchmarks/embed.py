@@ -13,7 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +23,7 @@ from lightly.utils.io import load_embeddings
 from PIL import Image
 
 from selection_api.lightly_config import LightlyConfig
-from selection_job.catalog.reading import ReadOptions, read_images
+from selection_job.catalog.reading import ReadImage, ReadOptions, read_images
 from selection_job.encoder.architecture import build_model
 from selection_job.encoder.checkpoints import write_checkpoint
 from selection_job.encoder.embedding import embed_pixels
@@ -31,7 +33,7 @@ from selection_job.encoder.precision import has_bfloat16
 from selection_job.machine import count_cores
 from selection_job.stores.local import LocalStore
 
-ROUNDS = 3
+ROUNDS = 2
 SIZE_PX = (320, 240)
 CPU = torch.device("cpu")
 
@@ -49,7 +51,8 @@ def main() -> None:
         weights = build_model(config.model, seed=1).state_dict()
         write_checkpoint(base / "encoder.ckpt", weights, settings={"input_size": config.collate.input_size})
         precisions = [32, 16] if has_bfloat16() else [32]
-        peers, ours = [], {precision: [] for precision in precisions}
+        peers: list[Any] = []
+        ours: dict[int, list[Any]] = {precision: [] for precision in precisions}
         for turn in range(ROUNDS):
             peers.append(run_peer(base, turn))
             for precision in precisions:
@@ -115,9 +118,11 @@ def _embed_in_this_process(base: Path, precision: int) -> None:
     print(json.dumps({"phase": phase, "raw": raw, "extra": time.perf_counter() - extra}))
 
 
-def _batches(images, kept):  # noqa: ANN001, ANN202
+def _batches(images: Iterable[ReadImage], kept: list[np.ndarray]) -> Iterator[np.ndarray]:
     batch: list[np.ndarray] = []
     for image in images:
+        if image.pixels is None:
+            raise SystemExit(f"{image.name}: {image.reason}")
         batch.append(image.pixels)
         if len(batch) == 16:
             kept.append(np.stack(batch))
@@ -136,15 +141,15 @@ def _time_raw_forward(encoder: Encoder, batches: list[np.ndarray], precision: in
 
 
 def print_table(base: Path, n: int, peers: list[dict[str, float]], ours: dict[int, list[dict[str, float]]]) -> None:
-    """Print images a second, medians of the rounds, with the ratios that matter."""
+    """Print images a second, means of the rounds, with the ratios that matter."""
 
     def rate(rounds: list[dict[str, float]], key: str) -> float:
-        return n / float(np.median([seconds[key] for seconds in rounds]))
+        return n / float(np.mean([seconds[key] for seconds in rounds]))
 
     theirs, _, names = load_embeddings(str(base / "peer0" / "embeddings.csv"))
     theirs = np.asarray(theirs)[np.argsort(names)]
     print(f"{n} JPEGs of {SIZE_PX[0]}x{SIZE_PX[1]}, resnet-18 d32 input 64, batch 16, {count_cores()} cores,")
-    print(f"torch {torch.__version__}; images/s, medians of {ROUNDS} rounds in turns")
+    print(f"torch {torch.__version__}; images/s, means of {ROUNDS} rounds in turns")
     print(f"{'':<22}{'phase':>8}{'process':>9}{'x peer':>8}{'raw':>8}{'overhead':>10}{'min cosine':>12}")
     print(f"{'lightly-embed':<22}{rate(peers, 'phase'):>8.1f}{rate(peers, 'process'):>9.1f}")
     for precision, rounds in ours.items():

@@ -1,20 +1,18 @@
 """The encoder of a run: trained here, loaded from a checkpoint in the lightly datasource, or from the model zoo."""
 
-import json
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 from selection_job.catalog.catalog import Catalog, Listing
 from selection_job.encoder.encoder import Encoder
 from selection_job.encoder.image_source import ImageSource
-from selection_job.encoder.loading import load_encoder
+from selection_job.encoder.loading import load_encoder, load_trained
 from selection_job.encoder.training import train_encoder
 from selection_job.errors import ObjectMissing, UnusableData
 from selection_job.stages import make_fingerprint
 from selection_job.workplace import Workplace
 
-_TRAINED = "trained.json"
+_STAGE = "training"
 
 
 def load_stage(place: Workplace) -> Encoder:
@@ -42,33 +40,27 @@ def train_stage(place: Workplace, listing: Listing, checked: Catalog) -> Encoder
     )
 
     def train(folder: Path) -> None:
-        encoder = train_encoder(
+        train_encoder(
             _training_images(place, checked),
             config,
             folder=folder,
             start_checkpoint=start,
-            resume_checkpoint=place.stages.fetch_file("training", fingerprint, "last.ckpt"),
-            on_checkpoint=lambda path: place.stages.keep_file("training", fingerprint, path),
+            resume_checkpoint=place.stages.fetch_file(_STAGE, fingerprint, "last.ckpt"),
+            on_checkpoint=lambda path: place.stages.keep_file(_STAGE, fingerprint, path),
             progress=place.progress,
+            device=place.device,
         )
-        _remember(folder, encoder)
 
-    folder, _ = place.stages.reuse_or_make("training", fingerprint, train)
-    return _recall(folder, place)
+    folder, _ = place.stages.reuse_or_make(_STAGE, fingerprint, train)
+    return load_trained(config, folder)  # as a resumed run would, so that both embed with the same bits
 
 
 def trained_files(encoder: Encoder) -> dict[str, Path]:
     """Return the files that training left, by their path in the run's folder; none where nothing was trained."""
-    folder = _training_folder(encoder)
-    if folder is None:
-        return {}
-    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.ckpt"))}
-
-
-def _training_folder(encoder: Encoder) -> Path | None:
     if encoder.checkpoint is None:
-        return None
-    return next(parent for parent in encoder.checkpoint.parents if (parent / _TRAINED).exists())
+        return {}
+    folder = next(parent for parent in encoder.checkpoint.parents if parent.name.startswith(f"{_STAGE}-"))
+    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.ckpt"))}
 
 
 def _training_images(place: Workplace, checked: Catalog) -> ImageSource:
@@ -78,23 +70,6 @@ def _training_images(place: Workplace, checked: Catalog) -> ImageSource:
         decoder=place.worker.decoder,
         allow_truncated=not place.worker.enable_corruptness_check,
     )
-
-
-def _remember(folder: Path, encoder: Encoder) -> None:
-    if encoder.checkpoint is None:
-        raise ValueError("a trained encoder has a checkpoint")
-    checkpoint = encoder.checkpoint.resolve().relative_to(folder.resolve()).as_posix()
-    (folder / _TRAINED).write_text(json.dumps({"checkpoint": checkpoint, "notes": encoder.notes}), encoding="utf-8")
-
-
-def _recall(folder: Path, place: Workplace) -> Encoder:
-    """Load what was trained, so that a resumed run and one in a single go embed with the same bits."""
-    trained = json.loads((folder / _TRAINED).read_text(encoding="utf-8"))
-    checkpoint = (folder / trained["checkpoint"]).resolve()
-    if not checkpoint.is_relative_to(folder.resolve()):
-        raise UnusableData(f"The kept training of this run names {trained['checkpoint']!r}, outside its folder.")
-    encoder = load_encoder(place.spec.lightly_config, checkpoint=checkpoint, key=trained["checkpoint"])
-    return replace(encoder, source="trained", checkpoint=checkpoint, notes=tuple(map(str, trained["notes"])))
 
 
 def _fetch_checkpoint(place: Workplace) -> Path | None:

@@ -9,7 +9,8 @@ JobError
     ├── StorageUnavailable   the storage or the disk failed for now
     └── Stopped              SIGTERM or Ctrl-C; finished stages are kept
 
-ObjectMissing stands beside the tree: an object that was listed and is gone. Its reader decides what that means.
+Beside the tree stand ObjectMissing, an object that was listed and is gone (its reader decides what that means), and
+StopRequest, which a signal raises anywhere in the main thread and which ends as Stopped.
 """
 
 from selection_api.names import ExitCode
@@ -59,3 +60,7 @@ class Stopped(TryAgain):
 
 class ObjectMissing(Exception):
     """An object that was there when listed, or that was named by a user, is not there."""
+
+
+class StopRequest(KeyboardInterrupt):
+    """A signal asked the job to stop. No Exception: logging and libraries swallow those wherever they happen to be."""

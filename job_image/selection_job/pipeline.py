@@ -13,6 +13,7 @@ from selection_job.catalog.listing import list_images
 from selection_job.catalog.reading import ReadImage, read_images
 from selection_job.encoder.embedding import embed_pixels
 from selection_job.encoder.encoder import Encoder
+from selection_job.encoder.precision import choose_format
 from selection_job.encoder_stage import load_stage, train_stage
 from selection_job.errors import UnusableData
 from selection_job.progress import Bar
@@ -77,7 +78,8 @@ def embed_images(place: Workplace, listing: Listing, encoder: Encoder) -> tuple[
         encoder=encoder.fingerprint,
         input_size=encoder.input_size_px,
         batch_size=config.loader.batch_size,
-        precision=config.trainer.precision,
+        arithmetic=str(choose_format(place.device, config.trainer.precision)),
+        device=place.device.type,
         decoder=place.worker.decoder,
         check=place.worker.enable_corruptness_check,
     )

@@ -41,6 +41,8 @@ class Progress:
     current: Stage = Stage.INITIALIZING
     bar_now: Bar | None = None
     stage_seconds: dict[str, float] = field(default_factory=dict)
+    stop_request: BaseException | None = None
+    """Raised at the next step of any bar: where a signal came at a moment that swallows exceptions (a destructor)."""
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
@@ -59,10 +61,18 @@ class Progress:
         self.bar_now = bar
         try:
             with self._display(bar) as show:
-                bar.show = show
+                bar.show = self._watch(show)
                 yield bar
         finally:
             self.bar_now = None
+
+    def _watch(self, show: Callable[[int], None]) -> Callable[[int], None]:
+        def step(n: int) -> None:
+            show(n)
+            if self.stop_request is not None:
+                raise self.stop_request
+
+        return step
 
     @contextmanager
     def _display(self, bar: Bar) -> Iterator[Callable[[int], None]]:
@@ -70,9 +80,14 @@ class Progress:
             yield lambda n: None
         elif sys.stderr.isatty():
             with tqdm(total=bar.total, desc=bar.description, unit=f" {bar.unit}", smoothing=0.1) as shown:
-                yield shown.update
+                yield lambda n: self._update(shown, bar, n)
         else:
             yield self._log_line(bar)
+
+    @staticmethod
+    def _update(shown: tqdm, bar: Bar, n: int) -> None:
+        shown.set_description_str(bar.description, refresh=False)
+        shown.update(n)
 
     def _log_line(self, bar: Bar) -> Callable[[int], None]:
         started = last = self.clock()

@@ -15,7 +15,7 @@ from types import FrameType
 import torch
 
 from selection_api import ExitCode, RunSummary, SelectionRun, accepted_without_effect
-from selection_job.errors import JobError, Stopped, StorageUnavailable
+from selection_job.errors import JobError, Stopped, StopRequest, StorageUnavailable
 from selection_job.machine import count_cores, read_versions
 from selection_job.pipeline import run_pipeline
 from selection_job.progress import Progress
@@ -35,9 +35,9 @@ def run_manifest(run: SelectionRun, *, termination_message: Path = _TERMINATION_
     """
     progress = Progress()
     try:
-        with _stop_on_signals(), tempfile.TemporaryDirectory(prefix="selection-job-") as scratch:
+        with _stop_on_signals(progress), tempfile.TemporaryDirectory(prefix="selection-job-") as scratch:
             summary = _run(run, Path(scratch), progress)
-    except (JobError, OSError) as error:
+    except (JobError, OSError, StopRequest) as error:
         failure = _understand(error)
         word = RunSummary.of_exit(failure.exit_code, str(failure), stage=progress.current, run_id=identify_run(run))
         _leave_word(termination_message, word)
@@ -73,14 +73,14 @@ def _check_sanity(place: Workplace) -> RunSummary:
 
 
 @contextmanager
-def _stop_on_signals() -> Iterator[None]:
-    """Turn SIGTERM and Ctrl-C into Stopped, once, in the main thread."""
+def _stop_on_signals(progress: Progress) -> Iterator[None]:
+    """Turn SIGTERM and Ctrl-C into StopRequest, once, in the main thread."""
 
     def stop(number: int, _: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)  # a second one must not cut the clean-up short
-        raise Stopped(
-            f"Stopped by {signal.Signals(number).name}. Finished stages are kept: the same command goes on from there."
-        )
+        for handled in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(handled, signal.SIG_IGN)  # a second one must not cut the clean-up short
+        progress.stop_request = StopRequest(signal.Signals(number).name)
+        raise progress.stop_request
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -90,9 +90,11 @@ def _stop_on_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _understand(error: JobError | OSError) -> JobError:
+def _understand(error: JobError | OSError | StopRequest) -> JobError:
     if isinstance(error, JobError):
         return error
+    if isinstance(error, StopRequest):
+        return Stopped(f"Stopped by {error}. Finished stages are kept: the same command goes on from there.")
     if error.errno in _DISK_FULL:
         return StorageUnavailable(f"No space left for {error.filename or tempfile.gettempdir()}: {error.strerror}.")
     raise error

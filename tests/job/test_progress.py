@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from selection_api import Stage
+from selection_job.errors import StopRequest
 from selection_job.progress import Progress
 
 
@@ -50,6 +51,15 @@ def test_without_a_terminal_a_step_logs_now_and_then_with_rate_and_time_left(clo
         "Reading: 90 of 100 images (90%), 1.0/s, 10 s left",
         "Reading: 100 of 100 images (100%), 1.0/s, 0 s left",
     ]
+
+
+def test_a_stop_request_that_was_swallowed_is_raised_at_the_next_step():
+    progress = Progress(quiet=True)
+    with progress.bar("Reading", 10) as bar:
+        bar.advance()
+        progress.stop_request = StopRequest("SIGTERM")
+        with pytest.raises(StopRequest):
+            bar.advance()
 
 
 def test_what_is_done_can_be_read_while_it_goes_on():

@@ -17,6 +17,8 @@ from selection_job.progress import Bar, Progress
 log = logging.getLogger("selection_job")
 
 _SAVE_SECONDS = 300.0
+_SAVE_EPOCH_SECONDS = 60.0
+"""Short epochs share a save: the default network's last.ckpt is 90 MB, and goes to the bucket."""
 
 
 @dataclass
@@ -76,7 +78,9 @@ class Session:
         log.info("Training: epoch %d of %d has mean loss %.4f", epoch + 1, self.n_epochs, loss)
         self.kept.offer(epoch, loss, self.learner.model.state_dict())
         self.learner.losses = []
-        self.save()
+        is_over = self.learner.steps_done >= self.n_epochs * self.steps_per_epoch
+        if is_over or self.progress.clock() - self._saved_at >= _SAVE_EPOCH_SECONDS:
+            self.save()
 
     def save(self) -> None:
         """Write last.ckpt and hand it to on_checkpoint."""

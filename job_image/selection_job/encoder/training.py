@@ -13,6 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from selection_api.lightly_config import LightlyConfig
 from selection_job.encoder.architecture import SimCLR, build_model
 from selection_job.encoder.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
@@ -36,7 +38,7 @@ _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 _STRIDE_PX = 8  # of the network: an input of 8 px ends as one pixel
 
 
-def train_encoder(
+def train_encoder(  # noqa: PLR0913 (all but two are keyword-only)
     images: ImageSource,
     config: LightlyConfig,
     *,
@@ -45,6 +47,7 @@ def train_encoder(
     resume_checkpoint: Path | None,
     on_checkpoint: Callable[[Path], None] | None,
     progress: Progress,
+    device: torch.device | None = None,
     zoo: Zoo | None = None,
 ) -> Encoder:
     """Train on the images and return the encoder of the epoch with the lowest mean loss.
@@ -53,7 +56,8 @@ def train_encoder(
     start_checkpoint   weights to start from; without it pre_trained asks the zoo
     resume_checkpoint  the last.ckpt of the same training, cut off: goes on after its last batch, with the same result;
                        one of another training is left aside
-    on_checkpoint      is given last.ckpt after each epoch, at least every 5 minutes, and when the training is cut off
+    on_checkpoint      is given last.ckpt after an epoch once a minute, at least every 5 minutes, and when the training
+                       ends or is cut off
 
     The same images, config and machine give the same bits, whatever num_workers and wherever it was cut off.
     Raises UnusableData (no image, a checkpoint that does not fit), InvalidManifest (diverged, or a config that
@@ -68,7 +72,7 @@ def train_encoder(
         if resumed is None:
             notes += load_start(config, model, checkpoint=start_checkpoint, zoo=zoo)
         session = Session(
-            learner=Learner(model, config, choose_device(config.trainer.gpus)),
+            learner=Learner(model, config, device or choose_device(config.trainer.gpus)),
             kept=KeptEpochs(
                 checkpoint_folder(folder, config), config.checkpoint_callback.save_top_k, _settings(config, notes)
             ),
