@@ -1,5 +1,6 @@
 """Bad input: each has a clear end, the right exit code, and leaves the lightly folder consistent."""
 
+import errno
 import os
 import shutil
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -145,6 +147,58 @@ def test_odd_images_are_used_and_a_decompression_bomb_is_corrupt(run_manifest, m
     assert done.lines("corrupt_filenames.txt") == ["bomb.png"]
     assert len(done.selected) == 6
     assert "too large" in (done.folder / "report.json").read_text()
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_with_75_leaves_no_report_and_the_next_try_completes(
+    end, make_manifest, photos, tmp_path, monkeypatch
+):
+    manifest = make_manifest(photos.folder)
+    original, calls = os.fsync, 0
+
+    def fill_up(descriptor):
+        nonlocal calls
+        calls += 1
+        if calls > 6:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        original(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fill_up)
+        code, said = end(manifest)
+    runs = tmp_path / "output/.lightly/runs"
+    assert (code, "no space left" in said.lower()) == (75, True)
+    assert not list(runs.rglob("report.json"))
+    assert not list(runs.rglob(".selection-job-partial-*"))
+    assert end(manifest)[0] == 0
+    assert list(runs.glob("*/report.json"))
+
+
+def test_a_full_scratch_disk_ends_with_75_and_names_the_folder(end, make_manifest, photos, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", "/scratch/x")
+
+    monkeypatch.setattr("selection_job.running.run_pipeline", refuse)
+    code, said = end(make_manifest(photos.folder))
+    assert code == 75
+    assert "No space left for /scratch/x" in said
+
+
+def test_sanity_check_asks_both_datasources_and_selects_nothing(end, make_manifest, photos, tmp_path):
+    code, said = end(make_manifest(photos.folder, workerConfig={"sanity_check": True}))
+    assert code == 0
+    assert "sanity check passed" in said
+    assert sorted(path.name for path in (tmp_path / "output/.lightly").iterdir()) == ["start.ckpt"]
+
+
+def test_num_processes_bounds_the_cores_of_the_network(end, make_manifest, photos):
+    before = torch.get_num_threads()
+    try:
+        for n in (1, 2):
+            end(make_manifest(photos.folder, workerConfig={"sanity_check": True, "num_processes": n}))
+            assert torch.get_num_threads() == n
+    finally:
+        torch.set_num_threads(before)
 
 
 def start(path):
