@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from selection_api import RunSummary
+from selection_api import RunSummary, Stage
 
 
 def closing_words(summary: RunSummary, stage_seconds: Mapping[str, float]) -> str:
@@ -28,15 +28,14 @@ def _counts(summary: RunSummary) -> list[str]:
 
 
 def _times(stage_seconds: Mapping[str, float]) -> list[str]:
-    total = sum(stage_seconds.values())
-    if not total:
+    if not stage_seconds.keys() - {Stage.LOADING_DATASET}:  # a finished run is recognised by its listing
         return ["  This run had finished before, over the same images: nothing was done again."]
     longest = max(stage_seconds.values())
     lines = [
         f"  {stage:<32} {seconds:>8.1f} s  {'▇' * max(1, round(24 * seconds / longest))}"
         for stage, seconds in stage_seconds.items()
     ]
-    return [*lines, f"  {'in all':<32} {total:>8.1f} s"]
+    return [*lines, f"  {'in all':<32} {sum(stage_seconds.values()):>8.1f} s"]
 
 
 def _places(summary: RunSummary) -> list[str]:
