@@ -51,8 +51,8 @@ def train_stage(place: Workplace, listing: Listing, checked: Catalog) -> Encoder
             device=place.device,
         )
 
-    folder, _ = place.stages.reuse_or_make(_STAGE, fingerprint, train)
-    return load_trained(config, folder)  # as a resumed run would, so that both embed with the same bits
+    # Loaded from its files in any case, so that a resumed run and one in a single go embed with the same bits.
+    return place.stages.reuse_or_make(_STAGE, fingerprint, train, lambda folder: load_trained(config, folder))
 
 
 def trained_files(encoder: Encoder) -> dict[str, Path]:

@@ -62,8 +62,7 @@ def check_images(place: Workplace, listing: Listing) -> Catalog:
                 _note_image(place, image, builder, bar)
         save_catalog(builder.build(), folder)
 
-    folder, _ = place.stages.reuse_or_make("checking", fingerprint, check)
-    return _usable(load_catalog(folder))
+    return _usable(place.stages.reuse_or_make("checking", fingerprint, check, load_catalog))
 
 
 def embed_images(place: Workplace, listing: Listing, encoder: Encoder) -> tuple[Catalog, NDArray[np.float32]]:
@@ -83,10 +82,10 @@ def embed_images(place: Workplace, listing: Listing, encoder: Encoder) -> tuple[
         decoder=place.worker.decoder,
         check=place.worker.enable_corruptness_check,
     )
-    folder, _ = place.stages.reuse_or_make(
-        "embedding", fingerprint, lambda folder: _embed_into(folder, place, listing, encoder)
+    catalog, embeddings = place.stages.reuse_or_make(
+        "embedding", fingerprint, lambda folder: _embed_into(folder, place, listing, encoder), _load_embedded
     )
-    return _usable(load_catalog(folder)), np.load(folder / "embeddings.npy", allow_pickle=False)
+    return _usable(catalog), embeddings
 
 
 def _embed_into(folder: Path, place: Workplace, listing: Listing, encoder: Encoder) -> None:
@@ -112,6 +111,17 @@ def _embed_into(folder: Path, place: Workplace, listing: Listing, encoder: Encod
             filled += len(rows)
     save_catalog(builder.build(), folder)
     np.save(folder / "embeddings.npy", embeddings[:filled])
+
+
+def _load_embedded(folder: Path) -> tuple[Catalog, NDArray[np.float32]]:
+    """Read what _embed_into wrote. Raises ValueError where it is something else."""
+    catalog = load_catalog(folder)
+    embeddings = np.load(folder / "embeddings.npy", allow_pickle=False)
+    if embeddings.dtype != np.float32 or embeddings.ndim != 2 or len(embeddings) != len(catalog.names):
+        raise ValueError(f"{embeddings.shape} {embeddings.dtype} embeddings for {len(catalog.names)} images")
+    if not np.isfinite(embeddings).all():
+        raise ValueError("embeddings that are not finite")
+    return catalog, embeddings
 
 
 def _readable_pixels(

@@ -5,13 +5,19 @@ complete.json is a stage that was cut off, and counts as absent.
 """
 
 import json
+import logging
+import shutil
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
-from selection_job.errors import ObjectMissing
+from selection_job.errors import ObjectMissing, UnusableData
 from selection_job.stores.store import Store
+
+log = logging.getLogger("selection_job")
+
+T = TypeVar("T")
 
 _COMPLETE = "complete.json"
 FORMAT = 1
@@ -32,18 +38,24 @@ class Stages:
         self._key = f"{run_key}.stages/"
         self._scratch = scratch
 
-    def reuse_or_make(self, stage: str, fingerprint: str, make: Callable[[Path], None]) -> tuple[Path, bool]:
-        """Return a local folder with the stage's files, and whether they were there already.
+    def reuse_or_make(self, stage: str, fingerprint: str, make: Callable[[Path], None], read: Callable[[Path], T]) -> T:
+        """Return what read makes of the stage's files: of the kept ones, else of those that make writes.
 
-        make fills the folder where they were not; then they are kept, those in sub-folders too.
+        make  fills the local folder; its files, also in sub-folders, are then kept
+        read  raises ValueError, OSError or UnusableData for files it can't use; kept ones are then made again
         """
         folder = self._scratch / f"{stage}-{fingerprint}"
         folder.mkdir(parents=True, exist_ok=True)
         if self._fetch(folder):
-            return folder, True
+            try:
+                return read(folder)
+            except (ValueError, OSError, UnusableData) as error:
+                log.warning("What was kept of the stage %s can't be used and is made again: %s", stage, error)
+        shutil.rmtree(folder)
+        folder.mkdir()
         make(folder)
         self._keep(folder)
-        return folder, False
+        return read(folder)
 
     def keep_file(self, stage: str, fingerprint: str, path: Path) -> None:
         """Keep one file of an unfinished stage, such as training's last.ckpt."""

@@ -22,43 +22,57 @@ def write_two_files(folder):
     (folder / "sub" / "b.bin").write_bytes(b"b")
 
 
+def read_both(folder):
+    content = (folder / "a.bin").read_bytes() + (folder / "sub" / "b.bin").read_bytes()
+    if content != b"ab":
+        raise ValueError("garbage")
+    return content
+
+
 def refuse(folder):
     raise AssertionError("the stage was made again")
 
 
 def test_a_finished_stage_is_fetched_and_not_made_again(store, tmp_path):
-    _, reused = Stages(store, KEY, tmp_path / "one").reuse_or_make("embedding", "f" * 16, write_two_files)
-    folder, reused_later = Stages(store, KEY, tmp_path / "two").reuse_or_make("embedding", "f" * 16, refuse)
-    assert (reused, reused_later) == (False, True)
-    assert (folder / "a.bin").read_bytes() + (folder / "sub" / "b.bin").read_bytes() == b"ab"
+    made = Stages(store, KEY, tmp_path / "one").reuse_or_make("embedding", "f" * 16, write_two_files, read_both)
+    fetched = Stages(store, KEY, tmp_path / "two").reuse_or_make("embedding", "f" * 16, refuse, read_both)
+    assert made == fetched == b"ab"
+
+
+def test_a_kept_stage_that_cant_be_read_is_made_again(store, tmp_path):
+    Stages(store, KEY, tmp_path / "one").reuse_or_make("embedding", "f" * 16, write_two_files, read_both)
+    store.write(f"{KEY}.stages/embedding-{'f' * 16}/sub/b.bin", b"garbage")
+    again = Stages(store, KEY, tmp_path / "two").reuse_or_make("embedding", "f" * 16, write_two_files, read_both)
+    assert again == b"ab"
+    assert store.read(f"{KEY}.stages/embedding-{'f' * 16}/sub/b.bin") == b"b"
 
 
 def test_another_fingerprint_is_another_stage(store, tmp_path):
     stages = Stages(store, KEY, tmp_path / "one")
-    stages.reuse_or_make("embedding", "0" * 16, write_two_files)
+    stages.reuse_or_make("embedding", "0" * 16, write_two_files, read_both)
     with pytest.raises(AssertionError, match="made again"):
-        stages.reuse_or_make("embedding", "1" * 16, refuse)
+        stages.reuse_or_make("embedding", "1" * 16, refuse, read_both)
 
 
 def test_a_stage_cut_off_while_it_was_kept_counts_as_absent(store, tmp_path):
-    Stages(store, KEY, tmp_path / "one").reuse_or_make("embedding", "f" * 16, write_two_files)
+    Stages(store, KEY, tmp_path / "one").reuse_or_make("embedding", "f" * 16, write_two_files, read_both)
     store.delete(f"{KEY}.stages/embedding-{'f' * 16}/complete.json")
     with pytest.raises(AssertionError, match="made again"):
-        Stages(store, KEY, tmp_path / "two").reuse_or_make("embedding", "f" * 16, refuse)
+        Stages(store, KEY, tmp_path / "two").reuse_or_make("embedding", "f" * 16, refuse, read_both)
 
 
 def test_a_stage_with_a_lost_file_counts_as_absent(store, tmp_path):
-    Stages(store, KEY, tmp_path / "one").reuse_or_make("embedding", "f" * 16, write_two_files)
+    Stages(store, KEY, tmp_path / "one").reuse_or_make("embedding", "f" * 16, write_two_files, read_both)
     store.delete(f"{KEY}.stages/embedding-{'f' * 16}/sub/b.bin")
     with pytest.raises(AssertionError, match="made again"):
-        Stages(store, KEY, tmp_path / "two").reuse_or_make("embedding", "f" * 16, refuse)
+        Stages(store, KEY, tmp_path / "two").reuse_or_make("embedding", "f" * 16, refuse, read_both)
 
 
 @pytest.mark.parametrize("name", ["../../escaped", "/tmp/escaped", "a/../../../escaped", 7, "nul\0"])
 def test_a_kept_stage_that_names_files_outside_its_folder_counts_as_absent(store, tmp_path, name):
     store.write(f"{KEY}.stages/embedding-{'f' * 16}/complete.json", json.dumps({"files": [name]}).encode())
     with pytest.raises(AssertionError, match="made again"):
-        Stages(store, KEY, tmp_path / "one").reuse_or_make("embedding", "f" * 16, refuse)
+        Stages(store, KEY, tmp_path / "one").reuse_or_make("embedding", "f" * 16, refuse, read_both)
 
 
 def test_one_file_of_an_unfinished_stage_is_kept(store, tmp_path):
@@ -75,7 +89,7 @@ def test_one_file_of_an_unfinished_stage_is_kept(store, tmp_path):
 def test_forget_leaves_the_results_and_removes_the_stages(store, tmp_path):
     store.write(f"{KEY}report.json", b"{}")
     stages = Stages(store, KEY, tmp_path / "one")
-    stages.reuse_or_make("embedding", "f" * 16, write_two_files)
+    stages.reuse_or_make("embedding", "f" * 16, write_two_files, read_both)
     stages.forget()
     assert [info.key for info in store.list(KEY)] == [f"{KEY}report.json"]
 
