@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+pytest_plugins = ["testbed.fixtures"]
+
 GROUPS, PER_GROUP = 6, 5
 TINY_MODEL = {"name": "resnet-9", "width": 0.25, "num_ftrs": 16}
 
@@ -200,3 +202,17 @@ def run_manifest(tmp_path, monkeypatch):
         return Done(summary, Path(place.target.url) / place.run_key, place)
 
     return run
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what needs more than Python: a control plane, a node, servers, root. `make test-fast` leaves them out."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & {"control_plane", "oldest_control_plane", "namespace", "node_cluster"}:
+            item.add_marker("cluster")
+        if "node_cluster" in fixtures:
+            item.add_marker("node")
+        if item.path.parent.name in {"storage", "chart"}:
+            item.add_marker("servers")
+        if item.path.name == "test_container.py":
+            item.add_marker("root")

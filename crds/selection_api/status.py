@@ -7,7 +7,7 @@ from pydantic import Field
 from selection_api.model import Count, Integer, Items, ServerModel
 from selection_api.names import Phase, Stage
 
-Text = Annotated[str, Field(max_length=1024)]
+Text = Annotated[str, Field(max_length=2048)]
 Time = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
 Percent = Annotated[Integer, Field(ge=0, le=100)]
 BigCount = Annotated[Integer, Field(ge=0, le=2**53)]
@@ -87,6 +87,22 @@ class Failure(ServerModel):
     """The job's exit code, when it had one."""
 
 
+class Disruptions(ServerModel):
+    """How often the run's pods were taken away (preempted, evicted, drained) without the run getting further."""
+
+    count: Count = 0
+    """Disruptions since a further stage was reached."""
+
+    stage: Annotated[Stage, Field(strict=False)] | None = None
+    """The furthest stage in which a pod was disrupted."""
+
+    last_pod: Annotated[str, Field(max_length=64)] | None = None
+    """The uid of the pod that was counted last."""
+
+    last_pod_created: Time | None = None
+    """When that pod was created."""
+
+
 class Condition(ServerModel):
     """metav1.Condition."""
 
@@ -141,6 +157,9 @@ class Status(ServerModel):
 
     failure: Failure | None = None
     """Why the run failed."""
+
+    disruptions: Disruptions | None = None
+    """How often the run's pods were taken away, once one was. After 10 in a row the run fails."""
 
     conditions: Annotated[
         Items[Condition],

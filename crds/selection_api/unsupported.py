@@ -7,7 +7,6 @@ and for report.json.
 
 from collections.abc import Iterator
 
-from selection_api.datasource import Datasource
 from selection_api.lightly_config import LightlyConfig
 from selection_api.problems import ManifestError, Problem
 from selection_api.selection_config import SelectionConfig, SelectionStrategy
@@ -40,18 +39,11 @@ def unsupported_options(spec: SelectionRunSpec) -> list[Problem]:
     paths: list[tuple[str, str]] = []
     if spec.dataset.type == "VIDEOS":
         paths.append(("spec.dataset.type", f"VIDEOS {NOT_YET}; use IMAGES"))
-    for purpose in ("input", "lightly"):
-        paths += _in_datasource(getattr(spec.datasources, purpose), f"spec.datasources.{purpose}")
     paths += _in_worker_config(spec.worker_config)
     paths += _in_lightly_config(spec.lightly_config)
     if spec.selection_config is not None:
         paths += _in_selection_config(spec.selection_config)
     return [Problem(path, message) for path, message in paths]
-
-
-def _in_datasource(datasource: Datasource, path: str) -> Iterator[tuple[str, str]]:
-    if datasource.type != "LOCAL":
-        yield f"{path}.type", f"{datasource.type} {NOT_YET}; use LOCAL"
 
 
 def _in_worker_config(config: WorkerConfig) -> Iterator[tuple[str, str]]:
@@ -81,25 +73,18 @@ def _in_selection_config(config: SelectionConfig) -> Iterator[tuple[str, str]]:
         yield f"{path}.lightly_path_regex", NOT_YET
     if config.auto_tasks:
         yield f"{path}.auto_tasks", NOT_YET
-    if len(config.strategies) != 1:
-        yield f"{path}.strategies", f"more than one strategy {NOT_YET}"
     for i, entry in enumerate(config.strategies):
         yield from _in_strategy(entry, f"{path}.strategies[{i}]")
 
 
 def _in_strategy(entry: SelectionStrategy, path: str) -> Iterator[tuple[str, str]]:
     pair = (entry.strategy.type, entry.input.type)
-    if pair not in {("DIVERSITY", "EMBEDDINGS"), ("WEIGHTS", "RANDOM")}:
-        yield path, f"{pair[0]} on {pair[1]} {NOT_YET}; use DIVERSITY on EMBEDDINGS, or WEIGHTS on RANDOM"
+    if pair not in {("DIVERSITY", "EMBEDDINGS"), ("TYPICALITY", "EMBEDDINGS"), ("WEIGHTS", "RANDOM")}:
+        yield path, f"{pair[0]} on {pair[1]} {NOT_YET}; use DIVERSITY or TYPICALITY on EMBEDDINGS, or WEIGHTS on RANDOM"
         return
     for key in ("task", "dataset_id", "tag_name"):
         if getattr(entry.input, key):
             yield f"{path}.input.{key}", NOT_YET
-    for key in ("target_range", "stopping_condition_max_sum"):
-        if getattr(entry.strategy, key) is not None:
-            yield f"{path}.strategy.{key}", NOT_YET
-    if entry.strategy.strength is not None and entry.strategy.strength <= 0:
-        yield f"{path}.strategy.strength", f"0 and below {NOT_YET}"
 
 
 def accepted_without_effect(spec: SelectionRunSpec) -> list[str]:

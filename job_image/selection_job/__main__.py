@@ -8,29 +8,81 @@ Exit codes: 0 done, 2 the manifest is wrong, 3 the data can't be used, 4 storage
 
 import argparse
 import logging
+import os
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from selection_api import ExitCode
-from selection_job.errors import JobError
-from selection_job.manifest import read_manifest
+from selection_job.errors import JobError, Stopped, StopRequest
+from selection_job.last_word import TERMINATION_MESSAGE, LastWord
+from selection_job.manifest import identify_run, read_manifest
+from selection_job.progress import Progress
+from selection_job.stopping import stop_on_signals
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Carry out the command line and return the exit code."""
+def main(arguments: list[str] | None = None, *, termination_message: Path = TERMINATION_MESSAGE) -> int:
+    """Carry out the command line, leave the last word and return the exit code.
+
+    Anything unexpected passes, with its traceback.
+    """
     options = _parse(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    _set_up_log()
+    progress = Progress()
+    word = LastWord(termination_message, progress)
     try:
-        run = read_manifest(options.manifest)
-        if options.command == "check":
-            print(f"{options.manifest} is a valid SelectionRun: {run.metadata.name}")
-            return ExitCode.DONE
-        from selection_job.running import run_manifest  # imports torch: only once the manifest is known to be right
+        with stop_on_signals(progress, _end_by_force(word)):
+            return _carry_out(options, progress, word)
+    except (JobError, StopRequest) as error:
+        failure = error if isinstance(error, JobError) else _stopped(str(error))
+        word.leave_error(failure)
+        print(f"selection-job: {failure}", file=sys.stderr)
+        return failure.exit_code
+    except BaseException as error:
+        word.leave_error(error)
+        raise
 
-        return run_manifest(run)
-    except JobError as error:
-        print(f"selection-job: {error}", file=sys.stderr)
-        return error.exit_code
+
+def _carry_out(options: argparse.Namespace, progress: Progress, word: LastWord) -> int:
+    run = read_manifest(options.manifest, digest=options.digest)
+    if options.command == "check":
+        print(f"{options.manifest} is a valid SelectionRun: {run.metadata.name}")
+        return ExitCode.DONE
+    word.run_id = identify_run(run)
+    word.leave_preliminary()
+    from selection_job.running import run_manifest  # imports torch: only once the manifest is known to be right
+
+    return run_manifest(run, progress, word)
+
+
+def _stopped(signal_name: str) -> Stopped:
+    return Stopped(f"Stopped by {signal_name}. Finished stages are kept: the same command goes on from there.")
+
+
+def _end_by_force(word: LastWord) -> Callable[[str], None]:
+    """Return what ends the process when something, such as a hanging storage, keeps a stop from coming to its end."""
+
+    def end(signal_name: str) -> None:
+        failure = _stopped(signal_name)
+        word.leave_error(failure)
+        print(f"selection-job: {failure} Something did not end in time and was cut off.", file=sys.stderr, flush=True)
+        os._exit(failure.exit_code)
+
+    return end
+
+
+def _set_up_log() -> None:
+    """Log to standard error: the time of day on a terminal, date and time in UTC for whoever reads it later."""
+    on_terminal = sys.stderr.isatty()
+    formatter = logging.Formatter(
+        "%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S" if on_terminal else "%Y-%m-%dT%H:%M:%SZ"
+    )
+    formatter.converter = time.localtime if on_terminal else time.gmtime
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("selection_job").setLevel(logging.INFO)
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -40,6 +92,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("command", choices=["run", "check"])
     parser.add_argument("manifest", type=Path, metavar="FILE.yaml")
+    parser.add_argument(
+        "--digest", metavar="sha256:HEX", help="refuse the file, with exit code 2, where its bytes have another SHA-256"
+    )
     return parser.parse_args(arguments)
 
 

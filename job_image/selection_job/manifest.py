@@ -1,27 +1,39 @@
 """From a manifest file to a SelectionRun, read as kubectl reads it."""
 
 import json
+import re
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from selection_api import ManifestError, SelectionRun, check_supported, parse_manifest
-from selection_api.names import KIND
+from selection_api.names import ANNOTATION_MANIFEST, KIND, run_id
 from selection_job.errors import InvalidManifest
 from selection_job.kubernetes_yaml import YamlError, load_documents, resolve_plain
 
 LARGEST_BYTES = 1024 * 1024
 
 
-def read_manifest(path: Path) -> SelectionRun:
+def read_manifest(path: Path, *, digest: str | None = None) -> SelectionRun:
     """Read, validate and check for support the one SelectionRun in a YAML or JSON file.
 
+    digest    sha256:<64 hex digits> that the file's bytes must have; None for any
     Raises InvalidManifest; its message begins with the file and holds every problem, one line each.
     """
+    content = _read_bytes(path)
+    if digest is not None:
+        _check_digest(path, content, digest)
     try:
-        return check_supported(parse_manifest(load_manifest(_read_text(path))))
+        return check_supported(parse_manifest(load_manifest(_decode(path, content))))
     except (ManifestError, YamlError) as error:
         raise InvalidManifest(f"{path}: {error}") from error
+
+
+def identify_run(run: SelectionRun) -> str:
+    """Return the name of the run's folder; locally a digest of what the user set stands for the missing uid."""
+    settings = json.dumps(run.user_settings()["spec"], sort_keys=True)
+    return run_id(run.metadata.name, run.metadata.uid or sha256(settings.encode()).hexdigest())
 
 
 def load_manifest(text: str) -> object:
@@ -30,8 +42,8 @@ def load_manifest(text: str) -> object:
     return documents[0] if len(documents) == 1 else _choose(documents)
 
 
-def _read_text(path: Path) -> str:
-    """Return the file's text. Bytes are counted while reading: a file may grow, or be a device."""
+def _read_bytes(path: Path) -> bytes:
+    """Return the file's content. Bytes are counted while reading: a file may grow, or be a device."""
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_BYTES + 1)
@@ -39,6 +51,21 @@ def _read_text(path: Path) -> str:
         raise InvalidManifest(f"{path}: can't be read: {error.strerror or error}") from error
     if len(content) > LARGEST_BYTES:
         raise InvalidManifest(f"{path}: is larger than {LARGEST_BYTES} bytes, which no manifest is")
+    return content
+
+
+def _check_digest(path: Path, content: bytes, digest: str) -> None:
+    if re.fullmatch("sha256:[0-9a-f]{64}", digest) is None:
+        raise InvalidManifest(f"--digest: expected sha256: and 64 hexadecimal digits (0-9a-f), found {digest[:100]!r}")
+    found = f"sha256:{sha256(content).hexdigest()}"
+    if found != digest:
+        raise InvalidManifest(
+            f"{path}: has the digest {found}, expected {digest}: the pod's annotation {ANNOTATION_MANIFEST} was "
+            "changed after the Job was made. Delete the run and apply it again."
+        )
+
+
+def _decode(path: Path, content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -17,21 +17,29 @@ from selection_job.encoder.precision import choose_format
 from selection_job.encoder_stage import load_stage, train_stage
 from selection_job.errors import UnusableData
 from selection_job.progress import Bar
-from selection_job.results.findings import Findings
+from selection_job.results.findings import Findings, count_images
 from selection_job.results.publishing import find_finished, write_results
 from selection_job.selection.selecting import select_images
 from selection_job.stages import make_fingerprint
+from selection_job.stores.lock import hold
 from selection_job.workplace import Workplace
 
 
 def run_pipeline(place: Workplace) -> RunSummary:
     """Bring a run from its input folder to its report; what an earlier try finished is reused.
 
-    Raises the errors of selection_job.errors; report.json exists only after everything else does.
+    Raises the errors of selection_job.errors, TryAgain among them where another process is at work on this very run;
+    report.json exists only after everything else does.
     """
+    with hold(place.lock):
+        return _run_alone(place)
+
+
+def _run_alone(place: Workplace) -> RunSummary:
     with place.progress.stage(Stage.LOADING_DATASET):
         listing = list_images(place.source, place.target, relevant_filenames_file=place.worker.relevant_filenames_file)
     place.notes.extend(listing.notes)
+    place.progress.count(input=len(listing.names))
     if finished := find_finished(place, listing):
         return finished
     if place.worker.enable_training:
@@ -45,6 +53,7 @@ def run_pipeline(place: Workplace) -> RunSummary:
         catalog, embeddings = embed_images(place, listing, encoder)
     with place.progress.stage(Stage.SAMPLING):
         selection = select_images(catalog, embeddings, place.spec)
+        place.progress.counts = count_images(catalog, selection)
     return write_results(place, Findings(listing, catalog, encoder, embeddings, selection))
 
 
@@ -59,10 +68,11 @@ def check_images(place: Workplace, listing: Listing) -> Catalog:
         )
         with place.progress.bar("Checking images", len(listing.names)) as bar:
             for image in images:
-                _note_image(place, image, builder, bar)
+                _note_image(place, image, builder)
+                bar.advance()
         save_catalog(builder.build(), folder)
 
-    return _usable(place.stages.reuse_or_make("checking", fingerprint, check, load_catalog))
+    return _usable(place, place.stages.reuse_or_make("checking", fingerprint, check, load_catalog))
 
 
 def embed_images(place: Workplace, listing: Listing, encoder: Encoder) -> tuple[Catalog, NDArray[np.float32]]:
@@ -85,7 +95,7 @@ def embed_images(place: Workplace, listing: Listing, encoder: Encoder) -> tuple[
     catalog, embeddings = place.stages.reuse_or_make(
         "embedding", fingerprint, lambda folder: _embed_into(folder, place, listing, encoder), _load_embedded
     )
-    return _usable(catalog), embeddings
+    return _usable(place, catalog), embeddings
 
 
 def _embed_into(folder: Path, place: Workplace, listing: Listing, encoder: Encoder) -> None:
@@ -109,6 +119,7 @@ def _embed_into(folder: Path, place: Workplace, listing: Listing, encoder: Encod
         ):
             embeddings[filled : filled + len(rows)] = rows
             filled += len(rows)
+            bar.advance(len(rows))
     save_catalog(builder.build(), folder)
     np.save(folder / "embeddings.npy", embeddings[:filled])
 
@@ -127,17 +138,19 @@ def _load_embedded(folder: Path) -> tuple[Catalog, NDArray[np.float32]]:
 def _readable_pixels(
     place: Workplace, images: Iterable[ReadImage], builder: CatalogBuilder, bar: Bar
 ) -> Iterator[NDArray[np.uint8]]:
+    """Yield the pixels of the usable images. The others are done with; these only once they are embedded."""
     for image in images:
-        _note_image(place, image, builder, bar)
-        if image.pixels is not None:
+        _note_image(place, image, builder)
+        if image.pixels is None:
+            bar.advance()
+        else:
             yield image.pixels
 
 
-def _note_image(place: Workplace, image: ReadImage, builder: CatalogBuilder, bar: Bar) -> None:
+def _note_image(place: Workplace, image: ReadImage, builder: CatalogBuilder) -> None:
     builder.add(image)
     if image.thumbnail is not None:
         place.thumbnails.put(image.name, image.thumbnail)
-    bar.advance()
 
 
 def _batches(pixels: Iterator[NDArray[np.uint8]], batch_size: int) -> Iterator[NDArray[np.uint8]]:
@@ -151,7 +164,10 @@ def _batches(pixels: Iterator[NDArray[np.uint8]], batch_size: int) -> Iterator[N
         yield np.stack(batch)
 
 
-def _usable(catalog: Catalog) -> Catalog:
+def _usable(place: Workplace, catalog: Catalog) -> Catalog:
+    """Return the catalog, and note its counts. Raises UnusableData when every image is corrupt."""
+    n_duplicates = int(catalog.is_duplicate.sum()) if place.worker.remove_exact_duplicates else 0
+    place.progress.count(corrupt=len(catalog.corrupt), duplicate=n_duplicates)
     if catalog.names:
         return catalog
     name, reason = next(iter(catalog.corrupt.items()))

@@ -3,13 +3,15 @@
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from tqdm import tqdm
 
 from selection_api.names import Stage
+from selection_api.status import Counts
 
 log = logging.getLogger("selection_job")
 
@@ -32,54 +34,115 @@ class Bar:
         self.show(n)
 
 
+@dataclass(frozen=True)
+class Position:
+    """Where a run is. One value, replaced as a whole: a thread that reads it never sees the bar of another stage."""
+
+    stage: Stage = Stage.INITIALIZING
+    bar: Bar | None = None
+    """The stage's latest bar, also after its end; None where the stage has had none."""
+    entered_at: float | None = None
+    """By the progress's clock; None between two stages."""
+    seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    """Time spent in the stages that were left."""
+
+    @property
+    def total(self) -> int:
+        """Units of the stage; 0 where it has no bar."""
+        return self.bar.total if self.bar else 0
+
+    @property
+    def done(self) -> int:
+        """Units done, never more than total."""
+        return min(self.bar.done, self.bar.total) if self.bar else 0
+
+    def seconds_at(self, now: float) -> dict[str, float]:
+        """Return the time spent in each stage until now, the present one included."""
+        if self.entered_at is None:
+            return dict(self.seconds)
+        present = max(0.0, now - self.entered_at)
+        return {**self.seconds, self.stage: self.seconds.get(self.stage, 0.0) + present}
+
+
 @dataclass
 class Progress:
-    """Where the run is. quiet shows nothing (tests); times are read from the injected clock."""
+    """Where the run is. quiet shows nothing (tests); times are read from the injected clock.
+
+    One thread writes; any other may read position, counts and units_done at any time, without a lock.
+    """
 
     quiet: bool = False
     clock: Callable[[], float] = time.monotonic
-    current: Stage = Stage.INITIALIZING
-    bar_now: Bar | None = None
-    stage_seconds: dict[str, float] = field(default_factory=dict)
+    position: Position = field(default_factory=Position)
+    counts: Counts | None = None
+    """What became of the input images, as far as it is known; a number that is not known yet is not set."""
+    units_done: dict[str, int] = field(default_factory=dict)
+    """By stage: what this process has done in all its bars. What a resumed step began with does not count."""
+    on_stage: Callable[[], None] = lambda: None
+    """Called when a stage has begun."""
     stop_request: BaseException | None = None
-    """Raised at the next step of any bar: where a signal came at a moment that swallows exceptions (a destructor)."""
+    """Raised at the next step of any bar or stage: where a signal came at a moment that swallows exceptions."""
+
+    @property
+    def current(self) -> Stage:
+        """The stage that was entered last."""
+        return self.position.stage
+
+    @property
+    def stage_seconds(self) -> Mapping[str, float]:
+        """Time spent in the stages that were left."""
+        return self.position.seconds
+
+    def count(self, **known: int) -> None:
+        """Note numbers of images that are known from now on: input, corrupt, duplicate, selected, removed."""
+        self.counts = (self.counts or Counts()).model_copy(update=known)
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
         """Enter a stage and add the time spent in it to stage_seconds."""
-        self.current = stage
-        started = self.clock()
+        self._raise_stop_request()
+        self.position = Position(stage, entered_at=self.clock(), seconds=self.position.seconds)
+        if not self.quiet and not sys.stderr.isatty():
+            log.info("Stage %s", stage)
+        self.on_stage()
         try:
             yield
         finally:
-            self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + self.clock() - started
+            seconds = MappingProxyType(self.position.seconds_at(self.clock()))
+            self.position = replace(self.position, entered_at=None, seconds=seconds)
 
     @contextmanager
-    def bar(self, description: str, total: int, unit: str = "images") -> Iterator[Bar]:
-        """Show a step of `total` units (a plural word): a bar on a terminal, a log line now and then elsewhere."""
-        bar = Bar(description, total, unit)
-        self.bar_now = bar
-        try:
-            with self._display(bar) as show:
-                bar.show = self._watch(show)
-                yield bar
-        finally:
-            self.bar_now = None
+    def bar(self, description: str, total: int, unit: str = "images", *, done: int = 0) -> Iterator[Bar]:
+        """Show a step of `total` units (a plural word): a bar on a terminal, a log line now and then elsewhere.
+
+        done    what an earlier try of this step left behind as done
+        """
+        bar = Bar(description, total, unit, done)
+        self.position = replace(self.position, bar=bar)
+        with self._display(bar) as show:
+            bar.show = self._watch(show)
+            yield bar
 
     def _watch(self, show: Callable[[int], None]) -> Callable[[int], None]:
         def step(n: int) -> None:
+            self.units_done[self.current] = self.units_done.get(self.current, 0) + n
             show(n)
-            if self.stop_request is not None:
-                raise self.stop_request
+            self._raise_stop_request()
 
         return step
+
+    def _raise_stop_request(self) -> None:
+        if self.stop_request is not None:
+            raise self.stop_request
 
     @contextmanager
     def _display(self, bar: Bar) -> Iterator[Callable[[int], None]]:
         if self.quiet:
             yield lambda n: None
         elif sys.stderr.isatty():
-            with tqdm(total=bar.total, desc=bar.description, unit=f" {bar.unit}", smoothing=0.1) as shown:
+            with tqdm(
+                total=bar.total, initial=bar.done, desc=bar.description, unit=f" {bar.unit}", smoothing=0.1
+            ) as shown:
                 yield lambda n: self._update(shown, bar, n)
         else:
             yield self._log_line(bar)
@@ -91,6 +154,7 @@ class Progress:
 
     def _log_line(self, bar: Bar) -> Callable[[int], None]:
         started = last = self.clock()
+        done_before = bar.done
 
         def show(_: int) -> None:
             nonlocal last
@@ -98,7 +162,7 @@ class Progress:
             if bar.done < bar.total and now - last < _LOG_EVERY_SECONDS:
                 return
             last = now
-            rate = bar.done / max(now - started, 1e-9)
+            rate = (bar.done - done_before) / max(now - started, 1e-9)
             left = (bar.total - bar.done) / max(rate, 1e-9)
             percent = 100 * bar.done // max(bar.total, 1)
             log.info(

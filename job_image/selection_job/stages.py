@@ -42,14 +42,15 @@ class Stages:
         """Return what read makes of the stage's files: of the kept ones, else of those that make writes.
 
         make  fills the local folder; its files, also in sub-folders, are then kept
-        read  raises ValueError, OSError or UnusableData for files it can't use; kept ones are then made again
+        read  raises ValueError, OSError, MemoryError (a header can claim any size) or UnusableData for files it can't
+              use; kept ones are then made again
         """
         folder = self._scratch / f"{stage}-{fingerprint}"
         folder.mkdir(parents=True, exist_ok=True)
         if self._fetch(folder):
             try:
                 return read(folder)
-            except (ValueError, OSError, UnusableData) as error:
+            except (ValueError, OSError, MemoryError, UnusableData) as error:
                 log.warning("What was kept of the stage %s can't be used and is made again: %s", stage, error)
         shutil.rmtree(folder)
         folder.mkdir()
@@ -82,7 +83,7 @@ class Stages:
             for name in map(_check_name, names):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 self._store.download(key + name, folder / name)
-        except (ObjectMissing, ValueError, KeyError, TypeError):
+        except (ObjectMissing, FileExistsError, NotADirectoryError, ValueError, KeyError, TypeError, RecursionError):
             return False
         return True
 
@@ -96,7 +97,7 @@ class Stages:
 
 def _check_name(name: object) -> str:
     """Return the name of a file inside the stage's folder; ValueError for anything else (a bucket is hostile)."""
-    parts = PurePosixPath(name).parts if isinstance(name, str) else ()
-    if not parts or ".." in parts or parts[0] == "/" or "\0" in str(name):
+    path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath()
+    if not path.parts or ".." in path.parts or path.is_absolute() or "\0" in str(name) or str(path) != name:
         raise ValueError(f"complete.json names {name!r}, which is no file inside the stage's folder")
     return str(name)

@@ -1,34 +1,27 @@
 """Workplace: what a run works with besides the data itself: manifest, stores, stages, scratch folder, clock."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 
 import torch
 
 from selection_api import SelectionRun
-from selection_api.names import run_id
 from selection_api.spec import SelectionRunSpec
 from selection_api.worker_config import WorkerConfig
 from selection_job.catalog.reading import ReadOptions
 from selection_job.catalog.thumbnails import Thumbnails
 from selection_job.machine import choose_device, count_cores
+from selection_job.manifest import identify_run
 from selection_job.progress import Progress
 from selection_job.stages import Stages
 from selection_job.stores.counting import CountingStore
+from selection_job.stores.lock import RunLock
 from selection_job.stores.opening import open_store
 from selection_job.stores.store import Store
 
 _THUMBNAIL_CACHE_BYTES = 512 * 1024**2  # about 100,000 thumbnails of 5 kB
-
-
-def identify_run(run: SelectionRun) -> str:
-    """Return the name of the run's folder; locally a digest of what the user set stands for the missing uid."""
-    settings = json.dumps(run.user_settings()["spec"], sort_keys=True)
-    return run_id(run.metadata.name, run.metadata.uid or sha256(settings.encode()).hexdigest())
 
 
 def run_folder(run: SelectionRun) -> str:
@@ -47,6 +40,7 @@ class Workplace:
     progress: Progress
     thumbnails: Thumbnails
     stages: Stages
+    lock: RunLock
     device: torch.device
     now: Callable[[], datetime]
     started_at: datetime
@@ -107,6 +101,7 @@ def set_up(
         progress=progress,
         thumbnails=Thumbnails(scratch / "thumbnails", _THUMBNAIL_CACHE_BYTES),
         stages=Stages(target, run_folder(run), scratch / "stages"),
+        lock=RunLock(target, f".lightly/locks/{identify_run(run)}.json"),
         device=choose_device(run.spec.lightly_config.trainer.gpus),
         now=clock,
         started_at=clock(),

@@ -9,6 +9,7 @@ from selection_api import accepted_without_effect, parse_manifest
 from selection_job.manifest import read_manifest
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+BUCKETS = {"s3": "s3://bucket/", "gcs": "gs://bucket/", "azure": "my-container/"}
 NAMES = ["simple", "training", "lightly-parameters", "relevant-filenames", "quickstart"]
 
 SIMPLE = {
@@ -68,7 +69,16 @@ def test_example_runs_in_this_version(name):
     assert run.spec.datasources.lightly.resource_path == "/tmp/selection-demo/output/"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "place"), BUCKETS.items())
+def test_example_of_a_bucket_runs_in_this_version(name, place):
+    datasources = read_manifest(EXAMPLES / f"{name}.yaml").spec.datasources
+    for datasource, folder in ((datasources.input, "input/"), (datasources.lightly, "output/")):
+        assert datasource.type == name.upper()
+        assert (datasource.resource_path or datasource.container_name) == place + folder
+        assert datasource.credentials_secret_ref is not None
+
+
+@pytest.mark.parametrize("name", [*NAMES, *BUCKETS])
 def test_yaml_means_the_same_to_other_readers(name):
     """No word in the examples depends on how YAML is read."""
     path = EXAMPLES / f"{name}.yaml"
@@ -82,7 +92,13 @@ def test_seed_examples_say_what_changes_nothing():
 
 
 def test_every_file_in_examples_is_tested():
-    assert {path.stem for path in EXAMPLES.glob("*.yaml")} == set(NAMES)
+    assert {path.stem for path in EXAMPLES.glob("*.yaml")} == {*NAMES, *BUCKETS, "cluster"}
+
+
+def test_example_of_a_cluster_runs_in_this_version():
+    datasources = read_manifest(EXAMPLES / "cluster.yaml").spec.datasources
+    claims = {each.persistent_volume_claim.claim_name for each in (datasources.input, datasources.lightly)}
+    assert claims == {"my-data"}
 
 
 def test_quickstart_trains_shortly_without_the_zoo():

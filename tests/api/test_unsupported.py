@@ -10,6 +10,7 @@ SELECTION = "spec.selectionConfig"
 S3 = {"type": "S3", "resourcePath": "s3://bucket/", "region": "eu"}
 DIVERSITY = {"input": {"type": "EMBEDDINGS"}, "strategy": {"type": "DIVERSITY"}}
 RANDOM = {"input": {"type": "RANDOM", "random_seed": 1}, "strategy": {"type": "WEIGHTS"}}
+SCORES = {"input": {"type": "SCORES", "task": "t", "score": "uncertainty_margin"}, "strategy": {"type": "WEIGHTS"}}
 TYPICALITY = {"input": {"type": "EMBEDDINGS"}, "strategy": {"type": "TYPICALITY"}}
 
 
@@ -27,20 +28,9 @@ NOT_YET = [
     ({WORKER + "selected_sequence_length": 2}, WORKER + "selected_sequence_length"),
     ({WORKER + "method": "coral"}, WORKER + "method"),
     ({"spec.dataset.type": "VIDEOS"}, "spec.dataset.type"),
-    ({"spec.datasources.input": S3}, "spec.datasources.input.type"),
-    ({"spec.datasources.lightly": S3}, "spec.datasources.lightly.type"),
     ({LIGHTLY + "trainer.gpus": 2}, LIGHTLY + "trainer.gpus"),
-    (select(TYPICALITY), SELECTION + ".strategies[0]"),
-    (select(DIVERSITY, RANDOM), SELECTION + ".strategies"),
+    (select(DIVERSITY, SCORES), SELECTION + ".strategies[1]"),
     (select({**DIVERSITY, "input": {"type": "EMBEDDINGS", "task": "t"}}), SELECTION + ".strategies[0].input.task"),
-    (
-        select({**RANDOM, "strategy": {"type": "WEIGHTS", "stopping_condition_max_sum": 3}}),
-        SELECTION + ".strategies[0].strategy.stopping_condition_max_sum",
-    ),
-    (
-        select({**DIVERSITY, "strategy": {"type": "DIVERSITY", "strength": -1}}),
-        SELECTION + ".strategies[0].strategy.strength",
-    ),
     (select(DIVERSITY, lightly_path_regex="a"), SELECTION + ".lightly_path_regex"),
     (
         select(DIVERSITY, auto_tasks=[{"type": "TILING", "name": "t", "num_rows": 1, "num_cols": 1}]),
@@ -64,9 +54,13 @@ HARMLESS = [
     {WORKER + "use_datapool": False, WORKER + "embeddings": "", WORKER + "selected_sequence_length": 1},
     {WORKER + "method": "random"},
     {LIGHTLY + "trainer.gpus": 0},
+    {"spec.datasources.input": S3, "spec.datasources.lightly": S3},
     select(DIVERSITY),
     select({**DIVERSITY, "strategy": {"type": "DIVERSITY", "strength": 2.0}}),
     select(RANDOM),
+    select(TYPICALITY, DIVERSITY, RANDOM),
+    select({**DIVERSITY, "strategy": {"type": "DIVERSITY", "strength": -1}}),
+    select({**RANDOM, "strategy": {"type": "WEIGHTS", "stopping_condition_max_sum": 3}}),
 ]
 
 

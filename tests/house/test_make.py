@@ -12,7 +12,8 @@ from selection_api import LightlyConfig, SelectionConfig, WorkerConfig
 from selection_api.model import Model
 
 ROOT = Path(__file__).parents[2]
-PASSED = '<testcase classname="t" name="a"/>'
+LANES = ("tests.api_lane", "tests.chart", "tests.cluster", "tests.storage")
+PASSED = "".join(f'<testcase classname="{lane}.test_x" name="a{n}"/>' for lane in LANES for n in range(200))
 SKIPPED = '<testcase classname="t" name="b"><skipped type="pytest.skip" message="no GPU"/></testcase>'
 XFAILED = '<testcase classname="t" name="c"><skipped type="pytest.xfail" message="issue 7"/></testcase>'
 
@@ -50,8 +51,14 @@ def test_ci_passes_where_every_test_passed_and_ends_with_the_test_runners_line(r
 
 @pytest.mark.parametrize(
     ("cases", "status", "word"),
-    [(PASSED, 1, "Error 1"), (PASSED + SKIPPED, 0, "no GPU"), (PASSED + XFAILED, 0, "issue 7"), ("", 0, "No test ran")],
-    ids=["a failure", "a skipped test", "an expected failure", "no test at all"],
+    [
+        (PASSED, 1, "Error 1"),
+        (PASSED + SKIPPED, 0, "no GPU"),
+        (PASSED + XFAILED, 0, "issue 7"),
+        ("", 0, "No test ran"),
+        *((PASSED.replace(f"{lane}.", "tests.job."), 0, f"{lane}: 0 tests ran") for lane in LANES),
+    ],
+    ids=["a failure", "a skipped test", "an expected failure", "no test at all", *LANES],
 )
 def test_ci_fails_and_says_why(run_ci, cases, status, word):
     done = run_ci(cases, status)

@@ -4,6 +4,7 @@ import io
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -260,3 +261,16 @@ def test_no_warning_escapes_in_a_process_that_makes_errors_of_them(tmp_path):
 def test_the_header_alone_gives_the_size():
     opened = open_image(png_header(9999, 9999))
     assert (opened.width_px, opened.height_px) == (9999, 9999)
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
+def test_deep_images_are_scaled_in_blocks_not_in_a_float64_copy_of_the_whole(mode):
+    """A file of kilobytes may hold 178 million pixels; the arrays of a whole one would take 27 bytes for each."""
+    content = encode(Image.new(mode, (3000, 3000)), "TIFF")
+    tracemalloc.start()
+    try:
+        decode_rgb(content)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 14 * 3000 * 3000

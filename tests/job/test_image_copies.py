@@ -2,12 +2,19 @@
 
 import io
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from selection_job.results.image_copies import encode_image, name_copies, thumbnail_key
+from selection_api.datasource import Datasources
+from selection_api.worker_config import WorkerConfig
+from selection_job.catalog.catalog import Catalog
+from selection_job.progress import Progress
+from selection_job.results.image_copies import dump_images, encode_image, name_copies, thumbnail_key, write_thumbnails
+from selection_job.selection.selection import Selection
+from selection_job.stores.local import LocalStore
 
 SUFFIX = ".lightly/thumbnails/[filename]_thumb.[extension]"
 NAMES = st.lists(
@@ -47,3 +54,70 @@ def test_every_listed_extension_can_be_written(extension):
     content = encode_image(Image.new("RGB", (4, 3), "red"), extension)
     with Image.open(io.BytesIO(content)) as image:
         assert image.size == (4, 3)
+
+
+def as_png(size):
+    buffer = io.BytesIO()
+    Image.new("RGB", size, "red").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def stores(tmp_path):
+    for name in ("input", "output"):
+        (tmp_path / name).mkdir()
+    return LocalStore(tmp_path / "input"), LocalStore(tmp_path / "output", writable=True)
+
+
+def dump(stores, images, **worker):
+    source, target = stores
+    for name, content in images.items():
+        source.write(name, content)
+    n = len(images)
+    rows, nothing = np.arange(n), np.empty(0, np.int64)
+    zeros = np.zeros(n, np.int32)
+    catalog = Catalog(list(images), np.zeros((n, 32), np.uint8), zeros, zeros, zeros, rows, {})
+    selection = Selection(rows, rows, np.zeros(n, np.float32), nothing, nothing, nothing, "coreset", "n_samples")
+    notes = dump_images(
+        source, target, "run/", catalog=catalog, selection=selection,
+        worker=WorkerConfig.model_validate({"dump_dataset": True, **worker}), progress=Progress(quiet=True),
+    )  # fmt: skip
+    return notes, sorted(info.key.removeprefix("run/data/sampled/") for info in target.list("run/data/sampled/"))
+
+
+@pytest.mark.parametrize(
+    ("size", "output_size", "image_format", "words"),
+    [
+        ((2, 3000), 100, "webp", "can't be written as webp"),
+        ((1, 60_000), 5000, "png", "too large"),
+    ],
+    ids=["longer than the format allows", "stretched beyond any memory"],
+)
+def test_an_image_that_cant_be_had_in_the_size_is_a_note_and_the_others_are_copied(
+    stores, size, output_size, image_format, words
+):
+    images = {"long.png": as_png(size), "square.png": as_png((400, 400))}
+    notes, copies = dump(stores, images, output_image_size=output_size, output_image_format=image_format)
+    assert copies == [f"square.{image_format}"]
+    assert len(notes) == 1 and words in notes[0] and "long" in notes[0]
+
+
+LONGEST = "x" * 251 + ".png"  # 255 bytes
+
+
+def test_a_name_that_grows_too_long_for_its_copy_is_a_note_and_the_others_are_copied(stores):
+    images = {LONGEST: as_png((4, 4)), "a.png": as_png((4, 4))}
+    notes, copies = dump(stores, images, output_image_size=2, output_image_format="webp")
+    assert copies == ["a.webp"]
+    assert len(notes) == 1 and "File name too long" in notes[0]
+
+
+def test_a_name_that_grows_too_long_for_its_thumbnail_is_a_note_and_the_others_have_theirs(stores):
+    _, target = stores
+    local = {"type": "LOCAL", "resourcePath": "/x", "thumbnailSuffix": SUFFIX}
+    datasources = Datasources.model_validate({"input": local, "lightly": local})
+    notes = write_thumbnails(
+        target, datasources, [LONGEST, "a.png"], lambda name: encode_image(Image.new("RGB", (4, 4)), "jpg")
+    )
+    assert len(notes) == 1 and "no thumbnail" in notes[0]
+    assert [info.key for info in target.list()] == [".lightly/thumbnails/a_thumb.png"]

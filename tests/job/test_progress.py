@@ -62,9 +62,68 @@ def test_a_stop_request_that_was_swallowed_is_raised_at_the_next_step():
             bar.advance()
 
 
-def test_what_is_done_can_be_read_while_it_goes_on():
+def test_a_stop_request_that_was_swallowed_is_raised_at_the_next_stage():
     progress = Progress(quiet=True)
-    with progress.bar("Reading", 10) as bar:
-        bar.advance(3)
-        assert (progress.bar_now.done, progress.bar_now.total) == (3, 10)
-    assert progress.bar_now is None
+    progress.stop_request = StopRequest("SIGTERM")
+    with pytest.raises(StopRequest), progress.stage(Stage.SAMPLING):
+        pass
+
+
+def test_what_a_resumed_step_begins_with_is_no_throughput(clock, caplog):
+    caplog.set_level(logging.INFO)
+    progress = Progress(clock=clock)
+    with progress.stage(Stage.TRAINING), progress.bar("Training", 100, "batches", done=60) as bar:
+        assert (progress.position.done, progress.position.total) == (60, 100)
+        clock.now += 30
+        bar.advance(30)
+    assert caplog.messages[-1] == "Training: 90 of 100 batches (90%), 1.0/s, 10 s left"
+    assert progress.units_done == {"TRAINING": 30}
+
+
+def test_a_stage_logs_a_line_where_no_terminal_is(clock, caplog):
+    caplog.set_level(logging.INFO)
+    with Progress(clock=clock).stage(Stage.SAMPLING):
+        pass
+    assert caplog.messages == ["Stage SAMPLING"]
+
+
+def test_a_stage_begins_without_the_bar_of_the_one_before_and_keeps_its_own_until_it_ends(clock):
+    progress = Progress(quiet=True, clock=clock)
+    seen = []
+
+    def look():
+        seen.append((progress.position.stage, progress.position.done, progress.position.total))
+
+    progress.on_stage = look
+    with progress.stage(Stage.EMBEDDING):
+        with progress.bar("Reading", 2) as bar:
+            bar.advance(5)
+        look()
+    look()
+    with progress.stage(Stage.SAMPLING):
+        pass
+    assert seen == [("EMBEDDING", 0, 0), ("EMBEDDING", 2, 2), ("EMBEDDING", 2, 2), ("SAMPLING", 0, 0)]
+
+
+def test_seconds_until_now_hold_the_present_stage_too_and_never_fall(clock):
+    progress = Progress(quiet=True, clock=clock)
+    seen = []
+
+    def look():
+        seen.append(progress.position.seconds_at(clock.now).get("EMBEDDING", 0.0))
+
+    for _ in range(2):
+        look()
+        with progress.stage(Stage.EMBEDDING):
+            look()
+            clock.now += 2
+            look()
+        look()
+    assert seen == [0, 0, 2, 2, 2, 2, 4, 4]
+
+
+def test_counts_are_told_as_they_become_known():
+    progress = Progress(quiet=True)
+    progress.count(input=9)
+    progress.count(corrupt=1, duplicate=2)
+    assert progress.counts.model_dump(exclude_unset=True) == {"input": 9, "corrupt": 1, "duplicate": 2}

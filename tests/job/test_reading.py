@@ -21,6 +21,7 @@ class Faults:
     """A store over a dict; a value that is an exception is raised. Counts the reads of each name."""
 
     url = "faults://"
+    parallel_reads = 1
 
     def __init__(self, objects):
         self.objects = objects
@@ -201,6 +202,8 @@ def test_memory_does_not_grow_with_the_number_of_images():
     content = picture(0, 16, 16)
 
     class Same:
+        parallel_reads = 1
+
         def read(self, name):
             return content
 

@@ -34,8 +34,8 @@ class StoppingProgress(Progress):
         self.seen.append(bar.description.partition(",")[0])
         return super()._display(bar)
 
-    def bar(self, description, total, unit="images"):
-        manager = super().bar(description, total, unit)
+    def bar(self, description, total, unit="images", **options):
+        manager = super().bar(description, total, unit, **options)
         if not description.startswith(self._description):
             return manager
         return _Interrupting(manager, self._n)

@@ -28,9 +28,9 @@ def make_spec(worker=None, selection=None, lightly=None):
 
 
 def strategy(kind, **fields):
-    inputs = {"DIVERSITY": {"type": "EMBEDDINGS"}, "WEIGHTS": {"type": "RANDOM"}}
+    inputs = {"WEIGHTS": {"type": "RANDOM"}}.get(kind, {"type": "EMBEDDINGS"})
     own = {key: fields.pop(key) for key in ("random_seed",) if key in fields}
-    return {"input": inputs[kind] | own, "strategy": {"type": kind, **fields}}
+    return {"input": inputs | own, "strategy": {"type": kind, **fields}}
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,8 @@ def test_the_legacy_form_says_method_count_and_distance(worker, goal):
             Goal("coreset", None, 0.3, 1),
         ),
         ({"proportion_samples": 0.5, "strategies": [strategy("WEIGHTS", random_seed=9)]}, Goal("random", 25, 0.0, 9)),
+        ({"n_samples": 4, "strategies": [strategy("DIVERSITY"), strategy("WEIGHTS")]}, Goal("strategies", 4, 0.0, 1)),
+        ({"n_samples": 4, "strategies": [strategy("DIVERSITY", strength=-1)]}, Goal("strategies", 4, 0.0, 1)),
     ],
 )
 def test_the_strategies_form_says_the_same(selection, goal):
@@ -115,6 +117,26 @@ def test_the_end_of_the_selection_has_its_reason(stopping, reason):
         select_images(make_catalog([0, 1, 2, 3]), LINE, make_spec({"stopping_condition": stopping})).stopped_by
         == reason
     )
+
+
+def select_by(n_samples, *strategies):
+    spec = make_spec({"normalize_embeddings": False}, {"n_samples": n_samples, "strategies": list(strategies)})
+    return select_images(make_catalog([0, 1, 2, 3]), LINE, spec)
+
+
+def test_typicality_takes_the_middle_of_the_crowd_and_turned_round_the_outlier():
+    assert select_by(1, strategy("TYPICALITY", num_nearest_neighbors=2)).selected.tolist() == [1]
+    assert select_by(1, strategy("TYPICALITY", num_nearest_neighbors=2, strength=-1)).selected.tolist() == [3]
+
+
+def test_strategies_are_combined_and_their_stopping_conditions_end_the_selection():
+    far = strategy("DIVERSITY", stopping_condition_minimum_distance=1.5)
+    selection = select_by(-1, far, strategy("WEIGHTS", random_seed=3))
+    assert (selection.method, selection.stopped_by) == ("strategies", "min_distance")
+    assert np.isnan(selection.radii).all()
+    assert select_by(2, far, strategy("WEIGHTS")).stopped_by == "n_samples"
+    assert select_by(9, strategy("DIVERSITY"), strategy("WEIGHTS")).stopped_by == "all candidates selected"
+    assert select_by(4, strategy("WEIGHTS", stopping_condition_max_sum=0.1)).stopped_by == "max_sum"
 
 
 def test_nothing_readable_is_an_error_that_says_so():

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from selection_job.stages import Stages, make_fingerprint
@@ -68,11 +69,37 @@ def test_a_stage_with_a_lost_file_counts_as_absent(store, tmp_path):
         Stages(store, KEY, tmp_path / "two").reuse_or_make("embedding", "f" * 16, refuse, read_both)
 
 
-@pytest.mark.parametrize("name", ["../../escaped", "/tmp/escaped", "a/../../../escaped", 7, "nul\0"])
+@pytest.mark.parametrize(
+    "name", ["../../escaped", "/tmp/escaped", "a/../../../escaped", 7, "nul\0", "a//b", "./a", "a/", "."]
+)
 def test_a_kept_stage_that_names_files_outside_its_folder_counts_as_absent(store, tmp_path, name):
     store.write(f"{KEY}.stages/embedding-{'f' * 16}/complete.json", json.dumps({"files": [name]}).encode())
     with pytest.raises(AssertionError, match="made again"):
         Stages(store, KEY, tmp_path / "one").reuse_or_make("embedding", "f" * 16, refuse, read_both)
+
+
+@pytest.mark.parametrize(
+    "content", [b"[" * 100_000, b"[]", b'{"files": 1}', b"\xff", b'{"files": ["a.bin", "a.bin/b"]}']
+)
+def test_a_kept_stage_whose_list_is_damaged_counts_as_absent(store, tmp_path, content):
+    Stages(store, KEY, tmp_path / "one").reuse_or_make("embedding", "f" * 16, write_two_files, read_both)
+    store.write(f"{KEY}.stages/embedding-{'f' * 16}/complete.json", content)
+    again = Stages(store, KEY, tmp_path / "two").reuse_or_make("embedding", "f" * 16, write_two_files, read_both)
+    assert again == b"ab"
+
+
+def test_a_kept_array_that_claims_more_than_there_is_memory_for_is_made_again(store, tmp_path):
+    def write(folder):
+        np.save(folder / "a.npy", np.arange(3))
+
+    def read(folder):
+        return np.load(folder / "a.npy", allow_pickle=False)
+
+    Stages(store, KEY, tmp_path / "one").reuse_or_make("embedding", "f" * 16, write, read)
+    key = f"{KEY}.stages/embedding-{'f' * 16}/a.npy"
+    store.write(key, store.read(key).replace(b"(3,)", b"(300000000000000,)"))
+    again = Stages(store, KEY, tmp_path / "two").reuse_or_make("embedding", "f" * 16, write, read)
+    assert again.tolist() == [0, 1, 2]
 
 
 def test_one_file_of_an_unfinished_stage_is_kept(store, tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from selection_api.datasource import Datasource
-from selection_job.errors import InvalidManifest, StorageRefused
+from selection_job.errors import StorageRefused
 from selection_job.stores.opening import open_store
 
 
@@ -17,8 +17,17 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path):
         open_store(Datasource(type="LOCAL", resource_path=f"{tmp_path}/nowhere"), field="spec.datasources.input")
 
 
-@pytest.mark.parametrize("kind", ["S3", "GCS", "AZURE"])
-def test_clouds_are_not_supported_yet(kind):
-    datasource = Datasource.model_construct(type=kind, resource_path=None)
-    with pytest.raises(InvalidManifest, match=rf"spec\.datasources\.input\.type: {kind} is not supported"):
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"type": "S3", "resource_path": "s3://bucket/in/", "region": "eu-central-1"},
+        {"type": "GCS", "resource_path": "gs://bucket/in/", "project_id": "a-project"},
+        {"type": "AZURE", "container_name": "container/in/", "account_name": "account"},
+    ],
+    ids=lambda fields: fields["type"],
+)
+def test_a_secret_that_nobody_mounted_is_refused_with_the_way_out(fields, monkeypatch):
+    monkeypatch.delenv("SELECTION_SECRETS", raising=False)
+    datasource = Datasource.model_validate({**fields, "credentials_secret_ref": {"name": "a-secret"}})
+    with pytest.raises(StorageRefused, match=r"input\.credentialsSecretRef \(a-secret\).*set SELECTION_SECRETS=FOLDER"):
         open_store(datasource, field="spec.datasources.input")

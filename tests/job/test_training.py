@@ -32,8 +32,8 @@ class StopAt(Progress):
         super().__init__(quiet=True)
         self.step, self.error = step, error
 
-    def bar(self, description, total, unit="image"):
-        outer = super().bar(description, total, unit)
+    def bar(self, description, total, unit="images", **options):
+        outer = super().bar(description, total, unit, **options)
         step, error = self.step, self.error
 
         class Stopping:
@@ -289,7 +289,7 @@ def test_nothing_is_written_outside_the_folder(train, tiny_config, tmp_path, mon
 def test_the_bar_tells_epoch_and_loss(train, tiny_config):
     progress = Progress(quiet=True)
     seen = []
-    train(tiny_config(), progress=progress, on_checkpoint=lambda path: seen.append(progress.bar_now))
+    train(tiny_config(), progress=progress, on_checkpoint=lambda path: seen.append(progress.position.bar))
     assert seen[0].total == seen[0].done == 4
     assert seen[0].description.startswith("Training, epoch 2 of 2, loss ")
 

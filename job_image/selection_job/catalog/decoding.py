@@ -44,6 +44,7 @@ _PILLOW_MODULES = r"PIL\."
 warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
 _PILLOW_FILTER = warnings.filters[0]
 
+_BLOCK_PIXELS = 1 << 20
 _FULL_SCALES = {"I": (65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}
 
 
@@ -153,12 +154,22 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _scale_to_rgb(values: NDArray[Any], full_scales: tuple[float, ...]) -> Image.Image:
-    """Scale so that the smallest full scale which holds all values becomes 255; negative and not finite becomes 0."""
-    levels = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    largest = float(levels.max())
+    """Scale so that the smallest full scale which holds all values becomes 255; negative and not finite becomes 0.
+
+    In blocks: the float64 of a whole image of MAX_PIXELS would take gigabytes.
+    """
+    flat = values.reshape(-1)
+    blocks = [slice(start, start + _BLOCK_PIXELS) for start in range(0, len(flat), _BLOCK_PIXELS)]
+    largest = max(float(_as_levels(flat[block]).max()) for block in blocks)
     full_scale = next((scale for scale in full_scales if largest <= scale), largest)
-    grey = np.clip(np.rint(levels * (255.0 / full_scale)), 0, 255).astype(np.uint8)
+    grey = np.empty(values.shape, dtype=np.uint8)
+    for block in blocks:
+        grey.reshape(-1)[block] = np.clip(np.rint(_as_levels(flat[block]) * (255.0 / full_scale)), 0, 255)
     return Image.fromarray(grey, "L").convert("RGB")
+
+
+def _as_levels(values: NDArray[Any]) -> NDArray[np.float64]:
+    return np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _explain(error: Exception) -> CorruptImage:

@@ -1,15 +1,17 @@
 """Reading: each object once, in threads: hash, check, pixels for the encoder, thumbnail.
 
 Workers never wait for the consumer: they return futures, and the consumer submits the next object when it takes a
-result. So a consumer that stops, for whatever reason, leaves nothing that blocks.
+result. So a consumer that stops, for whatever reason, leaves nothing that blocks. Where the store has latency to hide,
+its objects are fetched by threads of their own, many more than cores; a worker then waits for its bytes at most.
 """
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 
 import numpy as np
@@ -27,6 +29,7 @@ MAX_OBJECT_BYTES = 512 * 1024**2
 
 _IN_FLIGHT_BYTES = 1024**3
 _IN_FLIGHT_PER_THREAD = 8  # results wait for the slowest image before them; they are small
+_IN_FLIGHT_PER_FETCHER = 2  # the next request starts while the last object waits for its worker
 _LARGE_PIXELS = 32_000_000  # 128 MB decoded; larger ones are decoded one at a time: 16 at once may need 16 GB
 
 
@@ -61,6 +64,8 @@ class _Pool:
 
     store: Store
     options: ReadOptions
+    workers: ThreadPoolExecutor
+    fetchers: ThreadPoolExecutor | None  # None: the workers read by themselves
     stopped: threading.Event = field(default_factory=threading.Event)
     large: threading.Semaphore = field(default_factory=threading.Semaphore)
 
@@ -76,45 +81,63 @@ def read_images(
     Raises StorageRefused and StorageUnavailable. Closing the iterator, or an exception in the consumer, stops the
     threads after the images they are at.
     """
-    pool = _Pool(store, options)
-    executor = ThreadPoolExecutor(options.num_threads, thread_name_prefix="read-image")
+    parallel = store.parallel_reads
+    pool = _Pool(
+        store,
+        options,
+        workers=ThreadPoolExecutor(options.num_threads, thread_name_prefix="read-image"),
+        fetchers=ThreadPoolExecutor(parallel, thread_name_prefix="fetch") if parallel > options.num_threads else None,
+    )
     try:
-        yield from _read_ahead(executor, pool, names, sizes_bytes)
+        yield from _read_ahead(pool, names, sizes_bytes)
     finally:
         pool.stopped.set()
-        executor.shutdown(wait=True, cancel_futures=True)
+        if pool.fetchers is not None:  # first: a worker may wait for what a fetcher was to bring
+            pool.fetchers.shutdown(wait=False, cancel_futures=True)
+        pool.workers.shutdown(wait=True, cancel_futures=True)
 
 
-def _read_ahead(
-    executor: ThreadPoolExecutor, pool: _Pool, names: Sequence[str], sizes_bytes: NDArray[np.int64] | None
-) -> Iterator[ReadImage]:
+def _read_ahead(pool: _Pool, names: Sequence[str], sizes_bytes: NDArray[np.int64] | None) -> Iterator[ReadImage]:
     pending: deque[tuple[Future[ReadImage], int]] = deque()
     in_flight_bytes = 0
     for row, name in enumerate(names):
         size_bytes = 0 if sizes_bytes is None else int(sizes_bytes[row])
-        while _is_full(len(pending), in_flight_bytes + size_bytes, pool.options):
+        while _is_full(len(pending), in_flight_bytes + size_bytes, pool):
             future, done_bytes = pending.popleft()
             in_flight_bytes -= done_bytes
             yield future.result()
-        pending.append((executor.submit(_read_one, pool, name, size_bytes), size_bytes))
+        pending.append((_submit(pool, name, size_bytes), size_bytes))
         in_flight_bytes += size_bytes
     while pending:
         yield pending.popleft()[0].result()
 
 
-def _is_full(n_pending: int, in_flight_bytes: int, options: ReadOptions) -> bool:
-    too_many = n_pending >= _IN_FLIGHT_PER_THREAD * options.num_threads
+def _submit(pool: _Pool, name: str, size_bytes: int) -> Future[ReadImage]:
+    if pool.fetchers is None or not _is_worth_reading(name, size_bytes):
+        return pool.workers.submit(_read_one, pool, name, size_bytes, partial(pool.store.read, name))
+    fetched = pool.fetchers.submit(pool.store.read, name)
+    return pool.workers.submit(_read_one, pool, name, size_bytes, fetched.result)
+
+
+def _is_worth_reading(name: str, size_bytes: int) -> bool:
+    return is_utf8(name) and size_bytes <= MAX_OBJECT_BYTES
+
+
+def _is_full(n_pending: int, in_flight_bytes: int, pool: _Pool) -> bool:
+    too_many = n_pending >= max(
+        _IN_FLIGHT_PER_THREAD * pool.options.num_threads, _IN_FLIGHT_PER_FETCHER * pool.store.parallel_reads
+    )
     return too_many or (n_pending > 0 and in_flight_bytes > _IN_FLIGHT_BYTES)
 
 
-def _read_one(pool: _Pool, name: str, listed_bytes: int) -> ReadImage:
+def _read_one(pool: _Pool, name: str, listed_bytes: int, read: Callable[[], bytes]) -> ReadImage:
     """Read and examine one object; whatever is wrong with it becomes the reason."""
     if not is_utf8(name):
         return _refuse(escape_name(name), "name is not UTF-8: rename the file", size_bytes=listed_bytes)
     if listed_bytes > MAX_OBJECT_BYTES:
         return _refuse(name, _too_many_bytes(listed_bytes), size_bytes=listed_bytes)
     try:
-        content = pool.store.read(name)
+        content = read()
     except ObjectMissing:
         return _refuse(name, "gone: it was listed but is not there any more", size_bytes=listed_bytes)
     except ObjectRefused as error:

@@ -47,8 +47,8 @@ class Session:
         """Learn from the batches that are left. Whatever cuts it off, last.ckpt is kept and the exception goes on."""
         try:
             self._end_epoch_if_done()
-            with self.progress.bar("Training", self.n_epochs * self.steps_per_epoch, "batches") as bar:
-                bar.advance(self.learner.steps_done)
+            n_steps, steps_done = self.n_epochs * self.steps_per_epoch, self.learner.steps_done
+            with self.progress.bar("Training", n_steps, "batches", done=steps_done) as bar:
                 self._learn(batches, bar)
         except InvalidManifest:  # diverged: nothing worth keeping
             raise

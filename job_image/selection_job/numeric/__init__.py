@@ -1,1 +1,1 @@
-"""Arrays in, arrays out: no file, no configuration, no logging."""
+"""Arrays in, arrays out: no file but the cache of compiled kernels, no configuration, no logging."""

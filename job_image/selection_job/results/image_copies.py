@@ -3,7 +3,7 @@
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, count
 from pathlib import PurePosixPath
 
@@ -12,8 +12,8 @@ from PIL import Image
 from selection_api.datasource import Datasources
 from selection_api.worker_config import WorkerConfig
 from selection_job.catalog.catalog import Catalog
-from selection_job.catalog.decoding import CorruptImage, decode_rgb
-from selection_job.errors import ObjectMissing
+from selection_job.catalog.decoding import MAX_PIXELS, CorruptImage, decode_rgb
+from selection_job.errors import ObjectMissing, ObjectRefused
 from selection_job.progress import Progress
 from selection_job.selection.selection import Selection
 from selection_job.stores.store import Store
@@ -76,20 +76,29 @@ def _copy(
     try:
         content = source.read(name)
         target.write(key, content if change is None else change(content))
-    except (ObjectMissing, CorruptImage) as error:
+    except (ObjectMissing, ObjectRefused, CorruptImage) as error:
         notes.append(f"{name} could not be copied to {key}: {error}")
 
 
 def _resize(content: bytes, worker: WorkerConfig) -> bytes:
+    """Return the image resized and encoded anew. Raises CorruptImage where it can't be had in that size or format."""
     image = decode_rgb(content)
-    size = worker.output_image_size
-    if isinstance(size, int) and size > 0:
-        scale = size / min(image.size)
-        image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
-    elif not isinstance(size, int):
+    width, height = _target_size(image, worker.output_image_size)
+    if width * height > MAX_PIXELS:
+        raise CorruptImage(f"too large: resized it has {width} x {height} pixels, the limit is {MAX_PIXELS}")
+    try:
+        return encode_image(image.resize((width, height)), worker.output_image_format)
+    except (OSError, ValueError, MemoryError) as error:  # formats have limits of their own: WebP ends at 16383 pixels
+        raise CorruptImage(f"{width} x {height} pixels can't be written as {worker.output_image_format}") from error
+
+
+def _target_size(image: Image.Image, size: int | Sequence[int]) -> tuple[int, int]:
+    """Return width and height: of `size` on the shorter edge, or of the two numbers height and width."""
+    if not isinstance(size, int):
         height, width = size
-        image = image.resize((width, height))
-    return encode_image(image, worker.output_image_format)
+        return width, height
+    scale = size / min(image.size)
+    return max(1, round(image.width * scale)), max(1, round(image.height * scale))
 
 
 def encode_image(image: Image.Image, image_format: str) -> bytes:
@@ -102,18 +111,20 @@ def encode_image(image: Image.Image, image_format: str) -> bytes:
 
 def write_thumbnails(
     target: Store, datasources: Datasources, names: Iterable[str], thumbnail: Callable[[str], bytes | None]
-) -> int:
-    """Write a thumbnail of each named image to the lightly datasource by thumbnailSuffix; return how many there are."""
+) -> list[str]:
+    """Write a thumbnail of each named image to the lightly datasource by thumbnailSuffix; return notes on failures."""
     suffix = datasources.lightly.thumbnail_suffix or datasources.input.thumbnail_suffix
     if not suffix:
-        return 0
-    written = 0
+        return []
+    notes: list[str] = []
     for name in names:
         content = thumbnail(name)
         if content is not None:
-            target.write(thumbnail_key(suffix, name), _as_extension(content, name))
-            written += 1
-    return written
+            try:
+                target.write(thumbnail_key(suffix, name), _as_extension(content, name))
+            except ObjectRefused as error:
+                notes.append(f"{name} has no thumbnail in the lightly datasource: {error}")
+    return notes
 
 
 def thumbnail_key(suffix: str, name: str) -> str:

@@ -52,6 +52,7 @@ def _fingerprint_input(place: Workplace, listing: Listing) -> str:
 def write_results(place: Workplace, findings: Findings) -> RunSummary:
     """Write the whole output tree and return the run's summary."""
     folder = place.scratch / "results"
+    place.lock.check()
     _clear_outdated(place)
     with place.progress.stage(Stage.SAVING_RESULTS):
         _write_data(folder, place, findings)
@@ -63,6 +64,7 @@ def write_results(place: Workplace, findings: Findings) -> RunSummary:
             "inputFingerprint": _fingerprint_input(place, findings.listing),
             "summary": summary.model_dump(mode="json", by_alias=True, exclude_none=True),
         }
+        place.lock.check()
         publish(folder, place.target, place.run_key, report_json_bytes(report), place.progress)
         place.stages.forget()
     return summary
@@ -99,7 +101,7 @@ def _write_data(folder: Path, place: Workplace, findings: Findings) -> None:
             )
         )
     selected_names = (catalog.names[row] for row in selection.selected.tolist())
-    write_thumbnails(place.target, place.spec.datasources, selected_names, _thumbnail_source(place))
+    place.notes.extend(write_thumbnails(place.target, place.spec.datasources, selected_names, _thumbnail_source(place)))
 
 
 def _thumbnail_source(place: Workplace) -> Callable[[str], bytes | None]:

@@ -1,8 +1,10 @@
 """The CSV tables under data/: embeddings in the form lightly reads, and the clean dataset."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +40,7 @@ def write_embeddings(
     Nine significant digits give back every float32 exactly. labels is 0: images here have none.
     """
     header = ["filenames", *(f"embedding_{i}" for i in range(embeddings.shape[1])), "labels"]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+    with _open_table(path) as writer:
         writer.writerow(header)
         for start in range(0, len(rows), 65536):  # blocks keep the normalised copy and the lists small
             block = rows[start : start + 65536]
@@ -55,9 +56,25 @@ def _csv_rows(names: list[str], vectors: NDArray[np.float32]) -> Iterable[list[s
 def write_clean(path: Path, catalog: Catalog) -> None:
     """Write clean.csv: name, sha256, bytes, width and height of every readable image."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+    with _open_table(path) as writer:
         writer.writerow(["filename", "sha256", "bytes", "width_px", "height_px"])
         for row, name in enumerate(catalog.names):
             digest = catalog.sha256[row].tobytes().hex()
             writer.writerow([name, digest, catalog.sizes_bytes[row], catalog.widths_px[row], catalog.heights_px[row]])
+
+
+@contextmanager
+def _open_table(path: Path) -> Iterator[Any]:
+    """Give a csv.writer of a new file whose lines end in a newline."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        yield csv.writer(_Lines(file), lineterminator="\r\n")
+
+
+class _Lines:
+    """A file that ends each line in a newline. csv quotes only what ends its own lines, and a name may hold either."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, line: str) -> int:
+        return self._file.write(line.removesuffix("\r\n") + "\n")

@@ -12,15 +12,17 @@ from selection_job.errors import UnusableData
 from selection_job.numeric.farthest_first import farthest_first
 from selection_job.numeric.neighbours import nearest_rows
 from selection_job.numeric.random_order import random_order
+from selection_job.numeric.strategies import select
 from selection_job.selection.selection import Selection
+from selection_job.selection.strategy_inputs import is_simple, make_strategies
 
 
 @dataclass(frozen=True)
 class Goal:
     """What the configuration asks for, whichever of its two forms it was written in."""
 
-    method: str  # "coreset" | "random"
-    n_samples: int | None  # None: as many as min_distance allows
+    method: str  # "coreset" | "random" | "strategies": several at once, or one with a turn
+    n_samples: int | None  # None: as many as the stopping conditions allow
     min_distance: float  # 0: off
     seed: int
 
@@ -34,6 +36,8 @@ def make_goal(spec: SelectionRunSpec, n_input: int) -> Goal:
         return Goal(spec.worker_config.method, n_samples, max(stopping.min_distance, 0.0), seed)
     entry = config.strategies[0]
     n_samples = _resolve(config.n_samples, config.proportion_samples, n_input)
+    if len(config.strategies) > 1 or not is_simple(entry):
+        return Goal("strategies", n_samples, 0.0, seed)
     if entry.input.type == "RANDOM":
         return Goal("random", n_samples, 0.0, seed if entry.input.random_seed is None else entry.input.random_seed)
     return Goal("coreset", n_samples, entry.strategy.stopping_condition_minimum_distance or 0.0, seed)
@@ -60,8 +64,8 @@ def select_images(catalog: Catalog, embeddings: NDArray[np.float32], spec: Selec
     vectors = embeddings[candidates]
     if worker.normalize_embeddings:
         vectors = normalize_rows(vectors)
-    chosen, radii = _choose(vectors, goal)
-    return _describe(candidates, vectors, chosen, radii, goal)
+    chosen, radii, stopped_by = _choose(vectors, goal, spec)
+    return _describe(candidates, vectors, chosen, radii, goal, stopped_by)
 
 
 def normalize_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -70,12 +74,23 @@ def normalize_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
 
 
-def _choose(vectors: NDArray[np.float32], goal: Goal) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _choose(
+    vectors: NDArray[np.float32], goal: Goal, spec: SelectionRunSpec
+) -> tuple[NDArray[np.int64], NDArray[np.float32], str]:
+    """Return the rows in order of choice, the covering radii (NaN where they are not known), and what ended it."""
     n_samples = len(vectors) if goal.n_samples is None else goal.n_samples
+    if goal.method == "coreset":
+        chosen, radii = farthest_first(vectors, n_samples, min_distance=goal.min_distance)
+        return chosen, radii, _stop_reason(goal, len(chosen), len(vectors))
     if goal.method == "random":
         chosen = random_order(vectors, n_samples, min_distance=goal.min_distance, seed=goal.seed)
-        return chosen, np.full(len(chosen), np.nan, dtype=np.float32)
-    return farthest_first(vectors, n_samples, min_distance=goal.min_distance)
+        stopped_by = _stop_reason(goal, len(chosen), len(vectors))
+    else:
+        choice = select(len(vectors), make_strategies(spec, vectors), min(n_samples, len(vectors)))
+        chosen, stopped_by = choice.indices, choice.stopped_by
+        if stopped_by == "n_samples" and len(chosen) != goal.n_samples:
+            stopped_by = "all candidates selected"
+    return chosen, np.full(len(chosen), np.nan, dtype=np.float32), stopped_by
 
 
 def _describe(
@@ -84,6 +99,7 @@ def _describe(
     chosen: NDArray[np.int64],
     radii: NDArray[np.float32],
     goal: Goal,
+    stopped_by: str,
 ) -> Selection:
     is_removed = np.ones(len(candidates), dtype=bool)
     is_removed[chosen] = False
@@ -97,7 +113,7 @@ def _describe(
         nearest_selected=candidates[chosen][nearest],
         nearest_distance=distances,
         method=goal.method,
-        stopped_by=_stop_reason(goal, len(chosen), len(candidates)),
+        stopped_by=stopped_by,
         notes=_notes(goal, len(chosen), len(candidates)),
     )
 

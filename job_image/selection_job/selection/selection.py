@@ -12,10 +12,10 @@ class Selection:
 
     candidates: NDArray[np.int64]  # (m,) sorted; without exact duplicates when these are removed
     selected: NDArray[np.int64]  # (k,) in order of choice
-    radii: NDArray[np.float32]  # (k,) covering radius after each pick; NaN for method random
+    radii: NDArray[np.float32]  # (k,) covering radius after each pick; NaN for other methods than coreset
     removed: NDArray[np.int64]  # (m - k,) sorted
     nearest_selected: NDArray[np.int64]  # (m - k,) for each removed row the nearest selected row
     nearest_distance: NDArray[np.float32]  # (m - k,) and its distance
-    method: str  # "coreset" | "random"
-    stopped_by: str  # "n_samples" | "min_distance" | "all candidates selected"
+    method: str  # "coreset" | "random" | "strategies"
+    stopped_by: str  # "n_samples", "all candidates selected", or the stopping condition
     notes: list[str] = field(default_factory=list)

@@ -14,11 +14,12 @@ class CountingStore:
         self._store = store
         self._counter = multiprocessing.Value("q", 0)  # shared memory: training reads in worker processes
         self.url = store.url
+        self.parallel_reads = store.parallel_reads
 
     @property
     def bytes_read(self) -> int:
         """Sum of the sizes of all objects that read and download returned."""
-        return int(self._counter.value)
+        return int(self._counter.get_obj().value)  # without the lock: one who was killed with it would hold it for ever
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """List as the store does; listing counts nothing."""
@@ -37,6 +38,10 @@ class CountingStore:
     def write(self, key: str, content: bytes) -> None:
         """Write as the store does."""
         self._store.write(key, content)
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Create as the store does."""
+        return self._store.create(key, content)
 
     def upload(self, key: str, path: Path) -> None:
         """Upload as the store does."""

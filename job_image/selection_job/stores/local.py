@@ -31,6 +31,8 @@ class LocalStore:
     Raises StorageRefused where the folder does not exist, is no folder, or lacks the permissions.
     """
 
+    parallel_reads = 1
+
     def __init__(self, folder: Path, *, writable: bool = False) -> None:
         _check_folder(folder, writable=writable)
         self._folder = folder.resolve()
@@ -67,6 +69,21 @@ class LocalStore:
         """Create or replace the file; readers see the old or the new content, never a part."""
         with translate_write_errors(self.url, key), self._replace(key) as file:
             file.write(content)
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Create the file with its content; return False where there is one already. One of several writers wins."""
+        with translate_write_errors(self.url, key):
+            path = self._inside(self._path(key))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(8)}")
+            try:
+                partial.write_bytes(content)
+                path.hardlink_to(partial)
+            except FileExistsError:
+                return False
+            finally:
+                partial.unlink(missing_ok=True)
+        return True
 
     def upload(self, key: str, path: Path) -> None:
         """Create or replace the file from another; that one stays."""

@@ -33,7 +33,7 @@ def translate_read_errors(url: str, key: str) -> Iterator[None]:
 
 @contextmanager
 def translate_write_errors(url: str, key: str) -> Iterator[None]:
-    """Raise StorageRefused or StorageUnavailable in place of an OSError."""
+    """Raise StorageRefused, ObjectRefused (this key only) or StorageUnavailable in place of an OSError."""
     try:
         yield
     except OSError as error:
@@ -47,7 +47,7 @@ def translate_write_errors(url: str, key: str) -> Iterator[None]:
                 f"No permission to WRITE {where} ({error.strerror}): the job runs as user {os.geteuid()}."
             ) from error
         if error.errno in _IN_THE_WAY:
-            raise StorageRefused(f"{where} can't be written: {error.strerror}.") from error
+            raise ObjectRefused(f"{where} can't be written: {error.strerror}.") from error
         raise StorageUnavailable(f"Writing {where} failed for now: {error.strerror or error}.") from error
     except UnicodeEncodeError as error:
-        raise StorageRefused(f"{url}{key!r} can't be written: no file system holds such a name.") from error
+        raise ObjectRefused(f"{url}{key!r} can't be written: no file system holds such a name.") from error

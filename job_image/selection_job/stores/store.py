@@ -25,6 +25,9 @@ class Store(Protocol):
     url: str
     """What users know it by, with a trailing '/': s3://bucket/prefix/ or an absolute folder."""
 
+    parallel_reads: int
+    """How many requests at a time it takes to hide the latency; 1 where there is none to hide."""
+
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield all objects whose key starts with prefix, in no particular order, streaming."""
 
@@ -36,6 +39,12 @@ class Store(Protocol):
 
     def write(self, key: str, content: bytes) -> None:
         """Create or replace the object; readers see the old or the new content, never a part."""
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Create the object; return False where there is one already. Of several writers one gets True.
+
+        content    unlike any other writer's, so that an answer that got lost can be told
+        """
 
     def upload(self, key: str, path: Path) -> None:
         """Create or replace the object from a local file, never a part; a large file is not read into memory."""

@@ -1,0 +1,143 @@
+"""Credentials for Azure Blob Storage: the Secret's SAS token or account key, or workload identity."""
+
+import os
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
+from azure.core.exceptions import AzureError
+from azure.storage.blob import ContainerSasPermissions, generate_container_sas
+
+from selection_api.datasource import Datasource
+from selection_job.errors import StorageRefused
+from selection_job.stores.secrets_folder import find_secret, read_secret
+
+if TYPE_CHECKING:
+    from obstore.store import AzureCredential
+
+SCOPE = "https://storage.azure.com/.default"
+
+_LISTING_SIGNED_FOR = timedelta(hours=1)
+_ASKED_AGAIN_AFTER = timedelta(minutes=5)
+
+
+class AzureAccess:
+    """One identity in the three forms that are needed: for the SDK, for obstore, for our own listing."""
+
+    def __init__(self, method: str, for_sdk: Any) -> None:
+        self.method = method
+        """How it was found, for people."""
+        self.for_sdk = for_sdk
+
+    def __call__(self) -> "AzureCredential":
+        """Return what obstore signs with."""
+        raise NotImplementedError
+
+    def sign_listing(self) -> tuple[str, dict[str, str]]:
+        """Return what goes to the end of a listing's query, and its headers."""
+        raise NotImplementedError
+
+
+class SasAccess(AzureAccess):
+    """A shared access signature from the Secret."""
+
+    def __init__(self, method: str, token: str) -> None:
+        self._token = token.lstrip("?")
+        super().__init__(method, AzureSasCredential(self._token))
+
+    def __call__(self) -> "AzureCredential":
+        """Return the token."""
+        return {"sas_token": self._token, "expires_at": None}
+
+    def sign_listing(self) -> tuple[str, dict[str, str]]:
+        """Return the token."""
+        return f"&{self._token}", {}
+
+
+class KeyAccess(AzureAccess):
+    """The account's key from the Secret."""
+
+    def __init__(self, method: str, account: str, key: str, container: str) -> None:
+        self._account, self._key, self._container = account, key, container
+        self._signature, self._until = "", datetime.min.replace(tzinfo=UTC)
+        super().__init__(method, AzureNamedKeyCredential(account, key))
+
+    def __call__(self) -> "AzureCredential":
+        """Return the key."""
+        return {"access_key": self._key, "expires_at": None}
+
+    def sign_listing(self) -> tuple[str, dict[str, str]]:
+        """Return a signature of our own that lists this container for an hour."""
+        now = datetime.now(UTC)
+        if now + _ASKED_AGAIN_AFTER > self._until:
+            self._until = now + _LISTING_SIGNED_FOR
+            self._signature = generate_container_sas(
+                self._account,
+                self._container,
+                self._key,
+                permission=ContainerSasPermissions(list=True),
+                expiry=self._until,
+            )
+        return f"&{self._signature}", {}
+
+
+class TokenAccess(AzureAccess):
+    """An identity of Microsoft Entra; azure-identity renews its tokens."""
+
+    def __init__(self, method: str, credential: Any) -> None:
+        self._credential = credential
+        self._lock = threading.Lock()
+        super().__init__(method, credential)
+
+    def __call__(self) -> "AzureCredential":
+        """Return the token as it is now."""
+        with self._lock:
+            token = self._credential.get_token(SCOPE)
+        return {"token": token.token, "expires_at": datetime.fromtimestamp(token.expires_on, UTC)}
+
+    def sign_listing(self) -> tuple[str, dict[str, str]]:
+        """Return the token as a header."""
+        return "", {"Authorization": f"Bearer {self._credential.get_token(SCOPE).token}"}
+
+
+def find_access(datasource: Datasource, container: str, purpose: str) -> AzureAccess:
+    """Return the datasource's identity. Raises StorageRefused where there is none or the Secret is not usable."""
+    if datasource.credentials_secret_ref is None:
+        return _find_identity(purpose)
+    name = datasource.credentials_secret_ref.name
+    keys = read_secret(find_secret(purpose, name), (), ("sas_token", "account_key"))
+    if "sas_token" in keys:
+        return SasAccess(f"Secret {name} (SAS token)", keys["sas_token"])
+    if "account_key" in keys:
+        return _use_key(datasource.account_name or "", keys["account_key"], container, purpose, name)
+    raise StorageRefused(
+        f"The Secret {name} of spec.datasources.{purpose} lacks credentials: expected the key sas_token or account_key."
+    )
+
+
+def _use_key(account: str, key: str, container: str, purpose: str, name: str) -> AzureAccess:
+    access = KeyAccess(f"Secret {name} (account key)", account, key, container)
+    try:
+        access.sign_listing()
+    except (ValueError, AzureError) as error:
+        raise StorageRefused(
+            f"The Secret {name} of spec.datasources.{purpose}: account_key is no account key, which is base64 "
+            f"({type(error).__name__})."
+        ) from error
+    return access
+
+
+def _find_identity(purpose: str) -> AzureAccess:
+    """Return workload identity where a pod has it; in a pod nothing else is tried: that would be the node's."""
+    from azure.identity import DefaultAzureCredential, WorkloadIdentityCredential
+
+    if "AZURE_FEDERATED_TOKEN_FILE" in os.environ:
+        return TokenAccess("workload identity", WorkloadIdentityCredential())
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        raise StorageRefused(
+            f"spec.datasources.{purpose}: no credentials for Azure were found. Give credentialsSecretRef, or a service "
+            "account with workload identity and the label azure.workload.identity/use: 'true' on the pod "
+            "(spec.podTemplate); the node's own identity is not used."
+        )
+    return TokenAccess("DefaultAzureCredential", DefaultAzureCredential())

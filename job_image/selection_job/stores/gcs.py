@@ -1,0 +1,165 @@
+"""Google Cloud Storage: a bucket through google-cloud-storage, with credentials of google-auth for both ways to it."""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import google.auth.exceptions
+import requests
+from google.api_core.client_options import ClientOptions
+from google.api_core.exceptions import GoogleAPICallError
+from google.auth.transport.requests import AuthorizedSession
+from google.cloud import storage  # type: ignore[import-untyped]
+from google.resumable_media import DataCorruption, InvalidResponse
+from obstore.store import GCSStore
+
+from selection_api.datasource import Datasource
+from selection_job.stores.bucket import PARALLEL_READS, Connection
+from selection_job.stores.fast_client import RETRIES, client_options
+from selection_job.stores.gcs_credentials import FreshToken, find_credentials
+from selection_job.stores.http_client import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, find_ca_bundle, read_retry_after
+from selection_job.stores.store import ObjectInfo
+from selection_job.stores.vendor import Page, VendorError
+
+PUBLIC_ADDRESS = "https://storage.googleapis.com"
+
+_TIMEOUT = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
+_FIELDS = "nextPageToken,items(name,size,generation)"
+_HIDDEN_VARIABLES = ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY")
+_construction = threading.Lock()
+
+
+def connect_gcs(datasource: Datasource, bucket: str, purpose: str) -> Connection:
+    """Return both ways to the bucket, with credentials of their own. Raises StorageRefused where there are none."""
+    token = find_credentials(datasource, purpose)
+    address = (datasource.endpoint or PUBLIC_ADDRESS).rstrip("/")
+    session = AuthorizedSession(token.credentials)  # type: ignore[no-untyped-call]
+    session.mount(f"{address}/", requests.adapters.HTTPAdapter(pool_maxsize=PARALLEL_READS))
+    session.verify = find_ca_bundle() or True
+    client = storage.Client(
+        project=datasource.project_id,
+        credentials=token.credentials,
+        _http=session,
+        client_options=ClientOptions(api_endpoint=address),
+    )
+    return Connection(_make_fast(bucket, address, token), GcsVendor(client, session, bucket, address, token.method))
+
+
+def _make_fast(bucket: str, address: str, token: FreshToken) -> GCSStore:
+    """Return obstore's client. It reads its environment even where it is given credentials, and fails on some."""
+    config: dict[str, Any] = {"bucket": bucket, "base_url": address}
+    with _construction:
+        hidden = {name: os.environ.pop(name) for name in _HIDDEN_VARIABLES if name in os.environ}
+        try:
+            return GCSStore(
+                config=config,  # type: ignore[arg-type]
+                client_options=client_options(address),
+                retry_config=RETRIES,
+                credential_provider=token,
+            )
+        finally:
+            os.environ.update(hidden)
+
+
+class GcsVendor:
+    """Vendor over google-cloud-storage; listing by the same JSON API, without an object of its own per blob."""
+
+    def __init__(
+        self, client: storage.Client, session: AuthorizedSession, bucket: str, address: str, method: str
+    ) -> None:
+        self.credentials = method
+        self._bucket = client.bucket(bucket)
+        self._session = session
+        self._listing = f"{address}/storage/v1/b/{bucket}/o"
+
+    def list_page(self, prefix: str, token: str | None) -> Page:
+        """Return up to 1000 objects."""
+        parameters = {"prefix": prefix, "maxResults": "1000", "fields": _FIELDS, "projection": "noAcl"}
+        if token is not None:
+            parameters["pageToken"] = token
+        with _translated():
+            answer = self._session.get(self._listing, params=parameters, timeout=_TIMEOUT)
+        if answer.status_code != 200:
+            raise _read_error(answer)
+        return _read_page(answer.content)
+
+    def get(self, key: str) -> bytes:
+        """Return the object, its checksum verified by the SDK."""
+        with _translated():
+            content: bytes = self._bucket.blob(key).download_as_bytes(raw_download=True, timeout=_TIMEOUT, retry=None)
+        return content
+
+    def get_into(self, key: str, path: Path) -> None:
+        """Write the object into the file, in pieces."""
+        with _translated():
+            self._bucket.blob(key).download_to_filename(str(path), raw_download=True, timeout=_TIMEOUT, retry=None)
+
+    def put(self, key: str, content: bytes, *, only_new: bool = False) -> None:
+        """Write the object in one request."""
+        condition = {"if_generation_match": 0} if only_new else {}
+        with _translated():
+            self._bucket.blob(key).upload_from_string(
+                content, content_type="application/octet-stream", timeout=_TIMEOUT, retry=None, **condition
+            )
+
+    def put_from(self, key: str, path: Path) -> None:
+        """Write the object from the file, resumable where it is large."""
+        with _translated():
+            self._bucket.blob(key).upload_from_filename(
+                str(path), content_type="application/octet-stream", timeout=_TIMEOUT, retry=None
+            )
+
+    def head(self, key: str) -> None:
+        """Ask for the object without its content."""
+        with _translated():
+            self._bucket.blob(key).reload(timeout=_TIMEOUT, retry=None)
+
+    def delete(self, key: str) -> None:
+        """Remove the object."""
+        with _translated():
+            self._bucket.blob(key).delete(timeout=_TIMEOUT, retry=None)
+
+
+def _read_page(body: bytes) -> Page:
+    try:
+        answer = json.loads(body)
+        objects = [
+            ObjectInfo(item["name"], int(item["size"]), str(item["generation"])) for item in answer.get("items", ())
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise VendorError(None, "MalformedListing", repr(error)) from error
+    return Page(objects, answer.get("nextPageToken") or None)
+
+
+def _read_error(answer: requests.Response) -> VendorError:
+    try:
+        error = answer.json()["error"]
+        reasons = error.get("errors") or [{}]
+        code, message = str(reasons[0].get("reason") or f"HTTP {answer.status_code}"), str(error.get("message", ""))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        code, message = f"HTTP {answer.status_code}", answer.text[:200]
+    return VendorError(answer.status_code, code, message, retry_after_s=read_retry_after(dict(answer.headers)))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raise VendorError in place of the errors of google-cloud-storage, google-auth and requests."""
+    try:
+        yield
+    except GoogleAPICallError as error:
+        response = error.response
+        if isinstance(response, requests.Response):
+            raise _read_error(response) from error
+        raise VendorError(int(error.code or 0) or None, type(error).__name__, error.message or "") from error
+    except InvalidResponse as error:
+        raise _read_error(error.response) from error
+    except google.auth.exceptions.TransportError as error:
+        raise VendorError(None, "TransportError", str(error)) from error
+    except google.auth.exceptions.GoogleAuthError as error:
+        raise VendorError(403, type(error).__name__, str(error)) from error
+    except (DataCorruption, requests.RequestException) as error:
+        raise VendorError(None, type(error).__name__, str(error)) from error

@@ -1,0 +1,18 @@
+"""Keys: which ones the fast client reproduces, and which go through the vendor's own."""
+
+MAX_KEY_BYTES = 1024
+"""What S3, Google Cloud Storage and Azure take; in UTF-8."""
+
+
+def is_plain(key: str) -> bool:
+    r"""Say whether obstore requests exactly this key.
+
+    Its paths have no empty, '.' and '..' parts and no ASCII control characters; a slash at the start or the end it
+    drops silently, which would be another object.
+
+    >>> [is_plain(key) for key in ("sub/a b+c%20ü.jpg", "/lead", "trail/", "a//b", "x/../y", "new\nline")]
+    [True, False, False, False, False, False]
+    """
+    if any(character < " " or character == "\x7f" for character in key):
+        return False
+    return not any(part in ("", ".", "..") for part in key.split("/"))

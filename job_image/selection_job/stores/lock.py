@@ -1,0 +1,169 @@
+"""RunLock: one process at a time writes a run's results, wherever the others are.
+
+A pod whose node has gone silent may still be at work when its successor starts. The lock is an object that is created
+only where there is none; its holder renews it, and one that was not renewed for the whole lease is taken over. Only the
+content's change is looked at, never a clock of another machine.
+"""
+
+import json
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from selection_job.errors import ObjectMissing, StorageUnavailable, TryAgain
+from selection_job.stores.store import Store
+
+log = logging.getLogger("selection_job")
+
+LEASE_S = 60.0
+RENEWALS = 4
+"""How often the lock is renewed within a lease."""
+
+
+@dataclass
+class RunLock:
+    """The lock of one run, held by this process."""
+
+    store: Store
+    key: str
+    lease_s: float = LEASE_S
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+    now: Callable[[], float] = field(default=time.monotonic, repr=False)
+    holder: str = field(default_factory=lambda: secrets.token_hex(8))
+    _renewed: int = 0
+    _lost: str = ""
+
+    def acquire(self) -> None:
+        """Take the lock, waiting a lease at most to see whether its holder lives. Raises TryAgain where it does."""
+        seen, since = b"", self.now()
+        while not self.store.create(self.key, self._content()):
+            content = self._look()
+            if content is None:
+                if self._take_empty():
+                    return
+                continue
+            if content != seen:
+                if seen:
+                    raise TryAgain(self._explain(content))
+                log.info("%s Waiting up to %.0f s to see whether it lives.", self._explain(content), self.lease_s)
+                seen, since = content, self.now()
+            if _is_dead(content) or self.now() - since > self.lease_s:
+                self._take_over(content)
+                seen = b""
+                continue
+            self.sleep(self.lease_s / RENEWALS / 4)
+
+    def check(self) -> None:
+        """Raise TryAgain where someone else has taken the lock."""
+        content = self._look()
+        if content is None or _holder_of(content) != self.holder:
+            self._lost = self._explain(content or b"")
+        if self._lost:
+            raise TryAgain(f"{self._lost} This one ends; what it finished is kept.")
+
+    def renew(self) -> None:
+        """Show that this process lives. Raises TryAgain where someone else has taken the lock."""
+        self.check()
+        self._renewed += 1
+        self.store.write(self.key, self._content())
+
+    def release(self) -> None:
+        """Give the lock back, where it is still this process's."""
+        content = self._look()
+        if content is not None and _holder_of(content) == self.holder:
+            self.store.delete(self.key)
+
+    def _take_over(self, content: bytes) -> None:
+        """Remove a dead holder's lock, so that one of those who wait creates theirs."""
+        if self._look() == content:
+            log.info("The holder of %s%s does not live any more: its lock is taken over.", self.store.url, self.key)
+            self.store.delete(self.key)
+
+    def _take_empty(self) -> bool:
+        """Take a lock that could only be emptied, because deleting is not allowed; say whether this process got it."""
+        if self.store.exists(self.key):
+            self.store.write(self.key, self._content())
+        return _holder_of(self._look() or b"") == self.holder
+
+    def _look(self) -> bytes | None:
+        try:
+            return self.store.read(self.key) or None
+        except ObjectMissing:
+            return None
+
+    def _content(self) -> bytes:
+        value = {"holder": self.holder, "host": socket.gethostname(), "pid": os.getpid(), "boot": _read_boot_id()}
+        return json.dumps({**value, "started": _read_start(os.getpid()), "renewed": self._renewed}).encode()
+
+    def _explain(self, content: bytes) -> str:
+        where = _read(content).get("host", "somewhere")
+        return f"Another process of this run is at work ({where}; {self.store.url}{self.key})."
+
+
+@contextmanager
+def hold(lock: RunLock) -> Iterator[RunLock]:
+    """Hold the lock for the block and renew it meanwhile. Raises TryAgain where another process of the run lives."""
+    lock.acquire()
+    ended = threading.Event()
+    thread = threading.Thread(target=_keep_renewing, args=(lock, ended), name="run-lock", daemon=True)
+    thread.start()
+    try:
+        yield lock
+    finally:
+        ended.set()
+        thread.join()
+        lock.release()
+
+
+def _keep_renewing(lock: RunLock, ended: threading.Event) -> None:
+    while not ended.wait(lock.lease_s / RENEWALS):
+        try:
+            lock.renew()
+        except StorageUnavailable as error:
+            log.warning("The run's lock could not be renewed: %s", error)
+        except Exception as error:  # the block's next check says so to the run
+            log.warning("The run's lock is lost: %s", error)
+            return
+
+
+def _read(content: bytes) -> dict[str, object]:
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _holder_of(content: bytes) -> object:
+    return _read(content).get("holder")
+
+
+def _is_dead(content: bytes) -> bool:
+    """Say whether the holder was a process of this machine, and of this boot and container, that has ended."""
+    value = _read(content)
+    pid = value.get("pid")
+    if (value.get("host"), value.get("boot")) != (socket.gethostname(), _read_boot_id()) or not isinstance(pid, int):
+        return False
+    return _read_start(pid) != value.get("started")
+
+
+def _read_boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _read_start(pid: int) -> str:
+    """Return when the process started, in ticks since the boot; '' where there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""

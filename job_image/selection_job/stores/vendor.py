@@ -1,0 +1,75 @@
+"""Vendor: one bucket through its vendor's SDK. It takes every key, and its errors carry what the provider said."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from selection_job.stores.store import ObjectInfo
+
+
+class VendorError(Exception):
+    """What the provider answered instead of what was asked for."""
+
+    def __init__(
+        self, status: int | None, code: str, message: str, *, retry_after_s: float = 0.0, region: str = ""
+    ) -> None:
+        super().__init__(f"{code}: {message}" if message else code)
+        self.status = status
+        """The HTTP status; None where no answer came, or only a part of one."""
+        self.code = code
+        """The provider's own word for it, such as NoSuchBucket."""
+        self.message = message
+        self.retry_after_s = retry_after_s
+        """How long the provider asks to wait; 0 where it says nothing."""
+        self.region = region
+        """S3: where the bucket lies, where the provider says so."""
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.status is None or self.status in (408, 429) or self.status >= 500 or self.code in _PASSING_CODES
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether new credentials of the same kind would help."""
+        return self.status == 401 or self.code in _EXPIRED_CODES
+
+
+_PASSING_CODES = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "OperationAborted"}
+_EXPIRED_CODES = {"ExpiredToken", "TokenRefreshRequired", "ExpiredTokenException", "InvalidToken", "RequestExpired"}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a listing; with full keys."""
+
+    objects: list[ObjectInfo]
+    next_token: str | None
+
+
+class Vendor(Protocol):
+    """A bucket through its vendor's SDK. Keys are full, all of them are possible. Every verb raises VendorError."""
+
+    credentials: str
+    """How it came to its credentials, for people: 'keys of the Secret', 'assume-role-with-web-identity'."""
+
+    def list_page(self, prefix: str, token: str | None) -> Page:
+        """Return the objects whose key starts with prefix, from where token points to."""
+
+    def get(self, key: str) -> bytes:
+        """Return the whole object."""
+
+    def get_into(self, key: str, path: Path) -> None:
+        """Write the object into a file, in pieces."""
+
+    def put(self, key: str, content: bytes, *, only_new: bool = False) -> None:
+        """Write the object; with only_new a VendorError of status 409 or 412 where there is one already."""
+
+    def put_from(self, key: str, path: Path) -> None:
+        """Write the object from a file, in pieces where it is large."""
+
+    def head(self, key: str) -> None:
+        """Return where the object is there; VendorError of status 404 where not."""
+
+    def delete(self, key: str) -> None:
+        """Remove the object; one that is not there may be a VendorError of status 404."""

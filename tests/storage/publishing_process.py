@@ -1,0 +1,56 @@
+"""What a process does that is killed while it publishes; imported by processes that a fork server starts."""
+
+import os
+import signal
+from types import SimpleNamespace
+
+from selection_job.progress import Progress
+from selection_job.results import publishing
+from selection_job.stages import Stages
+from selection_job.stores.lock import RunLock, hold
+from selection_job.stores.opening import open_bucket
+
+RUN = ".lightly/runs/test-1/"
+FILES = {"data/embeddings.csv": b"new", "filenames/sampled.txt": b"new", "plots/a.png": b"new", "report.pdf": b"new"}
+
+
+class KillingStore:
+    """Passes each call on until the n-th, before which the process is killed; None: never."""
+
+    def __init__(self, store, n):
+        self.url, self.calls, self._store, self._n = store.url, 0, store, n
+
+    def __getattr__(self, name):
+        verb = getattr(self._store, name)
+
+        def call(*arguments):
+            self.calls += 1
+            if self.calls == self._n:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return verb(*arguments)
+
+        return call
+
+
+def write(datasource, secrets, scratch, n, calls):
+    """The writing stage over a bucket, with small files in place of the computed ones."""
+    os.environ["SELECTION_SECRETS"] = secrets  # the fork server started before it was known
+    store = KillingStore(open_bucket(datasource, purpose="lightly"), n)
+    stages = Stages(store, RUN, scratch / "stages")
+    place = SimpleNamespace(
+        target=store, run_key=RUN, scratch=scratch, stages=stages, progress=Progress(quiet=True), spec=None,
+        lock=RunLock(store, ".lightly/locks/test-1.json"),
+    )  # fmt: skip
+    publishing._write_data = write_files
+    publishing._write_report = lambda *_: {"files": sorted(FILES)}
+    publishing._fingerprint_input = lambda *_: "fingerprint"
+    publishing.summarize = lambda *_: SimpleNamespace(model_dump=lambda **_: {"reason": "Complete"})
+    with hold(place.lock):
+        publishing.write_results(place, SimpleNamespace(listing=None))
+    calls.value = store.calls
+
+
+def write_files(folder, *_):
+    for name, content in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)

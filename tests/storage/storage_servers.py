@@ -1,0 +1,193 @@
+"""Real object stores on loopback, each from its registry package: moto, rclone, fake-gcs-server, azurite."""
+
+import contextlib
+import http.server
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import urllib3
+from testbed.binaries import find
+from testbed.cache import digest, make_once
+
+AZURITE = Path(__file__).parent / "tools" / "azurite" / "package.json"
+ACCOUNT = "devstoreaccount1"
+ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""Azurite's well-known account: no secret."""
+
+STARTS_WITHIN_S = 60
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers."""
+
+    url: str
+    process: subprocess.Popen
+
+
+def free_port():
+    """Return a port of loopback that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def running(command, url, log, **environment):
+    """Run a server until the end of the block; it answers when the block starts."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **environment})
+    try:
+        _wait(url, process, log)
+        yield Server(url, process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait(url, process, log):
+    deadline = time.monotonic() + STARTS_WITHIN_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except urllib.error.HTTPError:
+            return  # it answers, whatever it says
+        except OSError:
+            process.poll()
+    raise RuntimeError(f"{url} did not answer: {log.read_text(errors='replace')[-2000:]}")
+
+
+def start_moto(folder):
+    """S3 and STS with AWS's semantics."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    return running(command, f"http://127.0.0.1:{port}", folder / "moto.log")
+
+
+def start_rclone(folder, access_key, secret):
+    """S3 by another implementation, over a folder whose sub-folders are the buckets."""
+    port = free_port()
+    (folder / "buckets").mkdir()
+    command = [find("rclone", "rclone"), "serve", "s3", folder / "buckets", "--addr", f"127.0.0.1:{port}"]
+    command += ["--auth-key", f"{access_key},{secret}", "--config", folder / "rclone.conf"]
+    return running(command, f"http://127.0.0.1:{port}", folder / "rclone.log")
+
+
+def start_fake_gcs(folder):
+    """Google Cloud Storage in memory."""
+    port = free_port()
+    command = [find("fake-gcs-server", "fake-gcs-server"), "-scheme", "http", "-host", "127.0.0.1"]
+    command += ["-port", str(port), "-backend", "memory", "-public-host", f"127.0.0.1:{port}"]
+    return running(command, f"http://127.0.0.1:{port}", folder / "gcs.log")
+
+
+def start_azurite(folder):
+    """Azure Blob Storage in memory."""
+    port = free_port()
+    program = _azurite() / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+    command = ["node", program, "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
+    command += ["--blobHost", "127.0.0.1", "--blobPort", str(port)]
+    return running(command, f"http://127.0.0.1:{port}/{ACCOUNT}", folder / "azurite.log")
+
+
+def _azurite():
+    return make_once("binaries", "azurite", digest(AZURITE.read_bytes()), _install)
+
+
+def _install(folder):
+    (folder / "package.json").write_bytes(AZURITE.read_bytes())
+    options = ["--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"]
+    subprocess.run(["npm", "install", *options], cwd=folder, check=True)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it came in; the path as it was on the line."""
+
+    method: str
+    path: str
+    headers: dict
+    body: bytes
+
+
+HANG_UP = "hang up"
+
+
+@contextlib.contextmanager
+def answering(answer):
+    """Run a server whose answers a function gives: request -> (status, headers, body), or HANG_UP."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _answer(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            given = answer(Request(self.command, self.path, headers, body))
+            if given == HANG_UP:
+                self.close_connection = True
+                return
+            status, headers, body = given
+            self.send_response_only(status)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+                self.close_connection = headers.get("Content-Length", str(len(body))) != str(len(body))
+
+        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _answer
+
+        def log_message(self, *arguments):
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextlib.contextmanager
+def proxying(target, meddle):
+    """Run a proxy before a server; meddle: request -> an answer of its own, or None to pass it on."""
+    pool = urllib3.PoolManager(retries=False)
+
+    def answer(request):
+        own = meddle(request)
+        if own is not None:
+            return own
+        headers = {name: value for name, value in request.headers.items() if name != "content-length"}
+        given = pool.urlopen(
+            request.method, f"{target}{request.path}", body=request.body, headers=headers, decode_content=False
+        )
+        hop = {"transfer-encoding", "connection", "content-length", "server", "date"}
+        kept = {name: value for name, value in given.headers.items() if name.lower() not in hop}
+        if request.method == "HEAD" and "content-length" in given.headers:
+            kept["Content-Length"] = given.headers["content-length"]
+        return given.status, kept, given.data
+
+    with answering(answer) as url, pool:
+        yield url
+
+
+def post(url, body):
+    """Send JSON and return the answer's body."""
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return answer.read()

@@ -1,0 +1,137 @@
+"""The lock of a run: one process at a time, whichever storage it lies in."""
+
+import json
+import multiprocessing
+import os
+import threading
+
+import pytest
+
+from selection_job.errors import StorageUnavailable, TryAgain
+from selection_job.stores.local import LocalStore
+from selection_job.stores.lock import RunLock, hold
+
+KEY = ".lightly/locks/run.json"
+
+
+class Clock:
+    """Time that passes only by sleeping; what happens meanwhile is given."""
+
+    def __init__(self, meanwhile=lambda: None):
+        self.seconds = 0.0
+        self._meanwhile = meanwhile
+
+    def sleep(self, seconds):
+        self.seconds += seconds
+        self._meanwhile()
+
+    def now(self):
+        return self.seconds
+
+
+def make_lock(store, clock=None, **fields):
+    clock = clock or Clock()
+    return RunLock(store, KEY, sleep=clock.sleep, now=clock.now, **fields)
+
+
+def of_another_machine(store, **changes):
+    """Leave a lock as a pod on another node would."""
+    value = {"holder": "other", "host": "pod-1", "pid": 1, "boot": "another", "started": "1", "renewed": 0, **changes}
+    store.write(KEY, json.dumps(value).encode())
+
+
+def test_the_lock_is_there_while_it_is_held_and_gone_afterwards(store):
+    with hold(make_lock(store)) as lock:
+        assert json.loads(store.read(KEY))["holder"] == lock.holder
+        lock.check()
+    assert not store.exists(KEY)
+
+
+def test_a_living_holder_keeps_the_lock(store):
+    of_another_machine(store)
+    renewals = iter(range(1, 100))
+    clock = Clock(meanwhile=lambda: of_another_machine(store, renewed=next(renewals)))
+    with pytest.raises(TryAgain, match=r"Another process of this run is at work \(pod-1"):
+        make_lock(store, clock).acquire()
+    assert json.loads(store.read(KEY))["holder"] == "other"
+
+
+def test_a_silent_holder_loses_the_lock_after_a_lease(store):
+    of_another_machine(store)
+    clock = Clock()
+    lock = make_lock(store, clock, lease_s=60)
+    lock.acquire()
+    lock.check()
+    assert 60 < clock.seconds < 70
+
+
+def test_a_holder_that_was_silent_for_too_long_finds_out_and_ends(store):
+    lock = make_lock(store)
+    lock.acquire()
+    of_another_machine(store)
+    for act in (lock.check, lock.renew):
+        with pytest.raises(TryAgain, match="pod-1"):
+            act()
+    lock.release()
+    assert json.loads(store.read(KEY))["holder"] == "other", "what is another's is not given back"
+
+
+def test_of_many_who_wait_for_a_dead_ones_lock_one_gets_it(bucket):
+    of_another_machine(bucket)
+    barrier, won = threading.Barrier(6), []
+
+    def compete():
+        lock = make_lock(bucket, lease_s=1)
+        barrier.wait()
+        try:
+            lock.acquire()
+            won.append(lock)
+        except TryAgain:
+            pass
+
+    threads = [threading.Thread(target=compete) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    holder = json.loads(bucket.read(KEY))["holder"]
+    assert holder in [lock.holder for lock in won]
+
+
+def _hold_and_die(folder):
+    RunLock(LocalStore(folder), KEY).acquire()
+    os._exit(9)
+
+
+def test_a_killed_process_of_this_machine_is_not_waited_for(tmp_path):
+    process = multiprocessing.get_context("spawn").Process(target=_hold_and_die, args=(tmp_path,))
+    process.start()
+    process.join()
+    clock = Clock()
+    make_lock(LocalStore(tmp_path), clock).acquire()
+    assert clock.seconds == 0
+
+
+def test_a_lock_that_can_only_be_emptied_is_taken_again(bucket):
+    bucket.can_delete = False
+    for _ in range(2):
+        with hold(make_lock(bucket)) as lock:
+            lock.check()
+        assert bucket.read(KEY) == b""
+
+
+def test_a_passing_fault_while_renewing_does_not_lose_the_lock(tmp_path, monkeypatch):
+    store = LocalStore(tmp_path)
+    renewed, write = threading.Event(), store.write
+    faults = iter([StorageUnavailable("not now")])
+
+    def fail_once(key, content):
+        for fault in faults:
+            raise fault
+        write(key, content)
+        renewed.set()
+
+    monkeypatch.setattr(store, "write", fail_once)
+    with hold(RunLock(store, KEY, lease_s=0.2)) as lock:
+        assert renewed.wait(30)
+        lock.check()
