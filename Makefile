@@ -1,4 +1,5 @@
-# Everything a developer does here. Needs python3 (3.11 or newer), git and make; the rest is set up on first use:
+# Everything a developer does here. Needs python3 (3.11 or newer), git and make, and `make test` also Go, Node and root
+# on Debian (`make test-fast` does without); the rest is set up on first use:
 # .tools/ (the installer uv), .venv/ (the environment). Downloads are cached by uv, compiled kernels in SELECTION_CACHE.
 
 SHELL := bash
@@ -10,7 +11,7 @@ PYTEST_ARGS ?=
 UV := .tools/bin/uv
 BIN := .venv/bin
 INSTALLED := .venv/installed
-PYTHON_SOURCES := crds job_image examples benchmarks
+PYTHON_SOURCES := crds operator job_image examples benchmarks
 
 # Kernels compiled by numba (UMAP's among them) belong to these versions: another set of versions gets another folder.
 export NUMBA_CACHE_DIR := $(SELECTION_CACHE)/numba-$(firstword $(shell cksum < constraints.txt))
@@ -27,21 +28,23 @@ demo: $(INSTALLED) ## Make a dataset of photographs and run examples/quickstart.
 	$(BIN)/python examples/make_demo_dataset.py
 	$(BIN)/selection-job run examples/quickstart.yaml
 
-test: check ## All checks and all tests
+test: check ## All checks and all tests; takes Go, Node and root, and installs what Debian has of the rest
+	$(BIN)/python tests/cluster/testbed/prerequisites.py
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-fast: $(INSTALLED) ## The tests that take no training and no UMAP
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+test-fast: $(INSTALLED) ## The tests that take no training, no UMAP, no cluster and no root
+	$(BIN)/python -m pytest -m "not slow and not cluster and not servers and not root" $(PYTEST_ARGS)
 
 check: $(INSTALLED) ## Style, types, import contracts, freshness of generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(PYTHON_SOURCES)
+	$(BIN)/mypy $(PYTHON_SOURCES) helm/render.py helm/selection-operator/files/check_installation.py
 	$(BIN)/lint-imports
 	$(BIN)/python crds/generate.py --check
 
-generate: $(INSTALLED) ## Write the generated files anew (CRD, field reference)
+generate: $(INSTALLED) ## Write the generated files anew (CRD, field reference, the chart's CRD, kustomize base)
 	$(BIN)/python crds/generate.py
+	$(BIN)/python helm/render.py
 
 bench: $(INSTALLED) ## Run each benchmark in benchmarks/
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit; done
@@ -51,7 +54,7 @@ clean: ## Remove what make has made in this folder
 
 $(INSTALLED): pyproject.toml constraints.txt | $(UV)
 	test -x $(BIN)/python || $(UV) venv --quiet --python "$$(command -v $(PYTHON))" .venv
-	$(UV) pip install --python $(BIN)/python --editable '.[job,demo]' --group dev --constraint constraints.txt
+	$(UV) pip install --python $(BIN)/python --editable '.[job,operator,demo]' --group dev --constraint constraints.txt
 	touch $@
 
 $(UV):

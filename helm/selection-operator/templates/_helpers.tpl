@@ -1,0 +1,90 @@
+{{- define "selection-operator.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 52 | trimSuffix "-" }}
+{{- end }}
+
+{{- /* The name of every object: at most 52 characters, so that suffixes such as -metrics and -test fit into 63. */}}
+{{- define "selection-operator.fullname" -}}
+{{- $name := include "selection-operator.name" . }}
+{{- $full := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) }}
+{{- .Values.fullnameOverride | default $full | trunc 52 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "selection-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "selection-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "selection-operator.labels" -}}
+{{ include "selection-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "selection-operator.serviceAccountName" -}}
+{{- .Values.serviceAccount.name | default (.Values.serviceAccount.create | ternary (include "selection-operator.fullname" .) "default") }}
+{{- end }}
+
+{{- /* An image's reference: call it with (dict "image" VALUES "chart" .Chart). */}}
+{{- define "selection-operator.image" -}}
+{{- $name := list .image.registry .image.repository | compact | join "/" }}
+{{- if .image.digest }}{{ $name }}@{{ .image.digest }}{{ else }}{{ $name }}:{{ .image.tag | default .chart.AppVersion }}{{ end }}
+{{- end }}
+
+{{- /* The names in a list of references, separated by commas. */}}
+{{- define "selection-operator.names" -}}
+{{- range $i, $reference := . }}{{ if $i }},{{ end }}{{ $reference.name }}{{ end }}
+{{- end }}
+
+{{- /* What the "restricted" Pod Security Standard asks of a container; the user is the image's, 65532. */}}
+{{- define "selection-operator.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{- define "selection-operator.podSecurityContext" -}}
+runAsNonRoot: true
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- /* What the operator may do: equal to RULES and KUEUE_RULES in operator/selection_operator/rbac.py. */}}
+{{- define "selection-operator.rules" -}}
+- apiGroups: [dataselection.io]
+  resources: [selectionruns]
+  verbs: [get, list, watch, delete]  # delete is for ttlSecondsAfterFinished
+- apiGroups: [dataselection.io]
+  resources: [selectionruns/status]
+  verbs: [update]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list, create]
+{{- if .Values.kueue.enabled }}
+- apiGroups: [kueue.x-k8s.io]
+  resources: [workloads]
+  verbs: [list, patch]
+{{- end }}
+{{- end }}
+
+{{- /* Refuses values that a schema can't: those that contradict each other. */}}
+{{- define "selection-operator.check" -}}
+{{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.service) }}
+{{- fail "metrics.serviceMonitor.enabled needs metrics.service=true: a ServiceMonitor finds its target through the Service." }}
+{{- end }}
+{{- if and .Values.serviceAccount.annotations (not .Values.serviceAccount.create) }}
+{{- fail "serviceAccount.annotations needs serviceAccount.create=true: the chart does not edit a service account that it did not make." }}
+{{- end }}
+{{- range $part := list "limits" "requests" }}
+{{- if hasKey (dig $part dict $.Values.job.resources) $.Values.job.gpuResource }}
+{{- fail (printf "job.resources.%s names %s: leave it out. A run gets as many GPUs as its trainer.gpus says, or what its spec.resources says." $part $.Values.job.gpuResource) }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,66 @@
+"""The pages about installing and operating say what is there."""
+
+import re
+
+import pytest
+import yaml
+
+from selection_operator.metrics import REGISTRY
+
+PAGES = ("install", "gitops", "kueue", "gpu", "metrics")
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+
+
+@pytest.fixture(params=PAGES)
+def page(request, root):
+    return (root / f"docs/{request.param}.md").read_text(encoding="utf-8")
+
+
+def test_every_yaml_on_the_page_can_be_read(page):
+    for text in blocks(page, "yaml"):
+        assert list(yaml.safe_load_all(text))
+
+
+def test_every_value_that_the_page_names_exists(page, chart):
+    values = yaml.safe_load((chart / "values.yaml").read_text())
+    named = set(re.findall(r"--set(?:-string)? '?([a-zA-Z.]+)", page))
+    named |= {
+        name for name in re.findall(r"`([a-zA-Z]+(?:\.[a-zA-Z]+)+)(?:=\w+)?`", page) if name.partition(".")[0] in values
+    }
+    named |= set(re.findall(r"`(watchNamespaces|imagePullSecrets|logLevel)`", page))
+    assert [name for name in named if not has(values, name)] == []
+
+
+def has(values, path):
+    """Say whether a value exists, or may be a key of one that is a free mapping."""
+    for key in path.rstrip(".").split("."):
+        if values == {}:
+            return True
+        if not isinstance(values, dict) or key not in values:
+            return False
+        values = values[key]
+    return True
+
+
+def test_every_metric_is_documented(root):
+    text = (root / "docs/metrics.md").read_text(encoding="utf-8")
+    operator = {family.name for family in REGISTRY.collect()} | {"selection_operator_runs"}
+    job = set(re.findall(r'"(selection_job_\w+)"', (root / "job_image/selection_job/metrics.py").read_text()))
+    assert len(operator) >= 5
+    assert len(job) >= 7
+    assert [name for name in operator | job if f"`{name}" not in text] == []
+
+
+def test_the_documented_progress_policy_fits_the_job_s_pods(root):
+    text = (root / "docs/install.md").read_text(encoding="utf-8")
+    [policy] = [yaml.safe_load(block) for block in blocks(text, "yaml") if "NetworkPolicy" in block]
+    assert policy["spec"]["podSelector"]["matchLabels"] == {"app.kubernetes.io/managed-by": "selection-operator"}
+    assert policy["spec"]["ingress"][0]["ports"] == [{"port": 9090}]
+
+
+def test_the_chart_s_readme_and_the_pages_name_each_other(root):
+    assert "../helm/selection-operator/README.md" in (root / "docs/install.md").read_text()
+    assert "docs/install.md" in (root / "helm/selection-operator/README.md").read_text()

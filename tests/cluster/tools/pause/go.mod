@@ -1,0 +1,3 @@
+module selection-operator/tests/cluster/tools/pause
+
+go 1.24
