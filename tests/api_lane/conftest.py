@@ -8,6 +8,7 @@ from testbed.fixtures import make_namespace
 from testbed.lanes import Lane
 from testbed.operator_process import OperatorProcess
 from testbed.rest import rest_of
+from testbed.stories import play_stories
 
 KUEUE = "kueue.x-k8s.io"
 WORKLOAD_SCHEMA = {
@@ -81,6 +82,12 @@ def operator(control_plane, shared, tmp_path_factory):
 def lane(operator, shared):
     """The namespace that most tests share; runs have names of their own."""
     return shared["common"]
+
+
+@pytest.fixture(scope="session")
+def stories(request, operator, shared):
+    """What the tests marked @story do, under way from the first of them on."""
+    yield from play_stories(request.session.items, shared["common"])
 
 
 @pytest.fixture

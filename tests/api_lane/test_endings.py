@@ -6,6 +6,7 @@ import time
 import pytest
 from testbed.lanes import COUNTS, conditions_of, held, message_of, summary
 from testbed.played_pods import ProgressPage
+from testbed.stories import story
 from testbed.waiting import wait_until
 
 
@@ -50,6 +51,7 @@ def test_a_run_that_may_not_try_again_fails_with_the_last_attempts_end(lane, exi
     check_failed(lane.wait_for(run, reason, "Failed"), reason, words, exit_code)
 
 
+@story
 def test_the_backoff_limit_counts_attempts(lane):
     run = lane.create({"backoffLimit": 1})
     first = lane.fail_pod(run, exit_code=75, last_word=summary(75, "TryAgain", "First.", "EMBEDDING"))
@@ -64,6 +66,7 @@ def early_word(stage):
     return summary(1, "Unexpected", "ended without a last word", stage)
 
 
+@story
 def test_out_of_memory_twice_in_one_stage_ends_the_run_with_advice(lane):
     run = lane.create({"backoffLimit": 6})
     first = lane.fail_pod(run, exit_code=137, last_word=early_word("EMBEDDING"), reason="OOMKilled")
@@ -79,6 +82,7 @@ def test_out_of_memory_twice_in_one_stage_ends_the_run_with_advice(lane):
     assert lane.read(run)["status"] == failed["status"]
 
 
+@story
 def test_out_of_memory_in_different_stages_goes_on(lane):
     run = lane.create({"backoffLimit": 6})
     first = lane.fail_pod(run, exit_code=137, last_word=early_word("TRAINING"), reason="OOMKilled")
@@ -96,15 +100,17 @@ def test_out_of_memory_at_the_backoff_limit_fails_as_such(lane):
     check_failed(lane.wait_for(run, "OOMKilled", "Failed"), "OOMKilled", "memory", 137)
 
 
+@story
 def test_a_run_past_its_deadline_fails(lane):
     run, _pod = lane.start({"activeDeadlineSeconds": 2})
-    wait_until(lane.pods.finish_deletions, 30, "the Job controller ends the pod")
+    wait_until(lambda: lane.let_go(run), 30, "the Job controller ends the pod")
     failed = lane.wait_for(run, "DeadlineExceeded", "Failed", timeout=30)
     check_failed(failed, "DeadlineExceeded", "activeDeadlineSeconds")
     wait_until(lambda: job_failed(lane, run), 30)
     assert lane.read(run)["status"]["failure"]["reason"] == "DeadlineExceeded"
 
 
+@story
 def test_a_pod_that_takes_its_time_to_end_is_not_called_waiting(lane):
     """Between SIGTERM and its end the pod runs: it saves what it has."""
     run, pod = lane.start({"activeDeadlineSeconds": 2})
@@ -114,10 +120,11 @@ def test_a_pod_that_takes_its_time_to_end_is_not_called_waiting(lane):
     begin = time.monotonic()
     wait_until(lambda: time.monotonic() > begin + 3, 5)
     assert lane.read(run)["status"]["phase"] == "Running"
-    lane.pods.finish_deletions()
+    lane.let_go(run)
     lane.wait_for(run, "DeadlineExceeded", "Failed", timeout=30)
 
 
+@story
 def test_a_disrupted_pod_is_replaced_without_counting_as_an_attempt(lane):
     run = lane.create({"backoffLimit": 0})
     first = lane.pod_of(run)
@@ -152,6 +159,7 @@ def disrupt_after_many(lane, count, stage, next_stage):
     return run, [first, second]
 
 
+@story
 def test_ten_disruptions_without_a_further_stage_end_the_run(lane):
     run, _ = disrupt_after_many(lane, 9, "EMBEDDING", "EMBEDDING")
     failed = lane.wait_for(run, "Disrupted", "Failed", timeout=30)
@@ -161,6 +169,7 @@ def test_ten_disruptions_without_a_further_stage_end_the_run(lane):
     assert lane.read(run)["status"]["failure"]["reason"] == "Disrupted"
 
 
+@story
 def test_a_further_stage_starts_the_count_of_disruptions_anew(lane):
     run, _ = disrupt_after_many(lane, 9, "TRAINING", "EMBEDDING")
     seen = lane.wait_for(run, "Retrying", holds=lambda run: run["status"]["disruptions"]["stage"] == "EMBEDDING")
@@ -198,7 +207,7 @@ def test_a_job_that_vanished_before_the_end_is_made_again(lane):
     wait_until(lambda: job["metadata"]["uid"] not in [one["metadata"]["uid"] for one in lane.jobs_of(run)], 20)
     again = lane.job_of(run, timeout=60)
     assert again["metadata"]["name"] == job["metadata"]["name"]
-    wait_until(lambda: not lane.pods.finish_deletions() and not is_there(lane, run, pod), 30)
+    wait_until(lambda: not lane.let_go(run) and not is_there(lane, run, pod), 30)
     next_pod = lane.pod_of(run, besides=[pod], timeout=60)
     lane.pods.run(next_pod)
     seen = lane.wait_for(run, "Running", "Running", holds=lambda run: job_uid(run) == again["metadata"]["uid"])
@@ -244,14 +253,24 @@ def hostile_words():
     }
 
 
-@pytest.mark.parametrize("word", hostile_words().values(), ids=hostile_words())
-@pytest.mark.parametrize(("exit_code", "phase"), [(0, "Complete"), (1, "Failed")])
-def test_a_hostile_last_word_changes_nothing_but_its_own_message(lane, word, exit_code, phase):
-    run, pod = lane.start({"backoffLimit": 0})
-    lane.pods.end(pod, exit_code, word)
-    ended = lane.wait_for(run, phase=phase)
-    reason = conditions_of(ended)["Ready"]["reason"]
-    assert reason == ("Complete" if exit_code == 0 else "Unexpected")
+HOSTILE_WORDS = [(name, code) for name in hostile_words() for code in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def worded_runs(operator, shared):
+    """A run for each hostile last word and exit code: all have ended."""
+    lane, words = shared["common"], hostile_words()
+    runs = {case: lane.create({"backoffLimit": 0}) for case in HOSTILE_WORDS}
+    for (name, exit_code), run in runs.items():
+        lane.fail_pod(run, exit_code=exit_code, last_word=words[name])
+    return lane, runs
+
+
+@pytest.mark.parametrize(("name", "exit_code"), HOSTILE_WORDS)
+def test_a_hostile_last_word_changes_nothing_but_its_own_message(worded_runs, name, exit_code):
+    lane, runs = worded_runs
+    ended = lane.wait_for(runs[name, exit_code], phase="Failed" if exit_code else "Complete")
+    assert conditions_of(ended)["Ready"]["reason"] == ("Unexpected" if exit_code else "Complete")
     if exit_code:
         assert ended["status"]["failure"]["exitCode"] == 1
         assert ended["status"]["failure"]["message"]

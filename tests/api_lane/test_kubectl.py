@@ -381,7 +381,7 @@ def test_on_the_oldest_api_server_a_run_is_suspended_and_resumed(oldest_lane):
     run, first = oldest_lane.start()
     oldest_lane.edit(run, {"suspend": True})
     oldest_lane.wait_for(run, "SuspendedByUser", "Suspended")
-    wait_until(lambda: not oldest_lane.pods.finish_deletions() and not oldest_lane.pods_of(run), 30)
+    wait_until(lambda: oldest_lane.has_no_pods(run), 30)
     oldest_lane.edit(run, {"suspend": False})
     pod = oldest_lane.pod_of(run, besides=[first], timeout=60)
     oldest_lane.pods.run(pod)

@@ -291,7 +291,7 @@ def test_a_deleted_run_takes_its_job_and_pods_along(lane):
     lane.delete(run)
     wait_until(lambda: lane.read(run) is None, 10, "the run is gone without anybody's help")
     wait_until(lambda: not lane.jobs_of(run), 30, "the garbage collector has taken the Job")
-    wait_until(lambda: not lane.pods.finish_deletions() and not lane.pods_of(run), 30, "and its pods")
+    wait_until(lambda: lane.has_no_pods(run), 30, "and its pods")
 
 
 def test_a_run_of_the_same_name_gets_a_job_of_its_own(lane):

@@ -5,6 +5,7 @@ import time
 import pytest
 from testbed.lanes import complete_summary, conditions_of, held, job_name, message_of
 from testbed.rest import ApiError
+from testbed.stories import story
 from testbed.waiting import wait_until
 
 QUEUE = {"kueue.x-k8s.io/queue-name": "gpu"}
@@ -46,7 +47,7 @@ def test_a_running_run_stops_and_goes_on(lane):
     assert "Suspended" in held(seen)
     job = suspended_job(lane, run)
     assert job["metadata"]["annotations"][ANNOTATION] == "selection-operator"
-    wait_until(lambda: not lane.pods.finish_deletions() and not lane.pods_of(run), 30, "the pod is gone")
+    wait_until(lambda: lane.has_no_pods(run), 30, "the pod is gone")
     assert lane.read(run)["status"]["phase"] == "Suspended"
     lane.edit(run, {"suspend": False})
     again = suspended_job(lane, run, wanted=False)
@@ -58,13 +59,14 @@ def test_a_running_run_stops_and_goes_on(lane):
     assert len(lane.jobs_of(run)) == 1
 
 
+@story
 def test_suspend_and_resume_in_one_breath_ends_resumed(lane):
     run, _first = lane.start()
     for suspend in (True, False, True, False, True, False):
         lane.edit(run, {"suspend": suspend})
     pass_some_time()
     suspended_job(lane, run, wanted=False)
-    lane.pods.finish_deletions()
+    lane.let_go(run)
     pod = lane.pod_of(run, timeout=60)
     lane.pods.run(pod)
     lane.wait_for(run, "Running", "Running")
@@ -85,13 +87,13 @@ def test_a_job_that_somebody_else_suspended_is_queued_and_left_alone(lane):
     patch_job(lane, run, {"spec": {"suspend": True}})
     seen = lane.wait_for(run, "Queued", "Queued")
     assert held(seen) >= {"Accepted", "Suspended", "Reconciling"}
-    lane.pods.finish_deletions()
+    lane.let_go(run)
     pass_some_time()
     job = lane.job_of(run)
     assert job["spec"]["suspend"] is True
     assert ANNOTATION not in job["metadata"].get("annotations", {})
     patch_job(lane, run, {"spec": {"suspend": False}})
-    wait_until(lambda: not lane.pods.finish_deletions() and not _alive(lane, pod), 30)
+    wait_until(lambda: not lane.let_go(run) and not _alive(lane, pod), 30)
     next_pod = lane.pod_of(run, besides=[pod], timeout=60)
     lane.pods.run(next_pod)
     lane.wait_for(run, "Running", "Running")
@@ -104,7 +106,7 @@ def test_admission_by_kueue_edits_the_template_and_is_not_undone(lane):
     job = lane.job_of(run)
     patch_job(lane, run, {"spec": {"suspend": True}})
     lane.wait_for(run, "Queued", "Queued")
-    lane.pods.finish_deletions()
+    lane.let_go(run)
     wait_until(lambda: not lane.job_of(run)["status"].get("active"), 20)
     wait_until(lambda: "startTime" not in lane.job_of(run)["status"], 20, "the Job's startTime is reset")
     flavor = {"nodeSelector": {"flavor": "a100"}, "tolerations": [{"key": "spot", "operator": "Exists"}]}
@@ -126,7 +128,7 @@ def test_eviction_by_kueue_is_queueing_again_not_failure(lane):
     patch_job(lane, run, {"metadata": {"annotations": {"kueue.x-k8s.io/stopping": "true"}}, "spec": {"suspend": True}})
     seen = lane.wait_for(run, "Queued", "Queued")
     assert "failure" not in seen["status"]
-    wait_until(lambda: not lane.pods.finish_deletions() and not lane.pods_of(run), 30)
+    wait_until(lambda: lane.has_no_pods(run), 30)
     wait_until(lambda: "startTime" not in lane.job_of(run)["status"], 20, "the Job's startTime is reset")
     assert lane.read(run)["status"]["phase"] == "Queued"
     patch_job(lane, run, {"spec": {"suspend": False}})
@@ -165,7 +167,7 @@ def test_under_a_queue_suspend_goes_through_the_workload(lane):
     assert not lane.job_of(run)["spec"].get("suspend", False), "that is Kueue's to do"
     patch_job(lane, run, {"spec": {"suspend": True}})  # Kueue evicts the Job of an inactive Workload
     lane.wait_for(run, "SuspendedByUser", "Suspended", timeout=40)
-    wait_until(lambda: not lane.pods.finish_deletions() and not lane.pods_of(run), 30)
+    wait_until(lambda: lane.has_no_pods(run), 30)
     lane.edit(run, {"suspend": False})
     wait_until(lambda: is_active(lane, name), 40, "the Workload is active again")
     lane.wait_for(run, "Queued", "Queued", timeout=40)
@@ -177,6 +179,7 @@ def test_under_a_queue_suspend_goes_through_the_workload(lane):
     lane.finish(run, pod)
 
 
+@story
 def test_a_workload_that_an_administrator_deactivated_stays_so(lane):
     run = lane.create(labels=QUEUE)
     name = make_workload(lane, run)
@@ -217,11 +220,12 @@ def test_without_permission_for_workloads_suspend_under_a_queue_says_why_it_cann
     own_lane.finish(run, pod)
 
 
+@story
 def test_the_deadline_counts_from_the_resumption(lane):
     run, first = lane.start({"activeDeadlineSeconds": 5})
     lane.edit(run, {"suspend": True})
     lane.wait_for(run, "SuspendedByUser", "Suspended")
-    wait_until(lambda: not lane.pods.finish_deletions() and not lane.pods_of(run), 30)
+    wait_until(lambda: lane.has_no_pods(run), 30)
     pass_some_time(5)
     assert lane.read(run)["status"]["phase"] == "Suspended"
     lane.edit(run, {"suspend": False})

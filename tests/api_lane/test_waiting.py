@@ -6,6 +6,7 @@ import pytest
 from testbed.fault_proxy import Fault
 from testbed.lanes import complete_summary, conditions_of, summary
 from testbed.played_pods import ProgressPage
+from testbed.stories import story
 from testbed.waiting import wait_until
 
 SCHEDULER = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
@@ -158,7 +159,9 @@ def test_a_missing_service_account_is_quoted(lane):
     check_waits(lane, run, "PodRefused", 'serviceaccount "nobody" not found')
 
 
-def test_an_attempt_that_failed_is_quoted_while_the_next_one_starts(lane, run):
+@story
+def test_an_attempt_that_failed_is_quoted_while_the_next_one_starts(lane):
+    run = lane.create()
     word = summary(75, "TryAgain", "The bucket answered 503 for a minute.", "EMBEDDING")
     first = lane.fail_pod(run, exit_code=75, last_word=word)
     check_waits(lane, run, "Retrying", "The bucket answered 503 for a minute.")
@@ -168,7 +171,9 @@ def test_an_attempt_that_failed_is_quoted_while_the_next_one_starts(lane, run):
     lane.finish(run, second)
 
 
-def test_a_second_attempt_that_waits_tells_its_own_trouble(lane, run):
+@story
+def test_a_second_attempt_that_waits_tells_its_own_trouble(lane):
+    run = lane.create()
     first = lane.fail_pod(run, exit_code=1)
     lane.wait_for(run, "Retrying")
     second = lane.pod_of(run, besides=[first], timeout=60)

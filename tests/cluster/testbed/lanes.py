@@ -177,6 +177,20 @@ class Lane:
 
         return wait_until(look, timeout, f"a pod of {run['metadata']['name']}")[0]
 
+    def let_go(self, run):
+        """Let go of the run's pods that are being deleted, as the kubelet does; returns their names."""
+        pods = [pod for pod in self.pods_of(run) if "deletionTimestamp" in pod["metadata"]]
+        for pod in pods:
+            if pod["status"].get("phase") not in ("Succeeded", "Failed"):
+                with contextlib.suppress(ApiError):  # gone meanwhile
+                    self.pods.end(pod, 143)
+            self.pods.finish_deletion(pod)
+        return [pod["metadata"]["name"] for pod in pods]
+
+    def has_no_pods(self, run):
+        """Let go of the run's pods that are being deleted, and say whether none is left."""
+        return not self.let_go(run) and not self.pods_of(run)
+
     def events_of(self, run):
         """Return the Events about the run, oldest first."""
         uid = run["metadata"]["uid"]

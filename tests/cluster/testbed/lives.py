@@ -48,7 +48,7 @@ def play_suspended(lane, name):
     lane.edit(run, {"suspend": True})
     lane.wait_for(run, "SuspendedByUser", "Suspended", timeout=PATIENCE)
     wait_until(lambda: lane.job_of(run)["spec"].get("suspend"), PATIENCE, "the Job is suspended")
-    wait_until(lambda: _let_go(lane, run) and not lane.pods_of(run), PATIENCE, "the pod is gone")
+    wait_until(lambda: lane.has_no_pods(run), PATIENCE, "the pod is gone")
     lane.edit(run, {"suspend": False})
     pod = lane.pod_of(run, PATIENCE, besides=[first])
     lane.wait_for(run, "Pending", "Pending", timeout=PATIENCE)
@@ -75,7 +75,7 @@ def play_ttl(lane, name):
     lane.pods.end(pod, 0, complete_summary(run))
     wait_until(lambda: lane.read(run) is None, PATIENCE, "the run is deleted")
     wait_until(lambda: not lane.jobs_of(run), PATIENCE, "its Job is gone")
-    wait_until(lambda: _let_go(lane, run) and not lane.pods_of(run), PATIENCE, "its pod is gone")
+    wait_until(lambda: lane.has_no_pods(run), PATIENCE, "its pod is gone")
     return run
 
 
@@ -110,16 +110,6 @@ def _job_state(job):
     kept = {key: metadata.get(key) for key in ("labels", "annotations", "ownerReferences")}
     conditions = sorted(one["type"] for one in status.get("conditions", []) if one["status"] == "True")
     return {"spec": job["spec"], "conditions": conditions, "succeeded": status.get("succeeded"), **kept}
-
-
-def _let_go(lane, run):
-    """Let go of the run's pods that are being deleted; True."""
-    for pod in lane.pods_of(run):
-        if "deletionTimestamp" in pod["metadata"]:
-            if pod["status"].get("phase") not in ("Succeeded", "Failed"):
-                lane.pods.end(pod, 143)
-            lane.pods.finish_deletion(pod)
-    return True
 
 
 def _has_failed(job):

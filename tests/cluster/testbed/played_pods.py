@@ -86,16 +86,6 @@ class PlayedPods:
         """Let go of a pod that is being deleted, as the kubelet does once its containers have ended."""
         self.rest.delete("pods", self.namespace, pod["metadata"]["name"], gracePeriodSeconds=0)
 
-    def finish_deletions(self):
-        """Let go of every pod that is being deleted; returns their names."""
-        deleted = [pod for pod in self.rest.list("pods", self.namespace) if "deletionTimestamp" in pod["metadata"]]
-        for pod in deleted:
-            if pod["status"].get("phase") not in ("Succeeded", "Failed"):
-                with contextlib.suppress(ApiError):
-                    self.end(pod, 143)
-            self.finish_deletion(pod)
-        return [pod["metadata"]["name"] for pod in deleted]
-
     # -- ground -------------------------------------------------------------------------------------------------
 
     def set_status(self, pod, conditions=(), **fields):
