@@ -6,6 +6,7 @@ indices: handing over and running for the peer, building the tree for ours. Kern
 stands apart. Plain torch is timed over its first steps and extrapolated, since each step costs the same.
 """
 
+import functools
 import os
 import resource
 import subprocess
@@ -24,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 
 from selection_job.numeric.farthest_first import farthest_first
+from selection_job.numeric.neighbours import find_neighbours, nearest_rows
 from selection_job.numeric.objectives import Balance, Diversity, Weights, uniform_target
 from selection_job.numeric.strategies import select
 
@@ -118,6 +120,17 @@ def mix_by_peer(rows: Rows, values: NDArray[np.float64], classes: NDArray[np.flo
     selection.add_weighting_strategy(values.astype(np.float32), 1.0)
     selection.add_balancing_strategy(classes.astype(np.float32), [0.1] * 10, 1.0)
     return list(selection.run_selection([], len(rows), k))
+
+
+def run_neighbours(n: int, m: int, d: int, k: int) -> None:
+    """Time exact nearest neighbours: of all rows among the first m, and k of each of these among themselves."""
+    rows = make_clusters(np.random.default_rng(0), n, d)
+    some = rows[:m].copy()
+    nearest, _ = clock(nearest_rows, rows, some)
+    among, _ = clock(functools.partial(find_neighbours, exclude_same_row=True), some, some, k)
+    print(
+        f"nearest of {m} to each of {n}: {nearest:.1f} s; {k} nearest of {m} to each of them: {among:.1f} s (d = {d})"
+    )
 
 
 def extrapolate_torch(rows: Rows, k: int) -> float:
@@ -218,6 +231,7 @@ def main() -> None:
         else:
             run_case(name, CASES[name])
     if not sys.argv[1:]:
+        run_neighbours(1_000_000, 100_000, 32, 20)
         subprocess.run([sys.executable, __file__, "--memory"], check=True)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "storage"), str(ROOT / "tests" / "cluster")]
 
+import conftest  # type: ignore[import-not-found]  # noqa: E402
 import storage_servers  # type: ignore[import-not-found]  # noqa: E402
 
 from selection_api.datasource import Datasource  # noqa: E402
@@ -27,11 +28,11 @@ THREADS = 8
 
 
 def main() -> None:
-    """Measure S3 (rclone) and Azure (azurite) and print a table."""
+    """Measure S3 (rclone), Google Cloud Storage (fake-gcs-server) and Azure (azurite) and print a table."""
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 1500
     print(f"{n} objects of {len(CONTENT)} bytes, {THREADS} threads, best of 3\n")
     print("| storage | what | ours | SDK | ratio |\n|---|---|---|---|---|")
-    for name, case in (("S3 (rclone)", on_s3), ("Azure (azurite)", on_azure)):
+    for name, case in (("S3 (rclone)", on_s3), ("GCS (fake-gcs-server)", on_gcs), ("Azure (azurite)", on_azure)):
         with case() as (store, get, list_keys):
             keys = [f"{i:06}.jpg" for i in range(n)]
             with ThreadPoolExecutor(THREADS) as pool:
@@ -76,6 +77,27 @@ def on_s3() -> Iterator[tuple[Any, Callable[[str], bytes], Callable[[], list[str
             open_ours(folder, fields, secret),
             lambda key: client.get_object(Bucket="bucket", Key=key)["Body"].read(),
             lambda: [item["Key"] for page in pages.paginate(Bucket="bucket") for item in page["Contents"]],
+        )
+
+
+@contextmanager
+def on_gcs() -> Iterator[tuple[Any, Callable[[str], bytes], Callable[[], list[str]]]]:
+    """Give our store, the SDK's get and the SDK's list over one bucket."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage  # type: ignore[import-untyped]
+
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        url = stack.enter_context(storage_servers.start_fake_gcs(folder)).url
+        tokens = stack.enter_context(storage_servers.answering(lambda request: (200, {}, conftest.TOKEN)))
+        anyone = AnonymousCredentials()  # type: ignore[no-untyped-call]
+        client = storage.Client("a-project", anyone, client_options={"api_endpoint": url})
+        bucket = client.create_bucket("bucket")
+        fields = {"type": "GCS", "resourcePath": "gs://bucket/", "projectId": "a-project", "endpoint": url}
+        yield (
+            open_ours(folder, fields, {"credentials": conftest.make_service_account(f"{tokens}/token")}),
+            lambda name: bucket.blob(name).download_as_bytes(),
+            lambda: [blob.name for blob in client.list_blobs("bucket")],
         )
 
 

@@ -87,8 +87,8 @@ class Datasource(KubernetesModel):
 
     credentials_secret_ref: SecretReference | None = None
     """S3, GCS, AZURE: the Secret with the credentials. Keys: S3 access_key, secret_access_key and optionally
-    session_token; GCS credentials (service-account JSON); AZURE sas_token or account_key. Absent: the Job's service
-    account (workload identity)."""
+    session_token; GCS credentials (service-account JSON); AZURE sas_token or account_key; on all three optionally
+    ca.crt, PEM certificates to trust. Absent: the Job's service account (workload identity)."""
 
     thumbnail_suffix: Annotated[RelativePath, AfterValidator(_check_thumbnail_suffix)] | None = None
     """Where 128x128 thumbnails of the selected images are written, relative to the lightly datasource, such as

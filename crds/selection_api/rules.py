@@ -140,6 +140,12 @@ def find_in_worker_config(config: WorkerConfig) -> Iterator[Finding]:
         if config.enable_training and getattr(config, key):
             message = f"is not possible together with {key}: new training makes embeddings that can't be compared"
             yield Finding((*WORKER, "enable_training"), message, ((*WORKER, key),))
+    if config.method == "coral" and not (config.active_learning.task_name or config.embeddings or config.pretagging):
+        message = (
+            "coral weighs images by a score, and none is named; set active_learning.task_name (a prediction task), "
+            "pretagging, or embeddings with a column al_score, or use coreset"
+        )
+        yield Finding((*WORKER, "method"), message, ((*WORKER, "active_learning"), (*WORKER, "embeddings")))
 
 
 def find_in_selection_form(spec: SelectionRunSpec) -> Iterator[Finding]:

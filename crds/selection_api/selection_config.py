@@ -60,7 +60,8 @@ class SelectionInput(Model):
     """PREDICTIONS, CATEGORY_COUNT: the names of the categories that are counted."""
 
     dataset_id: Annotated[str, Field(pattern=DATASET_ID)] | None = None
-    """EMBEDDINGS for SIMILARITY: the dataset with the query images."""
+    """EMBEDDINGS for SIMILARITY: the dataset with the query images, whose embeddings are the table
+    .lightly/embeddings/DATASET_ID/TAG_NAME.csv in the lightly datasource."""
 
     tag_name: Annotated[str, Field(min_length=3, max_length=253, pattern=TAG_NAME)] | None = None
     """EMBEDDINGS for SIMILARITY: the tag of the query images in that dataset."""
@@ -153,7 +154,7 @@ class AutoTask(Model):
         ]
         | None
     ) = None
-    """CROP: boxes of four numbers from 0 to 1, relative to the image."""
+    """CROP: boxes [x, y, width, height] of numbers from 0 to 1, relative to the image."""
 
 
 class SelectionConfig(Model):
@@ -167,7 +168,8 @@ class SelectionConfig(Model):
     """The share of the input to keep. Either this or n_samples."""
 
     strategies: Annotated[Items[SelectionStrategy], Field(min_length=1, max_length=64)]
-    """The strategies; each pick is the image with the largest product of all objectives."""
+    """The strategies; each pick is the image with the largest product of all objectives. With THRESHOLD alone, a
+    random choice of what passes."""
 
     lightly_path_regex: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     """A regular expression that takes metadata out of file names."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from selection_api.model import Model
 from selection_api.problems import Finding, Location
-from selection_api.selection_config import SelectionConfig, SelectionStrategy
+from selection_api.selection_config import SelectionConfig, SelectionInput, SelectionStrategy
 
 Keys = tuple[frozenset[str], frozenset[str]]
 """Keys that are needed, and keys that are possible besides."""
@@ -41,6 +41,14 @@ INPUTS_OF_STRATEGY: Mapping[str, frozenset[str]] = {
     "SIMILARITY": frozenset({"EMBEDDINGS"}),
     "TYPICALITY": frozenset({"EMBEDDINGS"}),
 }
+MOST_TILES = 1000
+"""Tiles of an image, all of which are embedded."""
+
+PREDICTIONS_OF_STRATEGY: Mapping[str, str] = {
+    "BALANCE": "CLASS_DISTRIBUTION",
+    "WEIGHTS": "CATEGORY_COUNT",
+    "THRESHOLD": "CATEGORY_COUNT",
+}
 STOPPING_KEYS = (
     "stopping_condition_minimum_distance",
     "stopping_condition_max_sum",
@@ -56,11 +64,14 @@ def find_in_selection(config: SelectionConfig, location: Location) -> Iterator[F
         yield from _find_keys_of_type(entry.input, INPUT_KEYS[entry.input.type], (*here, "input"))
         yield from _find_keys_of_type(entry.strategy, STRATEGY_KEYS[entry.strategy.type], (*here, "strategy"))
         yield from _find_in_pair(entry, here)
+        yield from _find_in_input(entry, here)
     for i, task in enumerate(config.auto_tasks):
         here = (*location, "auto_tasks", i)
         yield from _find_keys_of_type(task, AUTO_TASK_KEYS[task.type], here, always=frozenset({"name"}))
         if task.name in {earlier.name for earlier in config.auto_tasks[:i]}:
             yield Finding((*here, "name"), "is the name of an earlier task; each has its own")
+        if (n_tiles := (task.num_rows or 0) * (task.num_cols or 0)) > MOST_TILES:
+            yield Finding((*here, "num_rows"), f"{n_tiles} tiles an image are more than {MOST_TILES}; make fewer")
 
 
 def _find_in_amount(config: SelectionConfig, location: Location) -> Iterator[Finding]:
@@ -72,8 +83,12 @@ def _find_in_amount(config: SelectionConfig, location: Location) -> Iterator[Fin
         if getattr(config, key) == 0:
             yield Finding((*location, key), "0 would select nothing; give a larger number")
     stops = any(getattr(entry.strategy, key) is not None for entry in config.strategies for key in STOPPING_KEYS)
-    if config.n_samples == -1 and not stops:
-        message = "-1 is no limit, and no strategy has a stopping condition: nothing tells how many images to keep"
+    filters = any(entry.strategy.type == "THRESHOLD" for entry in config.strategies)
+    if config.n_samples == -1 and not (stops or filters):
+        message = (
+            "-1 is no limit, and no strategy is a THRESHOLD or has a stopping condition: nothing tells how many images "
+            "to keep"
+        )
         yield Finding((*location, "n_samples"), message, (location,))
 
 
@@ -99,8 +114,6 @@ def _find_in_pair(entry: SelectionStrategy, location: Location) -> Iterator[Find
     if kind not in allowed:
         message = f"{strategy.type} does not work with {kind}; its inputs: {', '.join(sorted(allowed))}"
         yield Finding((*location, "input", "type"), message, (location,))
-    if strategy.type == "SIMILARITY" and not (entry.input.dataset_id and entry.input.tag_name):
-        yield Finding((*location, "input"), "SIMILARITY needs dataset_id and tag_name of the query images", (location,))
     if strategy.type == "BALANCE" and (strategy.distribution == "TARGET") != (strategy.target is not None):
         message = "distribution TARGET and `target` belong together; give both or none"
         yield Finding((*location, "strategy", "target"), message, (location,))
@@ -109,3 +122,32 @@ def _find_in_pair(entry: SelectionStrategy, location: Location) -> Iterator[Find
     span = strategy.target_range
     if span is not None and span.min_sum is not None and span.max_sum is not None and span.min_sum > span.max_sum:
         yield Finding((*location, "strategy", "target_range"), "min_sum lies above max_sum")
+
+
+def _find_in_input(entry: SelectionStrategy, location: Location) -> Iterator[Finding]:
+    """Yield what the input says and its strategy can't use, and what the strategy needs and the input lacks."""
+    given, here = entry.input, (*location, "input")
+    if given.type == "PREDICTIONS" and given.name is not None:
+        yield from _find_in_predictions(given, entry.strategy.type, here)
+    elif entry.strategy.type == "SIMILARITY":
+        if not (given.dataset_id and given.tag_name):
+            yield Finding(here, "SIMILARITY needs dataset_id and tag_name of the query images", (location,))
+        if given.task:
+            yield Finding((*here, "task"), "SIMILARITY compares whole images; remove it", (location,))
+    elif given.type == "EMBEDDINGS":
+        for key in ("dataset_id", "tag_name"):
+            if getattr(given, key) is not None:
+                message = f"belongs to SIMILARITY, not to {entry.strategy.type}; remove it"
+                yield Finding((*here, key), message, (location,))
+
+
+def _find_in_predictions(given: SelectionInput, strategy: str, here: Location) -> Iterator[Finding]:
+    depends = (here[:-1],)
+    expected = PREDICTIONS_OF_STRATEGY.get(strategy, given.name)
+    if given.name != expected:
+        yield Finding((*here, "name"), f"{strategy} works with {expected}, not with {given.name}", depends)
+    elif given.name == "CATEGORY_COUNT" and given.categories is None:
+        yield Finding((*here, "categories"), "is required for CATEGORY_COUNT: whose objects are counted", depends)
+    elif given.name == "CLASS_DISTRIBUTION" and given.categories is not None:
+        message = "belongs to CATEGORY_COUNT; remove it (BALANCE names categories in strategy.target)"
+        yield Finding((*here, "categories"), message, depends)

@@ -7,6 +7,7 @@ and for report.json.
 
 from collections.abc import Iterator
 
+from selection_api.legacy_selection import TABLE_SCORE, legacy_score, scores_used
 from selection_api.lightly_config import LightlyConfig
 from selection_api.problems import ManifestError, Problem
 from selection_api.selection_config import SelectionConfig, SelectionStrategy
@@ -15,6 +16,9 @@ from selection_api.spec import SelectionRunSpec
 from selection_api.worker_config import WorkerConfig
 
 NOT_YET = "is not supported by this version"
+
+FROM_FILES = ("SCORES", "METADATA", "PREDICTIONS")
+"""Types of input whose files are not read."""
 
 WITHOUT_EFFECT = {
     "collate.kernel_size": "lightly takes the size of the blur from collate.sigmas",
@@ -43,6 +47,8 @@ def unsupported_options(spec: SelectionRunSpec) -> list[Problem]:
     paths += _in_lightly_config(spec.lightly_config)
     if spec.selection_config is not None:
         paths += _in_selection_config(spec.selection_config)
+    if spec.worker_config.embeddings:
+        paths += _beside_given_embeddings(spec)
     return [Problem(path, message) for path, message in paths]
 
 
@@ -50,12 +56,10 @@ def _in_worker_config(config: WorkerConfig) -> Iterator[tuple[str, str]]:
     wanted = {
         "pretagging": (config.pretagging, "true"),
         "pretagging_debug": (config.pretagging_debug, "true"),
-        "active_learning.task_name": (config.active_learning.task_name != "", "a prediction task"),
+        "active_learning.task_name": (legacy_score(config) not in (None, ("", TABLE_SCORE)), "a prediction task"),
         "object_level.task_name": (config.object_level.task_name != "", "a prediction task"),
         "use_datapool": (config.use_datapool, "true"),
-        "embeddings": (config.embeddings != "", "a file of embeddings"),
         "selected_sequence_length": (config.selected_sequence_length > 1, "more than 1"),
-        "method": (config.method == "coral", "coral"),
     }
     for key, (asked, value) in wanted.items():
         if asked:
@@ -71,35 +75,81 @@ def _in_selection_config(config: SelectionConfig) -> Iterator[tuple[str, str]]:
     path = "spec.selectionConfig"
     if config.lightly_path_regex is not None:
         yield f"{path}.lightly_path_regex", NOT_YET
-    if config.auto_tasks:
-        yield f"{path}.auto_tasks", NOT_YET
+    auto_tasks = {task.name for task in config.auto_tasks}
     for i, entry in enumerate(config.strategies):
-        yield from _in_strategy(entry, f"{path}.strategies[{i}]")
+        yield from _in_strategy(entry, f"{path}.strategies[{i}]", auto_tasks)
 
 
-def _in_strategy(entry: SelectionStrategy, path: str) -> Iterator[tuple[str, str]]:
-    pair = (entry.strategy.type, entry.input.type)
-    if pair not in {("DIVERSITY", "EMBEDDINGS"), ("TYPICALITY", "EMBEDDINGS"), ("WEIGHTS", "RANDOM")}:
-        yield path, f"{pair[0]} on {pair[1]} {NOT_YET}; use DIVERSITY or TYPICALITY on EMBEDDINGS, or WEIGHTS on RANDOM"
-        return
-    for key in ("task", "dataset_id", "tag_name"):
-        if getattr(entry.input, key):
-            yield f"{path}.input.{key}", NOT_YET
+def _beside_given_embeddings(spec: SelectionRunSpec) -> Iterator[tuple[str, str]]:
+    """Yield what is made from pixels in the pass that embeds, where embeddings are given and there is no such pass."""
+    why = "is made from the images' pixels, and with workerConfig.embeddings no image is read; leave out one of them"
+    if spec.worker_config.pretagging:
+        yield "spec.workerConfig.pretagging", why
+    for i, entry in enumerate(spec.selection_config.strategies if spec.selection_config else ()):
+        path = f"spec.selectionConfig.strategies[{i}].input"
+        if entry.input.type == "EMBEDDINGS" and entry.input.task:
+            yield f"{path}.task", why
+        if entry.input.type == "METADATA" and (entry.input.key or "").startswith("lightly."):
+            yield f"{path}.key", why
+
+
+def _in_strategy(entry: SelectionStrategy, path: str, auto_tasks: set[str]) -> Iterator[tuple[str, str]]:
+    if entry.input.type in FROM_FILES:
+        yield f"{path}.input.type", f"{entry.input.type} {NOT_YET}; use EMBEDDINGS or RANDOM"
+    if entry.input.type == "EMBEDDINGS" and entry.input.task and entry.input.task not in auto_tasks:
+        yield f"{path}.input.task", f"a prediction task {NOT_YET}; name one of auto_tasks, or leave task out"
 
 
 def accepted_without_effect(spec: SelectionRunSpec) -> list[str]:
     """Return a sentence for each key that the user set and that changes nothing in this run, with the reason."""
-    notes = [f"spec.workerConfig.{key} has no effect: {why}" for key, why in _worker_notes(spec.worker_config)]
+    notes = [f"spec.workerConfig.{key} has no effect: {why}" for key, why in _score_notes(spec)]
+    notes += [f"spec.workerConfig.{key} has no effect: {why}" for key, why in _worker_notes(spec.worker_config)]
     notes += [f"spec.lightlyConfig.{key} has no effect: {why}" for key, why in _lightly_notes(spec)]
+    notes += _notes_on_auto_tasks(spec.selection_config)
+    if spec.worker_config.embeddings:
+        notes += _notes_on_given_embeddings(spec)
     return notes
+
+
+def _notes_on_auto_tasks(config: SelectionConfig | None) -> Iterator[str]:
+    if config is None:
+        return
+    named = {entry.input.task for entry in config.strategies}
+    for i, task in enumerate(config.auto_tasks):
+        if task.name not in named:
+            yield f"spec.selectionConfig.auto_tasks[{i}] has no effect: no strategy names {task.name}"
+
+
+def _notes_on_given_embeddings(spec: SelectionRunSpec) -> Iterator[str]:
+    why = "has no effect: embeddings are given, so no image is opened to embed it"
+    for key in ("checkpoint", "decoder", "enable_corruptness_check"):
+        if key in spec.worker_config.model_fields_set and getattr(spec.worker_config, key):
+            yield f"spec.workerConfig.{key} {why}"
+    for key in ("checkpoint", "collate", "loader", "model", "pre_trained"):
+        if key in spec.lightly_config.model_fields_set:
+            yield f"spec.lightlyConfig.{key} {why}"
+
+
+def _score_notes(spec: SelectionRunSpec) -> Iterator[tuple[str, str]]:
+    """Yield settings of scores that no strategy looks at."""
+    worker = spec.worker_config
+    given, used = worker.model_fields_set, scores_used(spec)
+    scores = {score for _, score in used}
+    nothing = (
+        "method random looks at no scores"
+        if worker.method == "random"
+        else "no prediction task is named, so there is nothing to score"
+    )
+    if worker.scorer and "scorer" in given and worker.scorer.replace("-", "_") not in scores:
+        yield "scorer", "another key names the score (active_learning.score_name, or al_score)" if used else nothing
+    if "scorer_config" in given and "object_frequency" not in scores:
+        yield "scorer_config", "it concerns object_frequency, which is not used" if used else nothing
+    if "active_learning" in given and not used & {(worker.active_learning.task_name, score) for score in scores}:
+        yield "active_learning", nothing
 
 
 def _worker_notes(config: WorkerConfig) -> Iterator[tuple[str, str]]:
     given = config.model_fields_set
-    no_task = "no prediction task is named, so there is nothing to score"
-    for key in ("scorer", "scorer_config", "active_learning"):
-        if key in given and not config.active_learning.task_name:
-            yield key, no_task
     if "object_level" in given and not config.object_level.task_name:
         yield "object_level", "its task_name is empty, so whole images are selected"
     if "corruption_threshold" in config.corruptness_check.model_fields_set:

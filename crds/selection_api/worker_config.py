@@ -51,7 +51,7 @@ class ActiveLearning(Model):
     """The prediction task whose scores are used; empty for none."""
 
     score_name: TaskName = "uncertainty_margin"
-    """The score of that task."""
+    """The score of that task; where only scorer is set, the scorer's."""
 
 
 class ObjectLevel(Model):
@@ -119,14 +119,16 @@ class WorkerConfig(Model):
     for a new training, or for a pretrained model from lightly's model zoo."""
 
     embeddings: RelativePath = ""
-    """A CSV file of embeddings under .lightly/embeddings/ of the lightly datasource, used instead of embedding."""
+    """A CSV file of embeddings under .lightly/embeddings/ of the lightly datasource, used instead of embedding; a path
+    that begins with .lightly/ is taken from the datasource's top, for example a run's data/embeddings.csv."""
 
     normalize_embeddings: bool = True
     """Scale embeddings to unit length before selection, so that distances lie between 0 and 2."""
 
     method: Literal["coreset", "random", "coral"] = "coreset"
-    """How images are selected: coreset (farthest-first, diverse), random, or coral (coreset weighted by active-learning
-    scores). Not together with selectionConfig."""
+    """How images are selected: coreset (farthest-first, diverse; where active_learning names a task, weighted by its
+    score), random, or coral (coreset weighted by a score: of active_learning's task, of pretagging, or from the column
+    al_score of embeddings). Not together with selectionConfig."""
 
     stopping_condition: StoppingCondition = StoppingCondition()
     """When the selection ends. Not together with selectionConfig."""
@@ -139,7 +141,8 @@ class WorkerConfig(Model):
         "uncertainty-margin",
         "uncertainty-entropy",
     ] = "object-frequency"
-    """Which active-learning score is computed from predictions; empty for none. Not together with selectionConfig."""
+    """Which active-learning score weighs the images, where active_learning does not name one. Not together with
+    selectionConfig."""
 
     scorer_config: ScorerConfig = ScorerConfig()
     """Settings of the scorer."""

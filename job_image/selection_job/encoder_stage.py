@@ -4,7 +4,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from selection_job.catalog.catalog import Catalog, Listing
-from selection_job.encoder.encoder import Encoder
+from selection_job.encoder.encoder import Encoder, Origin
 from selection_job.encoder.image_source import ImageSource
 from selection_job.encoder.loading import load_encoder, load_trained
 from selection_job.encoder.training import train_encoder
@@ -55,7 +55,7 @@ def train_stage(place: Workplace, listing: Listing, checked: Catalog) -> Encoder
     return place.stages.reuse_or_make(_STAGE, fingerprint, train, lambda folder: load_trained(config, folder))
 
 
-def trained_files(encoder: Encoder) -> dict[str, Path]:
+def trained_files(encoder: Origin) -> dict[str, Path]:
     """Return the files that training left, by their path in the run's folder; none where nothing was trained."""
     if encoder.checkpoint is None:
         return {}

@@ -19,7 +19,7 @@ ACCEPTED_AND_REFUSED = {
     WORKER + "checkpoint": (["", ".lightly/a.ckpt", "写真/a.ckpt"], ["/a.ckpt", "a/../b", "s3://x", "a\\b", "a\nb", 1]),
     WORKER + "embeddings": (["", ".lightly/embeddings/a.csv"], ["/a.csv", "../a.csv"]),
     WORKER + "normalize_embeddings": (YES_NO, NOT_BOOL),
-    WORKER + "method": (["coreset", "random", "coral"], ["corset", "", "RANDOM", 1]),
+    WORKER + "method": (["coreset", "random"], ["corset", "", "RANDOM", 1]),
     WORKER + "stopping_condition.min_distance": ([-1, 0, 2, 0.2, -1.0], [-0.5, 2.01, -2, "0.2", True, float("nan")]),
     WORKER + "scorer": (["", "object-frequency", "uncertainty-margin"], ["frequency", 1]),
     WORKER + "scorer_config.frequency_penalty": (SHARE, NOT_SHARE),

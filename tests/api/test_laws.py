@@ -42,7 +42,7 @@ def plain_fields(name):
     yield from walk(manifest_schema()["properties"]["spec"]["properties"][name], (name,))
 
 
-SKIPPED = {"min_distance", "use_datapool", "n_samples"}
+SKIPPED = {"min_distance", "use_datapool", "n_samples", "method"}
 FIELDS = [
     (path, values) for name in ("workerConfig", "lightlyConfig") for path, values in plain_fields(name)
     if path[-1] not in SKIPPED

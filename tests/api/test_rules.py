@@ -56,6 +56,15 @@ def test_training_excludes(problems, key):
     assert f"not possible together with {key}" in found[WORKER + "enable_training"]
 
 
+def test_coral_needs_a_score(problems, parse):
+    coral = {WORKER + "method": "coral"}
+    assert "none is named" in problems(coral)[WORKER + "method"]
+    for more in (
+        {"active_learning.task_name": "t"}, {"pretagging": True}, {"embeddings": ".lightly/embeddings/a.csv"}
+    ):  # fmt: skip
+        parse({**coral, **{WORKER + key: value for key, value in more.items()}})
+
+
 def test_two_checkpoints_must_agree(problems):
     found = problems({WORKER + "checkpoint": "a.ckpt", "spec.lightlyConfig.checkpoint": "b.ckpt"})
     assert list(found) == ["spec.lightlyConfig.checkpoint"]

@@ -35,6 +35,7 @@ ACCEPTED = [
     config(n_samples=None, proportion_samples=1.0),
     config(n_samples=None, proportion_samples=0.1),
     config(entry("EMBEDDINGS", "DIVERSITY", {}, {"stopping_condition_minimum_distance": 0.2}), n_samples=-1),
+    config(entry("SCORES", "THRESHOLD", SCORES, {"threshold": 0.2, "operation": "BIGGER"}), n_samples=-1),
     config(entry("EMBEDDINGS", "DIVERSITY", {"task": "t"}, {"strength": -1e9})),
     config(entry("RANDOM", "WEIGHTS", {"random_seed": 42})),
     config(entry("SCORES", "WEIGHTS", SCORES, {"stopping_condition_max_sum": 5})),
@@ -60,6 +61,7 @@ ACCEPTED = [
     ),
     config(auto_tasks=[{"type": "TILING", "name": "t", "num_rows": 2, "num_cols": 2, "overlap": 0.1}]),
     config(auto_tasks=[{"type": "CROP", "name": "t", "bboxs": [[0, 0, 0.5, 1]]}]),
+    config(auto_tasks=[{"type": "TILING", "name": "t", "num_rows": 100, "num_cols": 10}]),
     config(lightly_path_regex="(?P<day>.*)/"),
 ]
 
@@ -131,7 +133,49 @@ REFUSED = [
         STRATEGY + ".num_nearest_neighbors",
         "at least 2",
     ),
+    (
+        config(entry("PREDICTIONS", "WEIGHTS", {"task": "t", "name": "CLASS_DISTRIBUTION"})),
+        INPUT + ".name",
+        "WEIGHTS works with CATEGORY_COUNT",
+    ),
+    (
+        config(entry("PREDICTIONS", "BALANCE", {"task": "t", "name": "CATEGORY_COUNT"}, {"distribution": "INPUT"})),
+        INPUT + ".name",
+        "BALANCE works with CLASS_DISTRIBUTION",
+    ),
+    (
+        config(entry("PREDICTIONS", "WEIGHTS", {"task": "t", "name": "CATEGORY_COUNT"})),
+        INPUT + ".categories",
+        "is required for CATEGORY_COUNT",
+    ),
+    (
+        config(
+            entry(
+                "PREDICTIONS",
+                "BALANCE",
+                {"task": "t", "name": "CLASS_DISTRIBUTION", "categories": ["a"]},
+                {"distribution": "INPUT"},
+            )
+        ),
+        INPUT + ".categories",
+        "belongs to CATEGORY_COUNT",
+    ),
+    (
+        config(entry("EMBEDDINGS", "DIVERSITY", {"tag_name": "queries"})),
+        INPUT + ".tag_name",
+        "belongs to SIMILARITY, not to DIVERSITY",
+    ),
+    (
+        config(entry("EMBEDDINGS", "SIMILARITY", {"dataset_id": "a" * 24, "tag_name": "queries", "task": "t"})),
+        INPUT + ".task",
+        "compares whole images",
+    ),
     (config(auto_tasks=[{"type": "TILING", "name": "t"}]), ".auto_tasks[0].num_cols", "is required"),
+    (
+        config(auto_tasks=[{"type": "TILING", "name": "t", "num_rows": 101, "num_cols": 10}]),
+        ".auto_tasks[0].num_rows",
+        "1010 tiles an image are more than 1000",
+    ),
     (
         config(auto_tasks=[{"type": "CROP", "name": "t", "bboxs": [[0, 0, 1, 1]]}] * 2),
         ".auto_tasks[1].name",

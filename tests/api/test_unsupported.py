@@ -18,23 +18,23 @@ def select(*strategies, **more):
     return {"spec.workerConfig": ..., SELECTION: {"n_samples": 10, "strategies": list(strategies), **more}}
 
 
+TILING = {"type": "TILING", "name": "t", "num_rows": 1, "num_cols": 1}
 NOT_YET = [
     ({WORKER + "pretagging": True}, WORKER + "pretagging"),
     ({WORKER + "pretagging_debug": True}, WORKER + "pretagging_debug"),
-    ({WORKER + "active_learning.task_name": "t"}, WORKER + "active_learning.task_name"),
     ({WORKER + "object_level.task_name": "t"}, WORKER + "object_level.task_name"),
     ({WORKER + "use_datapool": True}, WORKER + "use_datapool"),
-    ({WORKER + "embeddings": ".lightly/embeddings/a.csv"}, WORKER + "embeddings"),
     ({WORKER + "selected_sequence_length": 2}, WORKER + "selected_sequence_length"),
-    ({WORKER + "method": "coral"}, WORKER + "method"),
     ({"spec.dataset.type": "VIDEOS"}, "spec.dataset.type"),
     ({LIGHTLY + "trainer.gpus": 2}, LIGHTLY + "trainer.gpus"),
-    (select(DIVERSITY, SCORES), SELECTION + ".strategies[1]"),
+    ({WORKER + "method": "coral", WORKER + "active_learning.task_name": "t"}, WORKER + "active_learning.task_name"),
+    ({WORKER + "active_learning.task_name": "t"}, WORKER + "active_learning.task_name"),
+    (select(DIVERSITY, SCORES), SELECTION + ".strategies[1].input.type"),
     (select({**DIVERSITY, "input": {"type": "EMBEDDINGS", "task": "t"}}), SELECTION + ".strategies[0].input.task"),
     (select(DIVERSITY, lightly_path_regex="a"), SELECTION + ".lightly_path_regex"),
     (
-        select(DIVERSITY, auto_tasks=[{"type": "TILING", "name": "t", "num_rows": 1, "num_cols": 1}]),
-        SELECTION + ".auto_tasks",
+        select({**DIVERSITY, "input": {"type": "EMBEDDINGS", "task": "t"}}, auto_tasks=[{**TILING, "name": "u"}]),
+        SELECTION + ".strategies[0].input.task",
     ),
 ]
 
@@ -46,18 +46,44 @@ def test_option_is_valid_but_not_supported(parse, changes, path):
     assert "is not supported by this version" in problems[0].message
 
 
+NEEDS_PIXELS = [
+    ({WORKER + "embeddings": "a.csv", WORKER + "pretagging": True}, WORKER + "pretagging"),
+    (
+        {
+            **select({**DIVERSITY, "input": {"type": "EMBEDDINGS", "task": "t"}}),
+            "spec.workerConfig": {"embeddings": "a"},
+        },
+        SELECTION + ".strategies[0].input.task",
+    ),
+    (
+        {
+            **select({"input": {"type": "METADATA", "key": "lightly.sharpness"}, "strategy": {"type": "WEIGHTS"}}),
+            "spec.workerConfig": {"embeddings": "a"},
+        },
+        SELECTION + ".strategies[0].input.key",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "path"), NEEDS_PIXELS, ids=[path for _, path in NEEDS_PIXELS])
+def test_what_is_made_from_pixels_is_refused_beside_given_embeddings(parse, changes, path):
+    problems = [problem for problem in unsupported_options(parse(changes).spec) if "pixels" in problem.message]
+    assert [problem.path for problem in problems] == [path]
+
+
 HARMLESS = [
     {WORKER + "pretagging": False, WORKER + "pretagging_debug": False},
     {WORKER + "active_learning": {"task_name": "", "score_name": "uncertainty_margin"}},
     {WORKER + "object_level": {"task_name": "", "padding": 0.1}},
     {WORKER + "scorer": "object-frequency", WORKER + "scorer_config.min_score": 0.5},
-    {WORKER + "use_datapool": False, WORKER + "embeddings": "", WORKER + "selected_sequence_length": 1},
+    {WORKER + "use_datapool": False, WORKER + "embeddings": "a.csv", WORKER + "selected_sequence_length": 1},
     {WORKER + "method": "random"},
     {LIGHTLY + "trainer.gpus": 0},
     {"spec.datasources.input": S3, "spec.datasources.lightly": S3},
     select(DIVERSITY),
     select({**DIVERSITY, "strategy": {"type": "DIVERSITY", "strength": 2.0}}),
     select(RANDOM),
+    {WORKER + "method": "coral", WORKER + "embeddings": "a.csv"},
     select(TYPICALITY, DIVERSITY, RANDOM),
     select({**DIVERSITY, "strategy": {"type": "DIVERSITY", "strength": -1}}),
     select({**RANDOM, "strategy": {"type": "WEIGHTS", "stopping_condition_max_sum": 3}}),
@@ -81,6 +107,12 @@ NOTES = [
     ({WORKER + "scorer": "object-frequency"}, WORKER + "scorer"),
     ({WORKER + "scorer_config.min_score": 0.5}, WORKER + "scorer_config"),
     ({WORKER + "active_learning.task_name": ""}, WORKER + "active_learning"),
+    ({WORKER + "active_learning.task_name": "t", WORKER + "method": "random"}, WORKER + "active_learning"),
+    (
+        {WORKER + "active_learning": {"task_name": "t", "score_name": "a"}, WORKER + "scorer": "object-frequency"},
+        WORKER + "scorer",
+    ),
+    ({WORKER + "active_learning.task_name": "t", WORKER + "scorer_config.min_score": 0.5}, WORKER + "scorer_config"),
     ({WORKER + "object_level.task_name": ""}, WORKER + "object_level"),
     ({WORKER + "corruptness_check.corruption_threshold": 0.2}, WORKER + "corruptness_check.corruption_threshold"),
     ({WORKER + "output_image_size": 64}, WORKER + "output_image_size"),

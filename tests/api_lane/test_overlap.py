@@ -123,6 +123,15 @@ def _let_resyncs_pass(proxy, count=3):
     wait_until(lambda: lists() >= begin + count, ENOUGH, f"{count} resyncs")
 
 
+def _await_watches(proxy):
+    """Return when the operator watches each of its kinds."""
+
+    def is_watched(kind):
+        return any("watch" in path and f"/{kind}?" in path for _, _, path in list(proxy.requests))
+
+    wait_until(lambda: all(map(is_watched, ("selectionruns", "jobs", "pods"))), ENOUGH, "the watches are there")
+
+
 def test_late_watches_end_in_the_same_state(own_lane, proxied):
     """A stale cache: the operator hears of everything, of its own writes too, most of a second later."""
     proxy, running = proxied([own_lane.namespace])
@@ -183,6 +192,7 @@ def test_an_api_server_that_is_away_for_a_while_is_waited_for(own_lane, proxied)
 def test_answers_that_are_no_json_are_outlived(own_lane, proxied):
     proxy, running = proxied([own_lane.namespace], resync_seconds=1)
     running.start()
+    _await_watches(proxy)  # before, it looks up what the server can do, and can't go on without
     proxy.rules.garbled = True
     run = own_lane.create()
     _let_resyncs_pass(proxy, 2)

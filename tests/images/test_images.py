@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -64,6 +65,34 @@ def test_the_job_image_refuses_a_wrong_manifest_with_exit_code_2(job_image, make
     assert "stopping_condition" in done.stderr
 
 
+COMPARE_KERNELS = """
+import filecmp
+from pathlib import Path
+from selection_job.numeric.compiling import kernel_folder
+
+(shipped,) = Path("/opt/kernels").iterdir()
+names = sorted(path.name for path in shipped.iterdir())
+assert kernel_folder().is_relative_to("/tmp/numba"), kernel_folder()
+assert names == sorted(path.name for path in kernel_folder().iterdir())
+assert filecmp.cmpfiles(shipped, kernel_folder(), names, shallow=False) == (names, [], [])
+indices = [path for path in shipped.iterdir() if path.suffix == ".nbi"]
+assert all(b"x86-64-v3" in path.read_bytes() or b"generic" in path.read_bytes() for path in indices)
+print(len(indices), "kernels")
+"""
+
+
+def test_the_job_image_ships_its_kernels_compiled_for_any_common_processor(job_image, tmp_path):
+    """Every kind of selection leaves the copied kernels as they came: none was compiled for this processor instead."""
+    selections = Path(__file__).parents[1] / "job" / "every_selection.py"
+    script = tmp_path / "scripts" / "kernels.py"
+    script.parent.mkdir()
+    script.write_text(selections.read_text() + COMPARE_KERNELS)
+    python = ["/opt/selection/bin/python", f"{PLACE}/kernels.py"]
+    done = job_image.run(volumes=[(script.parent, PLACE)], entrypoint=python)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[0]) > 20
+
+
 def test_the_operator_image_starts_and_says_what_it_needs(operator_image):
     done = operator_image.run()
     assert done.returncode != 0
@@ -89,6 +118,7 @@ def test_an_image_has_no_root_user_and_keeps_nothing_of_the_build(request, image
         "PYTHONUNBUFFERED",
         "TORCH_HOME",
         "NUMBA_CACHE_DIR",
+        "SELECTION_KERNELS",
         "MPLCONFIGDIR",
     }
     assert not (container.rootfs / "source").exists()

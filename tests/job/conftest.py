@@ -98,8 +98,8 @@ def make_report_input():
     from selection_job.numeric.farthest_first import farthest_first
     from selection_job.numeric.neighbours import nearest_rows
     from selection_job.report.facts import RunFacts
-    from selection_job.selection.selecting import normalize_rows
     from selection_job.selection.selection import Selection
+    from selection_job.selection.vectors import normalize_rows
 
     def make(n=40, k=10, *, names=None, duplicates=0, corrupt=None, facts=None, **worker):
         rng = np.random.default_rng(7)
@@ -136,6 +136,7 @@ def make_report_input():
             "versions": {"selection-operator": "0.1.0", "numpy": "2"},
             "input_url": "/input/",
             "output_url": "/output/.lightly/runs/test-12345678/",
+            "credentials": {"input": "none, it is a folder", "lightly": "Secret writer (SAS token)"},
             "encoder_source": "checkpoint start.ckpt",
             "encoder_fingerprint": "ab" * 32,
             "decoder": "exact",
@@ -158,6 +159,9 @@ def make_report_input():
                 nearest_distance=distances,
                 method="coreset",
                 stopped_by="n_samples",
+                distances=np.concatenate([[np.inf], radii[:-1].astype(np.float64)]),
+                contributions=np.empty((len(chosen), 0)),
+                filtered_by=np.full(len(removed), -1),
             ),
             "thumbnail": thumbnails.get,
             "worker": WorkerConfig.model_validate(worker),

@@ -50,6 +50,11 @@ def prepare(example, base):
     fill(base / "input", [*RELEVANT, *others])
     (base / "output/.lightly").mkdir(parents=True)
     (base / "output/.lightly/relevant_filenames.txt").write_text("\n".join(RELEVANT))
+    if "embeddings" in worker:
+        path = base / "output/.lightly/embeddings" / worker["embeddings"]
+        path.parent.mkdir()
+        rows = [f"{name},{i},{i * i},0" for i, name in enumerate(sorted([*RELEVANT, *others]))]
+        path.write_text("\n".join(["filenames,embedding_0,embedding_1,labels", *rows]))
     for purpose, folder in (("input", "input"), ("lightly", "output")):
         manifest["spec"]["datasources"][purpose]["resourcePath"] = str(base / folder)
     return manifest, RELEVANT if "relevant_filenames_file" in worker else sorted([*RELEVANT, *others])
@@ -57,6 +62,7 @@ def prepare(example, base):
 
 def test_there_are_examples():
     assert {path.stem for path in EXAMPLES} >= {
+        "embeddings",
         "lightly-parameters",
         "quickstart",
         "relevant-filenames",

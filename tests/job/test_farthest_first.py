@@ -1,19 +1,26 @@
 """farthest_first, plain and by the tree, against a float64 brute force and the laws of a greedy k-center."""
 
 import functools
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from selection_job.numeric import block_greedy
 from selection_job.numeric import farthest_first as module
 from selection_job.numeric.farthest_first import farthest_first
 
 
-@pytest.fixture(params=["plain", "tree"], autouse=True)
+@pytest.fixture(params=["plain", "tree", "blocks"], autouse=True)
 def engine(request, monkeypatch):
-    """Send every input, however small, through one of the two."""
+    """Send every input, however small, through one of the three."""
+    monkeypatch.setattr(module, "_is_for_blocks", lambda *_: request.param == "blocks")
+    monkeypatch.setattr(block_greedy, "POOL", 50)
+    monkeypatch.setattr(block_greedy, "_PAIRS", 5000)
     monkeypatch.setattr(module, "PLAIN_UP_TO", np.inf if request.param == "plain" else 0)
     return request.param
 
@@ -199,6 +206,48 @@ def test_a_shorter_choice_is_the_beginning_of_a_longer_one(kind):
         assert shorter[1].tobytes() == longer[1][:k].tobytes()
 
 
+@given(seed=st.integers(0, 10_000), n=st.integers(2, 700), d=st.integers(1, 6), data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_prefix_and_permutation_properties(seed, n, d, data):
+    """Rows at random have no ties: their order matters only for the first pick."""
+    rng = np.random.default_rng(seed)
+    embeddings = rng.normal(size=(n, d)).astype(np.float32)
+    k = data.draw(st.integers(1, n))
+    order = np.concatenate([[0], 1 + rng.permutation(n - 1)])
+    for limit in (np.inf, 0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "PLAIN_UP_TO", limit)
+            indices, radii = farthest_first(embeddings, n)
+            shorter, shorter_radii = farthest_first(embeddings, k)
+            shuffled, same_radii = farthest_first(embeddings[order], k)
+        assert shorter.tolist() == indices[:k].tolist()
+        assert shorter_radii.tobytes() == radii[:k].tobytes()
+        assert order[shuffled].tolist() == shorter.tolist()
+        assert same_radii.tobytes() == shorter_radii.tobytes()
+
+
+def test_the_number_of_threads_changes_no_bit(engine):
+    """Each number in a process of its own: libraries read it at their start."""
+    program = (
+        "import sys, numpy as np; from selection_job.numeric import farthest_first as module;"
+        f"module._is_for_blocks = lambda *_: {engine == 'blocks'};"
+        f"module.PLAIN_UP_TO = {'np.inf' if engine == 'plain' else '0'};"
+        "rows = np.random.default_rng(0).normal(size=(1500, 40)).astype(np.float32);"
+        "found = module.farthest_first(rows, 600); sys.stdout.buffer.write(found[0].tobytes() + found[1].tobytes())"
+    )
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"NUMBA_NUM_THREADS": threads, "OMP_NUM_THREADS": threads},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "2")
+    ]
+    assert len(found[0]) == 600 * (8 + 4)
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("n_first", [1, 30, 700])
 def test_two_batches_with_preselection_equal_one_run(n_first):
     embeddings = rows_of("clusters", 1500, 8)
@@ -234,6 +283,22 @@ def test_asking_for_more_than_there_is_takes_all(shape):
     indices, radii = farthest_first(np.zeros(shape, np.float32), 99)
     assert indices.tolist() == list(range(shape[0]))
     assert radii.tolist() == [0.0] * shape[0]
+
+
+def test_rows_mapped_from_a_file_larger_than_the_memory_are_read_in_blocks(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    embeddings = rows_of("clusters", 1200, 5)
+    np.save(tmp_path / "rows.npy", embeddings)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    used = []
+    in_blocks = block_greedy.traverse_in_blocks
+    monkeypatch.setattr(block_greedy, "traverse_in_blocks", lambda *a, **k: used.append(1) or in_blocks(*a, **k))
+    expected = farthest_first(embeddings, 50)[0].tolist()
+    assert farthest_first(mapped, 50)[0].tolist() == expected
+    assert not used
+    monkeypatch.setattr(module, "find_memory", lambda: mapped.nbytes)
+    assert farthest_first(mapped, 50)[0].tolist() == expected
+    assert used
 
 
 def test_asking_for_none_gives_none():

@@ -7,6 +7,7 @@ from PIL import Image
 from selection_job.report.figures import write_figures
 
 PLOTS = [
+    "coverage.png",
     "distance_distr_after.png",
     "distance_distr_before.png",
     *(f"filter_decision_{i}.png" for i in (0, 11, 22, 33, 44, 55)),

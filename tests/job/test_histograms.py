@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from selection_job.numeric import histograms
 from selection_job.numeric.histograms import (
+    DistanceSample,
     bin_edges,
     count_bins,
     cover_distances,
@@ -101,8 +102,22 @@ def test_cover_distances_equal_the_brute_force():
 
 def test_query_rows_are_distinct_sorted_and_bounded_by_the_budget():
     chosen = query_rows(5_000_000, 1_000_000, seed=0)
-    assert len(chosen) == 2000
+    assert len(chosen) == 20_000
     assert (np.diff(chosen) > 0).all()
+
+
+def test_the_stated_error_of_a_sample_holds_for_its_shares():
+    """Of 200 samples about 10 err by more, at a confidence of 95%."""
+    everything = np.sort(np.random.default_rng(0).gamma(2, size=20_000))
+    n_outside = 0
+    for seed in range(200):
+        values = np.sort(np.random.default_rng(seed).choice(everything, 500, replace=False))
+        sample = DistanceSample(values, len(everything))
+        shares = np.searchsorted(values, everything, side="right") / len(values)
+        n_outside += np.abs(shares - np.arange(1, len(everything) + 1) / len(everything)).max() > sample.share_error
+    assert n_outside <= 20
+    assert DistanceSample(everything, len(everything)).share_error == 0
+    assert DistanceSample(np.empty(0), 5).share_error == 1
 
 
 def test_the_metrics_are_numpys():

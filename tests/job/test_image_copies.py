@@ -77,7 +77,10 @@ def dump(stores, images, **worker):
     rows, nothing = np.arange(n), np.empty(0, np.int64)
     zeros = np.zeros(n, np.int32)
     catalog = Catalog(list(images), np.zeros((n, 32), np.uint8), zeros, zeros, zeros, rows, {})
-    selection = Selection(rows, rows, np.zeros(n, np.float32), nothing, nothing, nothing, "coreset", "n_samples")
+    radii, contributions = np.zeros(n, np.float32), np.empty((n, 0))
+    selection = Selection(
+        rows, rows, radii, nothing, nothing, nothing, "coreset", "n_samples", radii, contributions, nothing
+    )
     notes = dump_images(
         source, target, "run/", catalog=catalog, selection=selection,
         worker=WorkerConfig.model_validate({"dump_dataset": True, **worker}), progress=Progress(quiet=True),

@@ -1,10 +1,15 @@
 """Compiled kernels: where they are kept, and that an image's own are found where nothing else can be written."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from selection_job.numeric import compiling
+
+EVERY_SELECTION = Path(__file__).with_name("every_selection.py")
 
 
 @pytest.fixture
@@ -37,6 +42,17 @@ def test_kernels_that_an_image_ships_are_there_from_the_start(find_folder, tmp_p
     found = find_folder(NUMBA_CACHE_DIR=tmp_path / "empty", SELECTION_KERNELS=tmp_path / "shipped")
     assert found.parent == tmp_path / "empty"
     assert (found / "kernel.nbi").read_bytes() == b"compiled"
+
+
+@pytest.mark.slow
+def test_warming_compiles_every_kernel_that_selecting_needs(tmp_path):
+    """The files of compiled kernels are the same before and after all kinds of selections in another process."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-m", "selection_job.numeric.warming", str(tmp_path)], env=environment, check=True)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    subprocess.run([sys.executable, EVERY_SELECTION], env=environment, check=True)
+    assert len(before) > 20
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_kernels_of_other_sources_are_not_taken(find_folder, tmp_path, monkeypatch):

@@ -1,7 +1,9 @@
 """list_images: what counts as an image, order, what is said when there is nothing."""
 
 import os
+import sys
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -108,3 +110,22 @@ def test_listing_takes_a_few_hundred_bytes_an_image():
     tracemalloc.stop()
     assert len(listing.names) == 50_000
     assert peak / 50_000 < 500
+
+
+@pytest.mark.parametrize(("is_sorted", "limit_bytes"), [(True, 45), (False, 105)])
+def test_what_listing_takes_besides_the_names_and_versions_is_small(is_sorted, limit_bytes):
+    n = 20_000
+    rows = range(n) if is_sorted else range(n - 1, -1, -1)
+    found = (ObjectInfo(f"camera_front/{i:012}.jpg", 100_000 + i, f"{i:032x}") for i in rows)
+    store = SimpleNamespace(url="s3://bucket/", list=lambda: found)
+    tracemalloc.start()
+    try:
+        listing = list_images(store, store)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    text_bytes = sum(sys.getsizeof(text) for text in [*listing.names, *listing.versions])
+    assert peak_bytes - text_bytes < limit_bytes * n, "lists of pointers and an array of sizes"
+    assert listing.names == sorted(listing.names)
+    assert [int(version, 16) + 100_000 for version in listing.versions] == listing.sizes_bytes.tolist()
+    assert [int(name[13:25]) + 100_000 for name in listing.names] == listing.sizes_bytes.tolist()

@@ -32,6 +32,9 @@ def lists(tmp_path):
         nearest_distance=np.zeros(1, np.float32),
         method="coreset",
         stopped_by="n_samples",
+        distances=np.zeros(2),
+        contributions=np.empty((2, 0)),
+        filtered_by=np.array([-1]),
     )
     write_name_lists(tmp_path, catalog, selection)
     return {name: (tmp_path / name).read_text(encoding="utf-8").splitlines() for name in [*FILES, SAMPLED]}

@@ -88,7 +88,7 @@ def check_pairs(pairs, rows, names, done):
 
 def check_plots(done):
     plots = sorted((done.folder / "plots").glob("*.png"))
-    assert len(plots) == 16
+    assert len(plots) == 17
     for path in plots:
         with Image.open(path) as image:
             assert len(image.convert("RGB").getcolors(2**20)) > 10, f"{path.name} is blank"

@@ -52,7 +52,8 @@ def test_the_pdf_is_small_and_bookmarked(print_report):
     reader = PdfReader(path)
     titles = [entry.title for entry in reader.outline]
     assert path.stat().st_size < 5_000_000
-    assert titles[:4] == ["Job information", "Before and after", "Maps of the images", "Decisions"]
+    first = ["Job information", "How the images were selected", "Before and after", "Maps of the images", "Decisions"]
+    assert [title for title in titles if title in first] == first
     assert reader.metadata.title == "Selection report: pictures"
 
 

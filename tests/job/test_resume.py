@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from selection_job.errors import Stopped, StorageUnavailable
 from selection_job.pipeline import run_pipeline
 from selection_job.progress import Progress
 from selection_job.results.publishing import publish
+from selection_job.stores.lock import RunLock
 from selection_job.workplace import set_up
 
 pytestmark = pytest.mark.slow
@@ -154,10 +156,16 @@ def test_cut_off_at_any_write_of_publishing_there_is_no_report_json_and_the_next
         (results / name).write_text(name)
     (tmp_path / "bucket").mkdir()
     store = LocalStore(tmp_path / "bucket", writable=True)
+    lock = RunLock(store, "locks/run.json")
+    lock.acquire()
+
+    def make_place(target):
+        return SimpleNamespace(target=target, run_key="run/", lock=lock, progress=Progress(quiet=True))
+
     for n in range(len(names) + 1):
         with pytest.raises(StorageUnavailable):
-            publish(results, FailingStore(store, n), "run/", b"{}", Progress(quiet=True))
+            publish(results, make_place(FailingStore(store, n)), b"{}")
         assert not store.exists("run/report.json")
-    publish(results, FailingStore(store, 100), "run/", json.dumps({"a": 1}).encode(), Progress(quiet=True))
+    publish(results, make_place(FailingStore(store, 100)), json.dumps({"a": 1}).encode())
     assert json.loads(store.read("run/report.json")) == {"a": 1}
     assert {info.key for info in store.list("run/")} == {f"run/{name}" for name in [*names, "report.json"]}

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from selection_job.numeric import states
 from selection_job.numeric import strategies as module
 from selection_job.numeric.farthest_first import farthest_first
 from selection_job.numeric.objectives import (
@@ -18,6 +19,7 @@ from selection_job.numeric.objectives import (
     typicality_weights,
     uniform_target,
 )
+from selection_job.numeric.states import make_state
 from selection_job.numeric.strategies import select
 
 
@@ -246,6 +248,162 @@ def test_bounds_over_a_tree_give_the_picks_of_the_dense_greedy(monkeypatch, a, b
     assert lazy.indices.tolist() == dense.indices.tolist()
     np.testing.assert_allclose(lazy.distances, dense.distances, rtol=1e-5)
     np.testing.assert_allclose(lazy.contributions, dense.contributions, rtol=1e-5, atol=1e-5)
+
+
+def assert_best(n, strategies, indices, error=1e-5):
+    """Each pick is the best by the float64 states, or a tie: worth less than the best by no more than rounding."""
+    states_ = [make_state(strategy, n) for strategy in strategies]
+    is_open = np.ones(n, dtype=bool)
+    for row in indices.tolist():
+        gains = sum(state.gain() for state in states_)
+        assert gains[row] >= gains[is_open].max() - error
+        is_open[row] = False
+        for state in states_:
+            state.add(row)
+
+
+def clusters(rng, n, d):
+    weights = 1 / np.arange(1, 31)
+    label = rng.choice(30, n, p=weights / weights.sum())
+    return rng.normal(size=(30, d))[label] + rng.uniform(0.02, 0.2, 30)[label, None] * rng.normal(size=(n, d))
+
+
+KINDS = {
+    "clusters": clusters,
+    "video walks": lambda rng, n, d: np.cumsum(0.01 * rng.normal(size=(n, d)), axis=0),
+    "uniform noise": lambda rng, n, d: rng.random((n, d)),
+    "copies": lambda rng, n, d: rng.normal(size=(40, d))[rng.integers(0, 40, n)],
+    "all equal": lambda rng, n, d: np.full((n, d), 0.3),
+    "one far outlier": lambda rng, n, d: rng.normal(size=(n, d)) * np.where(np.arange(n) == 7, 1e3, 1)[:, None],
+}
+
+
+@pytest.mark.parametrize(("n", "d", "k"), [(1500, 6, 700), (400, 1, 400), (300, 2048, 60), (1, 3, 1), (20, 3, 20)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_pick_of_a_mix_is_the_best_in_float64_up_to_proven_ties(monkeypatch, kind, n, d, k):
+    rng = np.random.default_rng(9)
+    vectors = KINDS[kind](rng, n, d).astype(np.float32)
+    classes = np.eye(5)[rng.choice(5, n, p=[0.4, 0.3, 0.2, 0.08, 0.02])]
+    strategies = [Diversity(vectors), Weights(rng.random(n)), Balance(classes, uniform_target(5))]
+    monkeypatch.setattr(module, "DENSE_UP_TO", 0)
+    choice = select(n, strategies, k)
+    assert len(set(choice.indices.tolist())) == k
+    assert_best(n, strategies, choice.indices)
+
+
+@pytest.mark.parametrize("kind", ["copies", "all equal"])
+def test_where_rows_are_equal_in_everything_the_lowest_is_taken(monkeypatch, kind):
+    """More rows are tied than a pool holds."""
+    n = 2500
+    vectors = np.round(KINDS[kind](np.random.default_rng(4), n, 3) * 4).astype(np.float32)
+    strategies = [Diversity(vectors), Weights(np.ones(n))]
+    dense = select(n, strategies, 120).indices.tolist()
+    monkeypatch.setattr(module, "DENSE_UP_TO", 0)
+    assert select(n, strategies, 120).indices.tolist() == dense
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    a=st.sampled_from([0.3, 1, 2, -1, 0]),
+    b=st.sampled_from([0.5, 1, -2, 0]),
+    n_kinds=st.integers(1, 6),
+    n_chosen=st.integers(0, 9),
+)
+@settings(max_examples=40, deadline=None)
+def test_bounds_over_a_tree_change_no_pick_whatever_the_strengths(seed, a, b, n_kinds, n_chosen):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(20, 400))
+    label = rng.integers(0, n_kinds, n)
+    strategies = [
+        Weights(rng.normal(size=n), strength=b),
+        Diversity(rng.normal(size=(n, 3)).astype(np.float32), strength=a),
+        Balance(np.eye(n_kinds)[label], uniform_target(n_kinds), strength=2),
+        Balance(np.stack([label % 2, label // 2], axis=1).astype(float), np.array([0.3, 0.5])),
+    ]
+    options = {"eligible": rng.random(n) < 0.8, "preselected": rng.permutation(n)[:n_chosen]}
+    dense = select(n, strategies, 40, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "DENSE_UP_TO", 0)
+        lazy = select(n, strategies, 40, **options)
+    assert lazy.indices.tolist() == dense.indices.tolist()
+    assert lazy.stopped_by == dense.stopped_by
+    np.testing.assert_allclose(lazy.contributions, dense.contributions, rtol=1e-4, atol=1e-4)
+
+
+def test_a_mix_by_bounds_is_the_beginning_of_a_longer_one(monkeypatch):
+    monkeypatch.setattr(module, "DENSE_UP_TO", 0)
+    rng = np.random.default_rng(3)
+    vectors = clusters(rng, 1200, 5).astype(np.float32)
+    strategies = [Diversity(vectors), Weights(rng.random(1200))]
+    longer = chosen(1200, strategies, 900)
+    assert all(chosen(1200, strategies, k) == longer[:k] for k in (1, 255, 256, 257, 600))
+    assert chosen(1200, strategies, 500, preselected=np.array(longer[:400])) == longer[400:]
+
+
+@pytest.mark.parametrize("case", ["two diversities", "objects", "range", "soft classes"])
+def test_kernels_in_float32_give_the_picks_of_the_float64_states(monkeypatch, case):
+    rng = np.random.default_rng(6)
+    n = 800
+    vectors = clusters(rng, n, 6).astype(np.float32)
+    owners = rng.integers(0, n, 2 * n)  # some rows have many vectors, some none
+    strategies = {
+        "two diversities": [Diversity(vectors), Diversity(rng.normal(size=(n, 3)).astype(np.float32), strength=0.5)],
+        "objects": [
+            Diversity(clusters(rng, 2 * n, 4).astype(np.float32), owners=owners, min_distance=0.01),
+            Weights(rng.random(n)),
+        ],
+        "range": [Diversity(vectors), Weights(rng.random(n), target_range=(40, 60))],
+        "soft classes": [Diversity(vectors), Balance(rng.dirichlet(np.ones(4), n), uniform_target(4))],
+    }[case]
+    exact = select(n, strategies, 100)
+    monkeypatch.setattr(module, "DENSE_UP_TO", 0)
+    monkeypatch.setattr(states, "EXACT_UP_TO", 0)
+    fast = select(n, strategies, 100)
+    assert fast.indices.tolist() == exact.indices.tolist()
+    np.testing.assert_allclose(fast.distances, exact.distances, rtol=1e-5)
+    np.testing.assert_allclose(fast.contributions, exact.contributions, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("limit", [0, 3000])
+@pytest.mark.parametrize("exponent", [-90, 80])
+def test_vectors_of_any_magnitude_are_told_apart(monkeypatch, limit, exponent):
+    monkeypatch.setattr(module, "DENSE_UP_TO", limit)
+    rng = np.random.default_rng(1)
+    vectors = rng.normal(size=(300, 3)).astype(np.float32)
+    values = rng.random(300)
+    usual = select(300, [Diversity(vectors, min_distance=0.5), Weights(values)], 200)
+    scaled = Diversity(np.ldexp(vectors, exponent), min_distance=float(np.ldexp(0.5, exponent)))
+    choice = select(300, [scaled, Weights(values)], 200)
+    assert choice.indices.tolist() == usual.indices.tolist()
+    assert choice.stopped_by == usual.stopped_by == "min_distance"
+    np.testing.assert_allclose(choice.distances, np.ldexp(usual.distances, exponent), rtol=1e-6)
+
+
+@pytest.mark.parametrize("limit", [0, 3000])
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        Diversity(np.full((3, 2), np.nan, np.float32)),
+        Diversity(np.array([[0], [np.inf], [1]], np.float32)),
+        Diversity(np.zeros((2, 1), np.float32)),
+        Diversity(np.zeros((2, 1), np.float32), owners=np.array([0, 3])),
+        Diversity(np.zeros((2, 1), np.float32), owners=np.array([0, 1, 2])),
+    ],
+    ids=["NaN", "infinity", "too few", "owner out of range", "owners of other length"],
+)
+def test_vectors_that_do_not_fit_are_refused_before_anything_is_compared(monkeypatch, limit, strategy):
+    monkeypatch.setattr(module, "DENSE_UP_TO", limit)
+    with pytest.raises(ValueError, match=r"need|finite"):
+        select(3, [strategy, Weights(np.ones(3))], 1)
+
+
+def test_classes_that_are_equally_wanted_are_equal_to_the_bit():
+    classes = np.eye(7)[np.random.default_rng(2).permutation(np.arange(70) % 7)]
+    picks = chosen(70, [Balance(classes, uniform_target(7))], 21)
+    assert picks[:1] == [0]
+    assert all(len(set(classes[picks[i : i + 7]].argmax(axis=1))) == 7 for i in (0, 7, 14))
+    firsts = [int(np.flatnonzero(classes[:, c])[0]) for c in range(7)]
+    assert sorted(picks[:7]) == sorted(firsts) == picks[:7]
 
 
 @pytest.mark.parametrize(("stop", "reason"), [({"max_sum": 20}, "max_sum"), ({"least_value": 0.5}, "least_value")])

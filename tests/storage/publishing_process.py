@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from types import SimpleNamespace
 
 from selection_job.progress import Progress
@@ -19,14 +20,16 @@ class KillingStore:
 
     def __init__(self, store, n):
         self.url, self.calls, self._store, self._n = store.url, 0, store, n
+        self._counting = threading.Lock()
 
     def __getattr__(self, name):
         verb = getattr(self._store, name)
 
         def call(*arguments):
-            self.calls += 1
-            if self.calls == self._n:
-                os.kill(os.getpid(), signal.SIGKILL)
+            with self._counting:  # several deletes are under way at a time
+                self.calls += 1
+                if self.calls == self._n:
+                    os.kill(os.getpid(), signal.SIGKILL)
             return verb(*arguments)
 
         return call

@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -63,42 +64,60 @@ def _wait(url, process, log):
             return
         except urllib.error.HTTPError:
             return  # it answers, whatever it says
+        except ssl.SSLError:
+            return  # it shows a certificate that only the test trusts
+        except urllib.error.URLError as error:
+            if isinstance(error.reason, ssl.SSLError):
+                return
+            process.poll()
         except OSError:
             process.poll()
     raise RuntimeError(f"{url} did not answer: {log.read_text(errors='replace')[-2000:]}")
 
 
-def start_moto(folder):
-    """S3 and STS with AWS's semantics."""
+def start_moto(folder, *, tls=None, **environment):
+    """S3, STS and IAM with AWS's semantics. tls: an own_authority.Certified."""
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    return running(command, f"http://127.0.0.1:{port}", folder / "moto.log")
+    if tls:
+        command += ["-s", "-c", tls.certificate, "-k", tls.key]
+    return running(command, _url(port, tls), folder / "moto.log", **environment)
 
 
-def start_rclone(folder, access_key, secret):
+def _url(port, tls):
+    return f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+
+
+def start_rclone(folder, access_key, secret, *, tls=None):
     """S3 by another implementation, over a folder whose sub-folders are the buckets."""
     port = free_port()
     (folder / "buckets").mkdir()
     command = [find("rclone", "rclone"), "serve", "s3", folder / "buckets", "--addr", f"127.0.0.1:{port}"]
     command += ["--auth-key", f"{access_key},{secret}", "--config", folder / "rclone.conf"]
-    return running(command, f"http://127.0.0.1:{port}", folder / "rclone.log")
+    if tls:
+        command += ["--cert", tls.certificate, "--key", tls.key]
+    return running(command, _url(port, tls), folder / "rclone.log")
 
 
-def start_fake_gcs(folder):
+def start_fake_gcs(folder, *, tls=None):
     """Google Cloud Storage in memory."""
     port = free_port()
-    command = [find("fake-gcs-server", "fake-gcs-server"), "-scheme", "http", "-host", "127.0.0.1"]
+    command = [find("fake-gcs-server", "fake-gcs-server"), "-scheme", "https" if tls else "http", "-host", "127.0.0.1"]
     command += ["-port", str(port), "-backend", "memory", "-public-host", f"127.0.0.1:{port}"]
-    return running(command, f"http://127.0.0.1:{port}", folder / "gcs.log")
+    if tls:
+        command += ["-cert-location", tls.certificate, "-private-key-location", tls.key]
+    return running(command, _url(port, tls), folder / "gcs.log")
 
 
-def start_azurite(folder):
-    """Azure Blob Storage in memory."""
+def start_azurite(folder, *, tls=None):
+    """Azure Blob Storage in memory; with TLS it takes the tokens of Microsoft Entra too, unsigned ones included."""
     port = free_port()
     program = _azurite() / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
     command = ["node", program, "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
     command += ["--blobHost", "127.0.0.1", "--blobPort", str(port)]
-    return running(command, f"http://127.0.0.1:{port}/{ACCOUNT}", folder / "azurite.log")
+    if tls:
+        command += ["--oauth", "basic", "--cert", tls.certificate, "--key", tls.key]
+    return running(command, f"{_url(port, tls)}/{ACCOUNT}", folder / "azurite.log")
 
 
 def _azurite():
@@ -125,7 +144,7 @@ HANG_UP = "hang up"
 
 
 @contextlib.contextmanager
-def answering(answer):
+def answering(answer, *, tls=None):
     """Run a server whose answers a function gives: request -> (status, headers, body), or HANG_UP."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -153,10 +172,12 @@ def answering(answer):
             """Say nothing."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls:
+        server.socket = tls.context().wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield _url(server.server_port, tls)
     finally:
         server.shutdown()
         server.server_close()

@@ -1,5 +1,6 @@
 """A proxy between the job and the bucket that misbehaves: what passes is borne, what lasts is said."""
 
+import itertools
 import threading
 
 import pytest
@@ -196,12 +197,15 @@ def test_a_listing_without_its_next_page_is_asked_for_again(behind, broken):
     assert [info.key for info in store.list()] == ["a.jpg"]
 
 
-def test_a_listing_that_goes_in_a_circle_ends(behind):
+@pytest.mark.parametrize("n_tokens", [1, 2, 5])
+def test_a_listing_that_goes_in_a_circle_ends(behind, n_tokens):
     store, faults, _ = behind
-    page = listing(names(store.url.removeprefix("s3://pictures/"), "a"), b"t")
-    faults.plan(100, lambda request: (200, {}, page))
+    prefix = store.url.removeprefix("s3://pictures/")
+    circle = itertools.cycle([listing(names(prefix, f"a{i}"), b"t%d" % i) for i in range(n_tokens)])
+    faults.plan(100, lambda request: (200, {}, next(circle)))
     with pytest.raises(StorageUnavailable, match="circle"):
         list(store.list())
+    assert faults.count == n_tokens + 1, "it ends at the first page that was there before"
 
 
 def test_waits_double_up_to_a_limit_and_differ_between_processes():

@@ -4,10 +4,13 @@ import json
 import multiprocessing
 import os
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from selection_job.errors import StorageUnavailable, TryAgain
+from selection_job.progress import Progress
+from selection_job.results.publishing import publish
 from selection_job.stores.local import LocalStore
 from selection_job.stores.lock import RunLock, hold
 
@@ -135,3 +138,84 @@ def test_a_passing_fault_while_renewing_does_not_lose_the_lock(tmp_path, monkeyp
     with hold(RunLock(store, KEY, lease_s=0.2)) as lock:
         assert renewed.wait(30)
         lock.check()
+
+
+class Recording:
+    """Passes each call on to a store and notes it; act(n) is called before the n-th upload."""
+
+    def __init__(self, store, act):
+        self.url, self.calls, self._store, self._act = store.url, [], store, act
+
+    def __getattr__(self, name):
+        def call(key, *arguments):
+            self.calls.append((name, key))
+            if name == "upload":
+                self._act(len(self.uploads))
+            return getattr(self._store, name)(key, *arguments)
+
+        return call
+
+    @property
+    def uploads(self):
+        return [key for name, key in self.calls if name == "upload"]
+
+
+@pytest.fixture
+def publishing(store, tmp_path):
+    """A function act -> (target, how to publish five files there); act(n, lock, clock) comes before each upload."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    for i in range(5):
+        (folder / f"{i}.csv").write_bytes(b"result")
+
+    def prepare(act):
+        clock = Clock()
+        target = Recording(store, lambda n: act(n, lock, clock))
+        lock = make_lock(target, clock)
+        lock.acquire()
+        place = SimpleNamespace(target=target, run_key="run/", lock=lock, progress=Progress(quiet=True))
+        return target, lambda: publish(folder, place, b"{}")
+
+    return prepare
+
+
+def lose_while_renewing(store, lock):
+    """What the thread that renews finds when another has taken over."""
+    of_another_machine(store)
+    with pytest.raises(TryAgain):
+        lock.renew()
+
+
+def stop_for_a_lease(store, clock):
+    """The whole process is stopped, another takes over, and it goes on: nobody has renewed."""
+    of_another_machine(store)
+    clock.seconds += 61
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_who_loses_the_lock_while_publishing_uploads_no_further_file(store, publishing, stopped):
+    def lose(n, lock, clock):
+        if n == 2:
+            stop_for_a_lease(store, clock) if stopped else lose_while_renewing(store, lock)
+
+    target, act = publishing(lose)
+    with pytest.raises(TryAgain, match="pod-1"):
+        act()
+    assert target.uploads == ["run/0.csv", "run/1.csv"]
+    assert not store.exists("run/report.json")
+
+
+def test_a_lock_lost_unnoticed_keeps_report_json_from_being_written(store, publishing):
+    target, act = publishing(lambda n, lock, clock: of_another_machine(store) if n == 5 else None)
+    with pytest.raises(TryAgain, match="pod-1"):
+        act()
+    assert len(target.uploads) == 5
+    assert not store.exists("run/report.json")
+
+
+def test_looking_at_the_lock_costs_one_request_in_all(store, publishing):
+    target, act = publishing(lambda n, lock, clock: None)
+    act()
+    expected = ["create", *["upload"] * 5, "read", "write"]
+    assert [name for name, _ in target.calls] == expected
+    assert store.read("run/report.json") == b"{}"

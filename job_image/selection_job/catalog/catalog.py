@@ -41,6 +41,9 @@ class Catalog:
     ]  # (n,) row of the first image with the same bytes; its own row where it is the first
     corrupt: dict[str, str]
     """Name of each image that can't be used, and why: 'truncated: …', 'too large: …', 'empty', …"""
+    was_read: bool = True
+    """False where embeddings were given and no image was opened: then digests, widths and heights are zeros, and
+    duplicates are images with equal vectors."""
 
     @property
     def n_input(self) -> int:

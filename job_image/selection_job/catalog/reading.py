@@ -22,6 +22,8 @@ from selection_job.catalog.decoding import CorruptImage, load_rgb, open_image
 from selection_job.catalog.image_names import escape_name, is_utf8
 from selection_job.catalog.thumbnails import make_thumbnail
 from selection_job.errors import ObjectMissing, ObjectRefused
+from selection_job.objects.cutting import Cuttings, cut_objects
+from selection_job.objects.object_boxes import ObjectBoxes
 from selection_job.stores.store import Store
 
 MAX_OBJECT_BYTES = 512 * 1024**2
@@ -45,6 +47,7 @@ class ReadImage:
     reason: str | None
     pixels: NDArray[np.uint8] | None = None  # (s, s, 3) RGB; None without input_size_px
     thumbnail: bytes | None = None  # JPEG
+    cuttings: tuple[Cuttings, ...] = ()  # the objects, for each of the given boxes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,16 +69,24 @@ class _Pool:
     options: ReadOptions
     workers: ThreadPoolExecutor
     fetchers: ThreadPoolExecutor | None  # None: the workers read by themselves
+    boxes: Sequence[ObjectBoxes]
     stopped: threading.Event = field(default_factory=threading.Event)
     large: threading.Semaphore = field(default_factory=threading.Semaphore)
 
 
 def read_images(
-    store: Store, names: Sequence[str], *, options: ReadOptions, sizes_bytes: NDArray[np.int64] | None = None
+    store: Store,
+    names: Sequence[str],
+    *,
+    options: ReadOptions,
+    sizes_bytes: NDArray[np.int64] | None = None,
+    boxes: Sequence[ObjectBoxes] = (),
 ) -> Iterator[ReadImage]:
     """Yield one ReadImage a name, in the order of names; the result does not depend on the number of threads.
 
     sizes_bytes    (n,) as listed: keeps the bytes in flight below 1 GiB and leaves giants unread
+    boxes          objects of the n images that are cut out where pixels are made; an image that has any is decoded
+                   exactly, whatever the decoder
     Pixels are Image.resize((s, s), BILINEAR), which is what torchvision's Resize((s, s)) does with an image of Pillow.
     An object that is gone, refused or damaged is a ReadImage with a reason.
     Raises StorageRefused and StorageUnavailable. Closing the iterator, or an exception in the consumer, stops the
@@ -87,6 +98,7 @@ def read_images(
         options,
         workers=ThreadPoolExecutor(options.num_threads, thread_name_prefix="read-image"),
         fetchers=ThreadPoolExecutor(parallel, thread_name_prefix="fetch") if parallel > options.num_threads else None,
+        boxes=boxes,
     )
     try:
         yield from _read_ahead(pool, names, sizes_bytes)
@@ -106,17 +118,17 @@ def _read_ahead(pool: _Pool, names: Sequence[str], sizes_bytes: NDArray[np.int64
             future, done_bytes = pending.popleft()
             in_flight_bytes -= done_bytes
             yield future.result()
-        pending.append((_submit(pool, name, size_bytes), size_bytes))
+        pending.append((_submit(pool, row, name, size_bytes), size_bytes))
         in_flight_bytes += size_bytes
     while pending:
         yield pending.popleft()[0].result()
 
 
-def _submit(pool: _Pool, name: str, size_bytes: int) -> Future[ReadImage]:
+def _submit(pool: _Pool, row: int, name: str, size_bytes: int) -> Future[ReadImage]:
     if pool.fetchers is None or not _is_worth_reading(name, size_bytes):
-        return pool.workers.submit(_read_one, pool, name, size_bytes, partial(pool.store.read, name))
+        return pool.workers.submit(_read_one, pool, row, name, size_bytes, partial(pool.store.read, name))
     fetched = pool.fetchers.submit(pool.store.read, name)
-    return pool.workers.submit(_read_one, pool, name, size_bytes, fetched.result)
+    return pool.workers.submit(_read_one, pool, row, name, size_bytes, fetched.result)
 
 
 def _is_worth_reading(name: str, size_bytes: int) -> bool:
@@ -130,7 +142,7 @@ def _is_full(n_pending: int, in_flight_bytes: int, pool: _Pool) -> bool:
     return too_many or (n_pending > 0 and in_flight_bytes > _IN_FLIGHT_BYTES)
 
 
-def _read_one(pool: _Pool, name: str, listed_bytes: int, read: Callable[[], bytes]) -> ReadImage:
+def _read_one(pool: _Pool, row: int, name: str, listed_bytes: int, read: Callable[[], bytes]) -> ReadImage:
     """Read and examine one object; whatever is wrong with it becomes the reason."""
     if not is_utf8(name):
         return _refuse(escape_name(name), "name is not UTF-8: rename the file", size_bytes=listed_bytes)
@@ -142,10 +154,10 @@ def _read_one(pool: _Pool, name: str, listed_bytes: int, read: Callable[[], byte
         return _refuse(name, "gone: it was listed but is not there any more", size_bytes=listed_bytes)
     except ObjectRefused as error:
         return _refuse(name, f"not readable: {error}", size_bytes=listed_bytes)
-    return _examine(pool, name, content)
+    return _examine(pool, row, name, content)
 
 
-def _examine(pool: _Pool, name: str, content: bytes) -> ReadImage:
+def _examine(pool: _Pool, row: int, name: str, content: bytes) -> ReadImage:
     digest = sha256(content).digest()
     if len(content) > MAX_OBJECT_BYTES:
         return _refuse(name, _too_many_bytes(len(content)), size_bytes=len(content), digest=digest)
@@ -156,13 +168,30 @@ def _examine(pool: _Pool, name: str, content: bytes) -> ReadImage:
         width_px, height_px = opened.width_px, opened.height_px
         with _one_large_at_a_time(pool, width_px * height_px):
             image = load_rgb(
-                opened, decoder=options.decoder, target_px=size_px, allow_truncated=not options.check_corruptness
+                opened,
+                decoder="exact" if _has_objects(pool, row) else options.decoder,
+                target_px=size_px,
+                allow_truncated=not options.check_corruptness,
             )
             pixels = None if size_px is None else resize_pixels(image, size_px)
+            cuttings = _cut(pool, row, image) if size_px is not None else ()
             thumbnail = make_thumbnail(image) if options.thumbnails else None
     except CorruptImage as error:
         return ReadImage(name, digest, len(content), width_px, height_px, str(error))
-    return ReadImage(name, digest, len(content), width_px, height_px, None, pixels, thumbnail)
+    return ReadImage(name, digest, len(content), width_px, height_px, None, pixels, thumbnail, cuttings)
+
+
+def _has_objects(pool: _Pool, row: int) -> bool:
+    return any(len(boxes.corners_of(row)) > 0 for boxes in pool.boxes)
+
+
+def _cut(pool: _Pool, row: int, image: Image.Image) -> tuple[Cuttings, ...]:
+    size_px = pool.options.input_size_px
+    assert size_px is not None
+    return tuple(
+        cut_objects(image, boxes.corners_of(row), is_relative=boxes.is_relative, size_px=size_px)
+        for boxes in pool.boxes
+    )
 
 
 def resize_pixels(image: Image.Image, size_px: int) -> NDArray[np.uint8]:

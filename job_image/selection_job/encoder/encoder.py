@@ -4,11 +4,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from selection_job.encoder.architecture import SimCLR
+
+
+class Origin(Protocol):
+    """Where a run's embeddings come from: an encoder, or a table that the user gave."""
+
+    @property
+    def source(self) -> str:
+        """'trained', 'checkpoint <key>', 'zoo <key>' or 'embeddings <key>'."""
+
+    @property
+    def fingerprint(self) -> str:
+        """64 hex digits."""
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The local lightly_epoch_N.ckpt of a training."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for report.json."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A tree of balls over rows, sixteen children to a node, laid out for vectors of sixteen lanes."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from selection_job.numeric.compiling import compiled_freely
 LANES = 16
 """Points of a leaf, children of a node, floats of a vector."""
 
+_UNIT = 2.0**-24  # rounding error of one float32 operation
 _SAMPLE = 128  # rows that decide how a range is split
 _ROUNDS = 3  # of 2-means over them
 
@@ -36,13 +37,24 @@ def build_tree(rows: NDArray[np.float32]) -> BallTree:
     n, d = rows.shape
     first = _count_levels(n)
     ids = np.full(LANES * first[1], -1, dtype=np.int32)
-    ids[:n] = np.arange(n, dtype=np.int32)
-    _order(rows, ids, np.empty(n, dtype=np.float32))
+    ids[:n] = order_rows(rows)
     tiles, radius = _aligned_zeros(int(first[-1]) * d * LANES), np.zeros(first[-1], dtype=np.float32)
     _pack_leaves(rows, ids, tiles)
     for level in range(len(first) - 2):
         _wrap_level(rows, ids, first, level, tiles, radius)
     return BallTree(ids, first, tiles, radius)
+
+
+def order_rows(rows: NDArray[np.float32]) -> NDArray[np.int32]:
+    """Return the order in which each sixteen rows, each 256, ... lie close to each other; rows as for build_tree."""
+    ids = np.arange(len(rows), dtype=np.int32)
+    _order(rows, ids, np.empty(len(rows), dtype=np.float32))
+    return ids
+
+
+def find_stretch(d: int) -> float:
+    """Return the factor on bounds that covers rounding: three distances of an inequality err by (d + 6) / 2 units."""
+    return 1.0 + 2.0 * (d + 8) * _UNIT
 
 
 def _count_levels(n: int) -> NDArray[np.int64]:
@@ -156,7 +168,7 @@ def _find_farthest(
 
 
 @compiled_freely
-def select_smallest(keys: NDArray[np.float32], ids: NDArray[np.int32], low: int, high: int, middle: int) -> None:
+def select_smallest(keys: NDArray[Any], ids: NDArray[Any], low: int, high: int, middle: int) -> None:
     """Reorder keys and ids in low..high so that no key before middle is larger than one from there on. Hoare 1961."""
     high -= 1
     while low < high:

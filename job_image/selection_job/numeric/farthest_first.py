@@ -5,11 +5,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from selection_job.numeric.scaling import divide, find_exponent, find_largest, find_memory
+
 PLAIN_UP_TO = 2e9
 """n * n * d up to which distances are taken one and all: seconds even for k = n, where the tree has to be compiled."""
 
 _NONE: NDArray[np.int64] = np.empty(0, dtype=np.int64)
-_LARGEST, _SMALLEST = 2.0**50, 2.0**-30  # magnitudes whose squares, and those of their millionth, float32 can hold
 
 
 def farthest_first(
@@ -18,6 +19,7 @@ def farthest_first(
     *,
     preselected: NDArray[np.int64] | None = None,
     min_distance: float = 0.0,
+    device: str = "cpu",
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Choose rows so that every row lies close to a chosen one.
 
@@ -25,15 +27,17 @@ def farthest_first(
     n_samples     how many to choose besides preselected; more than there is chooses all
     preselected   rows already chosen; None or empty: the first pick is row 0
     min_distance  Euclidean; stop before the first pick that is nearer than this to an earlier one
+    device        of torch; any but the CPU computes the distances, and all of them
     returns       indices (k,) int64 in order of choice, without preselected; radii (k,) float32, radii[i] is the
                   largest distance of any row to its nearest chosen one after pick i: the distance of pick i + 1
 
-    Ties go to the lowest index and the result depends on the input only, to the bit. Exact up to the rounding of
-    float32: a row that is farther than the pick is so by less than (d + 6) 2^-24 of its distance. Coordinates of
-    less than 1e-19 of the largest count as equal.
+    Ties go to the lowest index, and on the CPU the result depends on the input only, to the bit. Exact up to the
+    rounding of float32: a row that is farther than the pick is so by less than (d + 6) 2^-24 of its distance.
+    Coordinates of less than 1e-19 of the largest count as equal.
     Up to PLAIN_UP_TO every distance is computed: O(n k d). Beyond, most are ruled out by balls (lazy_greedy): the
     same picks, from 1 to 7 in 100 of the distances where rows form clusters, at worst all; the memory of
-    embeddings once more, and some 50 bytes for each row.
+    embeddings once more, and some 50 bytes for each row. Rows mapped from a file that leave no room for that are
+    read in blocks (block_greedy), with every distance computed.
     At most twice the optimal radius: Gonzalez 1985; as a core-set for active learning: Sener & Savarese 2018.
     Raises ValueError for a negative n_samples, a NaN or infinity, or a preselected row out of range.
 
@@ -41,7 +45,9 @@ def farthest_first(
     >>> indices.tolist(), radii.tolist()
     ([0, 2], [4.0, 2.0])
     """
-    indices, distances = traverse(embeddings, n_samples, preselected=preselected, min_distance=min_distance)
+    indices, distances = traverse(
+        embeddings, n_samples, preselected=preselected, min_distance=min_distance, device=device
+    )
     return indices, distances[1:]
 
 
@@ -51,6 +57,7 @@ def traverse(
     *,
     preselected: NDArray[np.int64] | None = None,
     min_distance: float = 0.0,
+    device: str = "cpu",
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Choose as farthest_first does, and say at which distance.
 
@@ -59,11 +66,15 @@ def traverse(
     """
     chosen = _NONE if preselected is None else np.unique(np.asarray(preselected, dtype=np.int64))
     _check(embeddings, n_samples, chosen)
-    exponent = _find_exponent(embeddings)
-    rows = np.ascontiguousarray(np.ldexp(embeddings, -exponent) if exponent else embeddings)
+    exponent = find_exponent(find_largest(embeddings))
+    rows = divide(embeddings, exponent)
     min_distance = math.ldexp(min_distance, -exponent)
     n_samples = min(n_samples, len(rows) - len(chosen))
-    if float(len(rows)) ** 2 * rows.shape[1] <= PLAIN_UP_TO or n_samples == 0:
+    if n_samples and _is_for_blocks(embeddings, device):
+        from selection_job.numeric.block_greedy import traverse_in_blocks  # loads torch
+
+        indices, distances = traverse_in_blocks(rows, n_samples, chosen, min_distance, device=device)
+    elif float(len(rows)) ** 2 * rows.shape[1] <= PLAIN_UP_TO or n_samples == 0:
         indices, distances = traverse_plainly(rows, n_samples, chosen, min_distance)
     else:
         from selection_job.numeric.lazy_greedy import traverse as traverse_lazily  # loads numba
@@ -73,26 +84,19 @@ def traverse(
         return indices, np.ldexp(distances, exponent) if exponent else distances
 
 
+def _is_for_blocks(embeddings: NDArray[np.float32], device: str) -> bool:
+    return device != "cpu" or (isinstance(embeddings, np.memmap) and 1.5 * embeddings.nbytes > find_memory())
+
+
 def _check(embeddings: NDArray[np.float32], n_samples: int, chosen: NDArray[np.int64]) -> None:
     if embeddings.ndim != 2 or embeddings.dtype != np.float32:
         raise ValueError(f"embeddings must be (n, d) float32, got {embeddings.shape} {embeddings.dtype}")
     if n_samples < 0:
         raise ValueError(f"n_samples must be 0 or more, got {n_samples}")
-    if not math.isfinite(_find_largest(embeddings)):
+    if not math.isfinite(find_largest(embeddings)):
         raise ValueError("embeddings must be finite, found NaN or infinity")
     if chosen.size and not 0 <= chosen[0] <= chosen[-1] < len(embeddings):
         raise ValueError(f"preselected rows must lie in 0..{len(embeddings) - 1}")
-
-
-def _find_largest(embeddings: NDArray[np.float32]) -> float:
-    """Return the largest magnitude, without a copy of the rows; NaN where there is one."""
-    return max(float(embeddings.max()), -float(embeddings.min())) if embeddings.size else 0.0
-
-
-def _find_exponent(embeddings: NDArray[np.float32]) -> int:
-    """Return the power of two by which the rows have to be divided for their squares to be safe; 0 is the rule."""
-    largest = _find_largest(embeddings)
-    return 0 if largest == 0 or _SMALLEST <= largest <= _LARGEST else math.frexp(largest)[1]
 
 
 def traverse_plainly(

@@ -69,18 +69,8 @@ class _Greedy:
         self._width = 0.1  # share of the covering radius that the pool is taken from
 
     def tell(self, chosen: NDArray[np.int64]) -> None:
-        """Bring all distances up to date after these are chosen.
-
-        Shuffled and in doubling batches: the first few keep most of the others from going far down.
-        """
-        shuffled = np.random.default_rng(0).permutation(chosen).astype(np.int32)
-        start, size = 0, 1
-        while start < len(shuffled):
-            batch = shuffled[start : start + size]
-            for at in range(0, len(batch), POOL):
-                refresh(self._search, batch[at : at + POOL], -1.0, False, False)
-            refresh(self._search, _NO_ROWS, -1.0, True, False)
-            start, size = start + size, 2 * size
+        """Bring all distances up to date after these are chosen."""
+        tell_all(self._search, chosen)
 
     def pick(self, picks: NDArray[np.int64], sq_dist: NDArray[np.float32], min_distance: float) -> int:
         """Fill in the next picks and the squared distances at which they are taken; return how many, 0 at the end."""
@@ -115,6 +105,21 @@ class _Greedy:
                 return n_pool
             self._upper = tau
         return 0
+
+
+def tell_all(search: Search, chosen: NDArray[np.int64]) -> None:
+    """Bring all distances up to date after rows are chosen.
+
+    Shuffled and in doubling batches: the first few keep most of the others from going far down.
+    """
+    shuffled = np.random.default_rng(0).permutation(chosen).astype(np.int32)
+    start, size = 0, 1
+    while start < len(shuffled):
+        batch = shuffled[start : start + size]
+        for at in range(0, len(batch), POOL):
+            refresh(search, batch[at : at + POOL], -1.0, False, False)
+        refresh(search, _NO_ROWS, -1.0, True, False)
+        start, size = start + size, 2 * size
 
 
 @compiled

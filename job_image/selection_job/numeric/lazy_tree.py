@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_job.numeric.ball_tree import LANES, BallTree, build_tree, select_smallest
+from selection_job.numeric.ball_tree import LANES, BallTree, build_tree, find_stretch, select_smallest
 from selection_job.numeric.compiling import compiled
 from selection_job.numeric.vectors import PAIRS, add_squares, find_below, lower_to, lowest_bit
 
@@ -21,9 +21,8 @@ _POOL_ROOM = 4 * POOL
 _LEAF_ROOM = 128  # rows that wait at a leaf, and at another node
 _NODE_ROOM = 512
 CHUNK = 32  # features after which a distance that is too large already is given up
-_UNIT = 2.0**-24  # rounding error of one float32 operation
 
-_NODE, _POSITION, _LANE = 0, 1, 2  # rows of `walk`
+NODE, _POSITION, LANE = 0, 1, 2  # rows of `walk`
 N_POOL, _COLLECTS = 0, 1  # entries of `counts`
 TAU, FLOOR = 0, 1  # entries of `level`
 
@@ -59,13 +58,11 @@ def start_search(rows: NDArray[np.float32]) -> Search:
     for level in range(1, len(tree.first) - 1):
         n_children = tree.first[level] - tree.first[level - 1]
         limits[LANES * tree.first[level] :][:n_children] = np.inf
-    # Three distances of a bound's inequality err by (d + 6) / 2 units each.
-    stretch = 1.0 + 2.0 * (d + 8) * _UNIT
     return Search(
         tree=tree,
         rows=rows.reshape(-1),
         d=d,
-        stretch=stretch,
+        stretch=find_stretch(d),
         limits=limits,
         peak=np.full(n_nodes, np.inf, dtype=np.float32),
         pending=np.empty(n_leaves * _LEAF_ROOM + (n_nodes - n_leaves) * _NODE_ROOM, dtype=np.int32),
@@ -86,60 +83,63 @@ def refresh(search: Search, chosen: NDArray[np.int32], tau: float, is_deep: bool
     Not deep: the root passes on what waits, and nothing else. The pool may have to leave points above tau out:
     level[FLOOR] says above which distance it holds all.
     """
-    _tell_root(search, chosen)
+    tell_root(search, chosen)
     root, top = len(search.peak) - 1, len(search.tree.first) - 2
     search.counts[N_POOL], search.counts[_COLLECTS] = 0, collects
     search.level[TAU] = search.level[FLOOR] = tau
     if search.peak[root] <= search.level[TAU]:
         return
     level = top
-    _enter(search, top, root, is_deep)
+    enter(search, top, root, is_deep)
     while level <= top:
-        node = search.walk[_NODE, level]
+        node = search.walk[NODE, level]
         if level == 0:
-            _settle_leaf(search, node, search.walk[_LANE, 0] == 0)
+            _settle_leaf(search, node, search.walk[LANE, 0] == 0)
             level += 1
             continue
-        below = _hand_down(search, level, node)
+        below = hand_down(search, level, node)
         is_full = below >= 0
         if not is_full:
             below = _find_next(search, level, node)
         if below >= 0:
             level -= 1
-            _enter(search, level, below, not is_full)
+            enter(search, level, below, not is_full)
         else:
-            _set_peak(search, level, node)
+            set_peak(search, level, node)
             level += 1
     if search.counts[N_POOL] > POOL:
         _raise_floor(search)
 
 
 @compiled
-def _tell_root(search: Search, chosen: NDArray[np.int32]) -> None:
+def tell_root(search: Search, chosen: NDArray[np.int32]) -> None:
+    """Let rows, at most POOL, wait at the root, whose list is empty."""
     root = len(search.peak) - 1
-    at, size = _find_list(root, search.tree.first[1]), search.n_pending[root]
+    at, size = find_list(root, search.tree.first[1]), search.n_pending[root]
     for i in range(len(chosen)):
         search.pending[at + size + i] = chosen[i]
     search.n_pending[root] = size + len(chosen)
 
 
 @compiled
-def _enter(search: Search, level: int, node: int, is_deep: bool) -> None:
+def enter(search: Search, level: int, node: int, is_deep: bool) -> None:
     """Begin at a node; one that is only emptied because its list is full visits none of its children."""
-    search.walk[_NODE, level] = node
+    search.walk[NODE, level] = node
     search.walk[_POSITION, level] = 0
-    search.walk[_LANE, level] = 0 if is_deep else LANES
+    search.walk[LANE, level] = 0 if is_deep else LANES
 
 
 @compiled
-def _find_list(node: int, n_leaves: int) -> int:
+def find_list(node: int, n_leaves: int) -> int:
+    """Return where the rows that wait at a node begin."""
     if node < n_leaves:
         return node * _LEAF_ROOM
     return n_leaves * _LEAF_ROOM + (node - n_leaves) * _NODE_ROOM
 
 
 @compiled
-def _first_child(search: Search, level: int, node: int) -> int:
+def first_child(search: Search, level: int, node: int) -> int:
+    """Return the first child of a node above the leaves."""
     return int(search.tree.first[level - 1] + LANES * (node - search.tree.first[level]))
 
 
@@ -167,12 +167,12 @@ def find_near(search: Search, node: int, at: int, n_rows: int) -> int:
 
 
 @compiled
-def _hand_down(search: Search, level: int, node: int) -> int:
+def hand_down(search: Search, level: int, node: int) -> int:
     """Pass waiting rows on to the children they may change; stop at a child whose list is full and return it, or -1."""
     n_leaves = search.tree.first[1]
-    child = _first_child(search, level, node)
-    child_at, room = _find_list(child, n_leaves), _LEAF_ROOM if level == 1 else _NODE_ROOM
-    at, size = _find_list(node, n_leaves), search.n_pending[node]
+    child = first_child(search, level, node)
+    child_at, room = find_list(child, n_leaves), _LEAF_ROOM if level == 1 else _NODE_ROOM
+    at, size = find_list(node, n_leaves), search.n_pending[node]
     position = search.walk[_POSITION, level]
     full = _find_full(search.n_pending, child, min(child + LANES, search.tree.first[level]), room)
     while full < 0 and position < size:
@@ -208,21 +208,21 @@ def _find_full(n_pending: NDArray[np.int32], first: int, last: int, room: int) -
 @compiled
 def _find_next(search: Search, level: int, node: int) -> int:
     """Return the next child with anything above tau, or -1."""
-    child = _first_child(search, level, node)
+    child = first_child(search, level, node)
     n_lanes = min(LANES, search.tree.first[level] - child)
-    lane = search.walk[_LANE, level]
+    lane = search.walk[LANE, level]
     while lane < n_lanes:
         lane += 1
         if search.peak[child + lane - 1] > search.level[TAU]:
-            search.walk[_LANE, level] = lane
+            search.walk[LANE, level] = lane
             return int(child + lane - 1)
-    search.walk[_LANE, level] = LANES
+    search.walk[LANE, level] = LANES
     return -1
 
 
 @compiled
-def _settle_leaf(search: Search, leaf: int, is_visited: bool) -> None:
-    """Lower the distances of the leaf's points by what waits, and collect those above tau where that is asked for."""
+def lower_leaf(search: Search, leaf: int) -> None:
+    """Lower the distances of the leaf's points by what waits there."""
     limit, at, size = leaf * LANES, leaf * _LEAF_ROOM, search.n_pending[leaf]
     has_changed = False
     for position in range(0, size, PAIRS):
@@ -231,20 +231,26 @@ def _settle_leaf(search: Search, leaf: int, is_visited: bool) -> None:
             has_changed = True
     search.n_pending[leaf] = 0
     if has_changed:
-        _set_peak(search, 0, leaf)
+        set_peak(search, 0, leaf)
+
+
+@compiled
+def _settle_leaf(search: Search, leaf: int, is_visited: bool) -> None:
+    """Bring the leaf up to date, and collect its points above tau where that is asked for."""
+    lower_leaf(search, leaf)
     if is_visited and search.counts[_COLLECTS] and search.peak[leaf] > search.level[TAU]:
         _collect(search, leaf)
 
 
 @compiled
-def _set_peak(search: Search, level: int, node: int) -> None:
+def set_peak(search: Search, level: int, node: int) -> None:
     """Take the node's bound anew from its lanes, and tell its parent from which distance on a row can't change it."""
     peak = np.float32(-1.0)
     if level == 0:
         for i in range(node * LANES, node * LANES + LANES):
             peak = max(peak, search.limits[i])
     else:
-        child = _first_child(search, level, node)
+        child = first_child(search, level, node)
         for i in range(child, min(child + LANES, search.tree.first[level])):
             peak = max(peak, search.peak[i])
     search.peak[node] = peak

@@ -1,4 +1,9 @@
-"""Searching the best row of a mix of strategies among the leaves of a ball tree: the kernels of lazy_mix."""
+"""What rows are worth to a mix of strategies, and bounds on it: the arithmetic of lazy_mix.
+
+A row is worth a sum of logarithms of its squared distance x and its values v, and a number of its kind (the classes of
+a balance). Both logarithms lie below a plane that touches them where the best row was found last, so that all rows of
+a node lie below the plane at the node's largest x and best v, whatever their exact values are.
+"""
 
 from typing import NamedTuple
 
@@ -7,191 +12,220 @@ from numpy.typing import NDArray
 
 from selection_job.numeric.ball_tree import LANES
 from selection_job.numeric.compiling import compiled
-from selection_job.numeric.lazy_tree import Search, find_near
-from selection_job.numeric.vectors import PAIRS, lower_to
+from selection_job.numeric.lazy_greedy import GROUP
+from selection_job.numeric.lazy_tree import CHUNK, Search
+from selection_job.numeric.vectors import add_squares, find_below, lower_to
+
+AMONG, N_CHOSEN, STRENGTH, LEAST, PEAK = 0, 1, 2, 3, 4  # entries of `distance_state`
 
 
 class Scores(NamedTuple):
-    """What a row's score is made of, lane by lane of the leaves."""
+    """What a row's score is made of; lanes are those of the leaves. Values are raised to 0 or more."""
 
     is_open: NDArray[np.bool_]  # (lanes,)
-    values: NDArray[np.float64]  # (weights, lanes) raised to 0 or more
-    best_values: NDArray[np.float64]  # (weights, nodes of the two lowest levels) best for the strategy's sign
+    values: NDArray[np.float64]  # (weights, lanes)
+    kinds: NDArray[np.int32]  # (lanes,) the kind of each row: those of one kind change the balances alike
+    has_kind: NDArray[np.bool_]  # (nodes, kinds) whether any row of it lies below
+    best: NDArray[np.float64]  # (nodes, kinds, weights) the value that is best for the strategy's sign
     strengths: NDArray[np.float64]  # (weights,)
     least: NDArray[np.float64]  # (weights,) least objective
-    sums: NDArray[np.float64]  # (weights,) of the chosen
-    kinds: NDArray[np.int32]  # (balances, lanes) which row of the table
-    tables: NDArray[np.float64]  # (balances, kinds) strength * log(objective) with a row of that kind
     largest: NDArray[np.float64]  # (weights,)
-    slopes: NDArray[np.float64]  # a plane above all scores: its height, slopes by distance and weights; best balance
-    trail: NDArray[np.int64]  # lanes that were the best of a search for a while
-    turn: NDArray[np.int64]  # (1,) where the trail goes on
-    seen: NDArray[np.int64]  # (leaves,) how many of the chosen each has been compared with
+    sums: NDArray[np.float64]  # (weights,) of the chosen
+    classes: NDArray[np.float64]  # (balances, kinds, classes)
+    roots: NDArray[np.float64]  # (balances, classes) of the target
+    balance_strengths: NDArray[np.float64]  # (balances,)
+    counts: NDArray[np.float64]  # (balances, classes) of the chosen
+    tables: NDArray[np.float64]  # (balances + 1, kinds) strength * log(objective with a row of that kind); their sum
+    distance_state: NDArray[np.float64]  # (5,) sum over the chosen, how many, strength, least objective, largest x
+    touch: NDArray[np.float64]  # (1 + weights,) x and values where the plane touches
+    plane: NDArray[np.float64]  # (2 + weights,) its height at 0, slopes by x and by the values
+
+
+class Chosen(NamedTuple):
+    """The chosen rows, laid out like leaves."""
+
+    order: NDArray[np.int32]  # (room,)
+    tiles: NDArray[np.float32]  # (room * d,)
+    nearest: NDArray[np.float32]  # (room,) squared distance to the nearest other; -1 where empty
+    totals: NDArray[np.float64]  # (room / 64,) of those
 
 
 @compiled
-def find_best(
-    search: Search, scores: Scores, n_chosen: int, strength: float, among: float, least: float
-) -> int:  # fmt: skip
-    """Return the open row with the largest score, the lowest of equals, or -1."""
-    n_leaves = search.tree.first[1]
-    best, best_score = _recall(search, scores, n_chosen, strength, among, least)
-    _set_slopes(search, scores, strength, among, least, best)
-    for group in range(0, n_leaves, LANES):
-        last = min(group + LANES, n_leaves)
-        peak = 0.0
-        for leaf in range(group, last):
-            peak = max(peak, np.float64(search.peak[leaf]))
-        if _bound(scores, n_leaves + group // LANES, peak) < best_score:
-            continue
-        for leaf in range(group, last):
-            if _bound(scores, leaf, np.float64(search.peak[leaf])) < best_score:
-                continue
-            if _may_hold(search, scores, leaf, best_score):
-                catch_up(search, scores, leaf, n_chosen)
-                best, best_score = _search_leaf(search, scores, leaf, strength, among, least, best, best_score)
-    return int(search.tree.ids[best]) if best >= 0 else -1
+def set_tables(scores: Scores) -> None:
+    """Set what a row of each kind would give to each balance.
+
+    Only the classes that a row has change, so that rows of different classes can be equal to the bit.
+    """
+    last = len(scores.tables) - 1
+    for kind in range(scores.tables.shape[1]):
+        scores.tables[last, kind] = 0.0
+    for b in range(last):
+        base, total = 0.0, 0.0
+        for c in range(scores.counts.shape[1]):
+            base += np.sqrt(scores.counts[b, c]) * scores.roots[b, c]
+            total += scores.counts[b, c]
+        for kind in range(scores.tables.shape[1]):
+            gain, more = 0.0, 0.0
+            for c in range(scores.counts.shape[1]):
+                share = scores.classes[b, kind, c]
+                if share > 0:
+                    gain += (np.sqrt(scores.counts[b, c] + share) - np.sqrt(scores.counts[b, c])) * scores.roots[b, c]
+                    more += share
+            overlap = (base + gain) / np.sqrt(total + more) if total + more > 0 else 0.0
+            worth = scores.balance_strengths[b] * np.log(max(overlap, 1e-12))
+            scores.tables[b, kind] = worth
+            scores.tables[last, kind] += worth
 
 
 @compiled
-def catch_up(search: Search, scores: Scores, leaf: int, n_chosen: int) -> None:
-    """Compare a leaf with the rows chosen since it was last looked at."""
-    first, limit = scores.seen[leaf], leaf * LANES
-    if first == n_chosen:
-        return
-    for position in range(first, n_chosen, PAIRS):
-        if find_near(search, leaf, position, min(PAIRS, n_chosen - position)) != 0:
-            lower_to(search.sums, search.limits, limit, limit, limit, limit)
-    peak = np.float32(0.0)
-    for lane in range(limit, limit + LANES):
-        if scores.is_open[lane]:
-            peak = max(peak, search.limits[lane])
-    search.peak[leaf] = peak
-    scores.seen[leaf] = n_chosen
-
-
-@compiled
-def _recall(
-    search: Search, scores: Scores, n_chosen: int, strength: float, among: float, least: float
-) -> tuple[int, float]:
-    """Return the best lane of those that were good before: a high bar from the start spares most of the search."""
-    best, best_score = -1, -np.inf
-    for i in range(len(scores.trail)):
-        lane = scores.trail[i]
-        if scores.is_open[lane]:
-            catch_up(search, scores, lane // LANES, n_chosen)
-            score = _score(search, scores, lane, strength, among, least)
-            ids = search.tree.ids
-            if score > best_score or (score == best_score and ids[lane] < ids[best]):
-                best, best_score = lane, score
-    return best, best_score
-
-
-@compiled
-def _set_slopes(search: Search, scores: Scores, strength: float, among: float, least: float, near: int) -> None:
-    """Set a plane above all scores: tangents of positive strengths at a good lane, chords of negative ones."""
-    slopes, peak = scores.slopes, max(np.float64(search.peak[len(search.peak) - 1]), 0.0)
-    slopes[0] = slopes[1] = 0.0
-    if among < np.inf:
-        peak = min(peak, np.float64(3e38))
-        at = np.float64(search.limits[near]) if near >= 0 else peak
-        _add_line(slopes, 1, strength, among, 0.0, peak, at, least)
+def set_plane(scores: Scores) -> None:
+    """Lay the plane above all scores: tangents of positive strengths, chords of negative ones, 0 for their x."""
+    plane, state = scores.plane, scores.distance_state
+    plane[0] = plane[1] = 0.0
+    if state[N_CHOSEN] > 0 and state[STRENGTH] >= 0:
+        _add_line(plane, 1, state[STRENGTH], state[AMONG], 0.0, scores.touch[0], state[LEAST])
+    elif state[N_CHOSEN] > 0:  # an x that is out of date is too large, and 0 is best
+        plane[0] += state[STRENGTH] * np.log(max(state[AMONG], state[LEAST]))
     for j in range(len(scores.strengths)):
-        at = scores.values[j, near] if near >= 0 else scores.largest[j]
-        _add_line(slopes, 2 + j, scores.strengths[j], scores.sums[j], 0.0, scores.largest[j], at, scores.least[j])
-    slopes[len(slopes) - 1] = 0.0
-    for j in range(len(scores.tables)):
-        slopes[len(slopes) - 1] += scores.tables[j].max()
+        _add_line(
+            plane, 2 + j, scores.strengths[j], scores.sums[j], scores.largest[j], scores.touch[1 + j], scores.least[j]
+        )
 
 
 @compiled
 def _add_line(
-    slopes: NDArray[np.float64], which: int, strength: float, base: float, low: float, high: float, at: float,
-    least: float,
-) -> None:  # fmt: skip
-    """Set slopes[which], and add to slopes[0], so that the line lies above strength * log(base + x), x in low..high."""
+    plane: NDArray[np.float64], which: int, strength: float, base: float, high: float, at: float, least: float
+) -> None:
+    """Set plane[which], and add to plane[0], so that the line lies above strength * log(base + x), x in 0..high."""
     if strength >= 0:
         worth = max(base + at, least)
         slope = strength / worth
-        slopes[0] += strength * np.log(worth) - slope * (worth - base)
+        height = strength * np.log(worth) - slope * (worth - base)
         # Where the objective is cut off at its least value the tangent may lie below it: none there has more.
-        slopes[0] += max(0.0, strength * np.log(least) - (strength * np.log(worth) - slope * (worth - base)))
+        plane[0] += max(height, strength * np.log(least))
     else:
-        first = strength * np.log(max(base + low, least))
-        last = strength * np.log(max(base + high, least))
-        slope = (last - first) / (high - low) if high > low else 0.0
-        slopes[0] += first - slope * low
-    slopes[which] = slope
+        first, last = strength * np.log(max(base, least)), strength * np.log(max(base + high, least))
+        slope = (last - first) / high if high > 0 else 0.0
+        plane[0] += first
+    plane[which] = slope
 
 
 @compiled
-def _bound(scores: Scores, node: int, peak: float) -> float:
-    """Return a bound on the scores below a node; a little raised, to cover rounding."""
-    slopes = scores.slopes
-    above = slopes[0] + (slopes[1] * max(peak, 0.0) if slopes[1] > 0 else 0.0) + slopes[len(slopes) - 1]
+def raised(above: float) -> float:
+    """Return a bound that covers its own rounding."""
+    return above + 1e-10 * (1 + abs(above))
+
+
+@compiled
+def bound_node(scores: Scores, node: int, peak: float) -> float:
+    """Return a bound on the scores of all rows below a node."""
+    plane, table = scores.plane, scores.tables[len(scores.tables) - 1]
+    best = -np.inf
+    for kind in range(len(table)):
+        if scores.has_kind[node, kind]:
+            above = table[kind]
+            for j in range(len(scores.strengths)):
+                above += plane[2 + j] * scores.best[node, kind, j]
+            best = max(best, above)
+    above = plane[0] + best
+    if plane[1] > 0:  # a distance may be infinite, and 0 times that is NaN
+        above += plane[1] * max(peak, 0.0)
+    return raised(above)
+
+
+@compiled
+def bound_lane(scores: Scores, lane: int, x: float) -> float:
+    """Return a bound on the score of a row whose squared distance is x or less."""
+    plane = scores.plane
+    above = plane[0] + scores.tables[len(scores.tables) - 1, scores.kinds[lane]]
+    if plane[1] > 0:
+        above += plane[1] * x
     for j in range(len(scores.strengths)):
-        above += slopes[2 + j] * scores.best_values[j, node]
-    return float(above + 1e-10 * (1 + abs(above)))
+        above += plane[2 + j] * scores.values[j, lane]
+    return raised(above)
 
 
 @compiled
-def _may_hold(search: Search, scores: Scores, leaf: int, best_score: float) -> bool:
-    """Whether a lane's bound reaches the best score; distances may be out of date."""
-    slope = max(scores.slopes[1], 0.0)
-    for lane in range(leaf * LANES, leaf * LANES + LANES):
-        if scores.is_open[lane]:
-            above = _bound_lane(scores, lane)
-            if slope > 0:  # a distance may be infinite, and 0 times that is NaN
-                above += slope * np.float64(search.limits[lane])
-            if above + 1e-10 * (1 + abs(above)) >= best_score:
-                return True
-    return False
-
-
-@compiled
-def _bound_lane(scores: Scores, lane: int) -> float:
-    above = scores.slopes[0]
-    for j in range(len(scores.strengths)):
-        above += scores.slopes[2 + j] * scores.values[j, lane]
-    for j in range(len(scores.tables)):
-        above += scores.tables[j, scores.kinds[j, lane]]
-    return float(above)
-
-
-@compiled
-def _search_leaf(
-    search: Search, scores: Scores, leaf: int, strength: float, among: float, least: float, best: int, best_score: float
-) -> tuple[int, float]:
-    for lane in range(leaf * LANES, leaf * LANES + LANES):
-        if not scores.is_open[lane]:
-            continue
-        above = _bound_lane(scores, lane)
-        if scores.slopes[1] != 0:
-            above += scores.slopes[1] * np.float64(search.limits[lane])
-        if above + 1e-10 * (1 + abs(above)) < best_score:
-            continue
-        score = _score(search, scores, lane, strength, among, least)
-        ids = search.tree.ids
-        if score > best_score or (score == best_score and (best < 0 or ids[lane] < ids[best])):
-            best, best_score = lane, score
-            _remember(scores, lane)
-    return best, best_score
-
-
-@compiled
-def _remember(scores: Scores, lane: int) -> None:
-    scores.turn[0] = (scores.turn[0] + 1) % len(scores.trail)
-    scores.trail[scores.turn[0]] = lane
-
-
-@compiled
-def _score(search: Search, scores: Scores, lane: int, strength: float, among: float, least: float) -> float:
-    score = 0.0
-    if among < np.inf:
-        score += strength * np.log(max(among + np.float64(search.limits[lane]), least))
+def score_lane(scores: Scores, lane: int, x: float) -> float:
+    """Return the score of a row at the squared distance x."""
+    score, state = 0.0, scores.distance_state
+    if state[N_CHOSEN] > 0:
+        score += state[STRENGTH] * np.log(max(state[AMONG] + x, state[LEAST]))
     for j in range(len(scores.strengths)):
         worth = scores.sums[j] + scores.values[j, lane]
         score += scores.strengths[j] * np.log(max(worth, scores.least[j]))
-    for j in range(len(scores.tables)):
-        score += scores.tables[j, scores.kinds[j, lane]]
-    return score
+    return float(score + scores.tables[len(scores.tables) - 1, scores.kinds[lane]])
+
+
+@compiled
+def explain_lane(scores: Scores, lane: int, x: float, parts: NDArray[np.float64]) -> None:
+    """Set parts to what the row gives to the diversity, each weight and each balance."""
+    state, n_weights = scores.distance_state, len(scores.strengths)
+    parts[0] = state[STRENGTH] * np.log(max(state[AMONG] + x, state[LEAST])) if state[N_CHOSEN] > 0 else 0.0
+    for j in range(n_weights):
+        parts[1 + j] = scores.strengths[j] * np.log(max(scores.sums[j] + scores.values[j, lane], scores.least[j]))
+    for b in range(len(scores.tables) - 1):
+        parts[1 + n_weights + b] = scores.tables[b, scores.kinds[lane]]
+
+
+@compiled
+def take(search: Search, scores: Scores, chosen: Chosen, lane: int, x: float) -> None:
+    """Choose the row of a lane; x is its exact squared distance to the nearest chosen one."""
+    d, at, row = search.d, int(scores.distance_state[N_CHOSEN]), search.tree.ids[lane]
+    begin = row * np.int64(d)
+    lower_chosen(search, chosen, at, begin)
+    tile = at // LANES * LANES * d + at % LANES
+    for f in range(d):
+        chosen.tiles[tile + f * LANES] = search.rows[begin + f]
+    chosen.nearest[at] = np.float32(x) if at > 0 else np.float32(np.inf)
+    chosen.order[at] = row
+    scores.is_open[lane] = False
+    for j in range(len(scores.strengths)):
+        scores.sums[j] += scores.values[j, lane]
+    for b in range(len(scores.tables) - 1):
+        for c in range(scores.counts.shape[1]):
+            scores.counts[b, c] += scores.classes[b, scores.kinds[lane], c]
+    set_tables(scores)
+    set_among(scores, chosen, at + 1, at // GROUP)
+
+
+@compiled
+def set_among(scores: Scores, chosen: Chosen, n_chosen: int, changed: int) -> None:
+    """Set the sum over the chosen once those of a group of 64 have changed."""
+    scores.distance_state[N_CHOSEN] = n_chosen
+    sum_group(chosen, changed)
+    among = 0.0
+    for group in range(-(-n_chosen // GROUP)):
+        among += chosen.totals[group]
+    scores.distance_state[AMONG] = among if n_chosen > 1 else 0.0
+
+
+@compiled
+def sum_group(chosen: Chosen, group: int) -> None:
+    """Add up the squared distances of a group of chosen rows anew."""
+    total = 0.0
+    for i in range(group * GROUP, group * GROUP + GROUP):
+        if chosen.nearest[i] > 0:
+            total += np.float64(chosen.nearest[i])
+    chosen.totals[group] = total
+
+
+@compiled
+def lower_chosen(search: Search, chosen: Chosen, n: int, row: int) -> None:
+    """Lower the distances of the first n chosen rows to their nearest other by the row that begins at `row`."""
+    d, sums = search.d, search.sums
+    for l0 in range(0, n, GROUP):
+        l1, l2, l3 = l0 + LANES, l0 + 2 * LANES, l0 + 3 * LANES
+        for i in range(GROUP):
+            sums[i] = 0
+        found = 0
+        for first in range(0, d, CHUNK):
+            last = min(first + CHUNK, d)
+            tiles = chosen.tiles
+            add_squares(tiles, l0 * d, l1 * d, l2 * d, l3 * d, search.rows, row, row, row, row, first, last, sums)
+            found = find_below(sums, chosen.nearest, l0, l1, l2, l3)
+            if found == 0:
+                break
+        if found != 0:
+            lower_to(sums, chosen.nearest, l0, l1, l2, l3)
+            sum_group(chosen, l0 // GROUP)

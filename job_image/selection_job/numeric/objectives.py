@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+_BLOCK = 65536  # rows of neighbours that are weighed at a time
+
 
 @dataclass(frozen=True, eq=False)
 class Diversity:
@@ -56,7 +58,8 @@ def similarity_weights(distances: NDArray[np.float32]) -> NDArray[np.float64]:
     >>> similarity_weights(np.array([0.0, 2.0], dtype=np.float32)).round(4).tolist()
     [1.0, 0.1353]
     """
-    return _decay(distances.astype(np.float64))
+    exact = distances.astype(np.float64)
+    return _decay(exact, float(exact.mean()) if exact.size else 0.0)
 
 
 def typicality_weights(neighbour_distances: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -65,11 +68,15 @@ def typicality_weights(neighbour_distances: NDArray[np.float32]) -> NDArray[np.f
     neighbour_distances  (n, k) from each row to its k nearest others
     As lightly-mundig has it, to 4e-6: in (0, 1], 1 for a row among copies of itself.
     """
-    return np.asarray(_decay(neighbour_distances.astype(np.float64)).mean(axis=1))
+    mean = float(neighbour_distances.mean(dtype=np.float64)) if neighbour_distances.size else 0.0
+    values = np.empty(len(neighbour_distances))
+    for start in range(0, len(values), _BLOCK):
+        block = neighbour_distances[start : start + _BLOCK].astype(np.float64)
+        values[start : start + _BLOCK] = _decay(block, mean).mean(axis=1)
+    return values
 
 
-def _decay(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    mean = distances.mean() if distances.size else 0.0
+def _decay(distances: NDArray[np.float64], mean: float) -> NDArray[np.float64]:
     return np.exp(-distances / mean) if mean > 0 else np.ones_like(distances)
 
 

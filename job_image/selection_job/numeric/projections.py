@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+
+from selection_job.numeric.neighbours import find_neighbours
 
 LEAST_UMAP_ROWS = 4
 """UMAP needs a few points before neighbourhoods mean anything."""
 
 _BLOCK = 65536
-_KNN_BLOCK = 1024
 _NOISE = 1e-4  # of the spread of the start
-_EPOCHS = 300  # UMAP takes 500 up to 10,000 points and 200 beyond; one number keeps maps comparable
+_EPOCHS, _EPOCHS_OF_MANY = 300, 200  # UMAP itself takes 500 up to 10,000 points and 200 beyond
+_MANY = 10_000
 
 
 @dataclass(frozen=True)
@@ -73,28 +74,16 @@ class Neighbourhoods:
 
 
 def find_neighbourhoods(vectors: NDArray[np.float32], k: int) -> Neighbourhoods:
-    """Return the k nearest rows of each row, the row itself included and first. Exact.
+    """Return the k nearest rows of each row, the row itself included and first. Exact, as find_neighbours.
 
-    vectors  (n, d) float32, n >= k
-    O(n^2 d) time, O(n k) memory besides blocks of (1024, n).
+    vectors  (n, d) float32, n >= k >= 1
+    O(n k) memory besides that of find_neighbours.
     """
-    centred = torch.from_numpy(np.ascontiguousarray(vectors - vectors.mean(axis=0, dtype=np.float64), np.float32))
-    sq_norms = (centred * centred).sum(1)
-    indices = np.empty((len(vectors), k), dtype=np.int64)
-    distances = np.empty((len(vectors), k), dtype=np.float32)
-    for start in range(0, len(vectors), _KNN_BLOCK):
-        block = centred[start : start + _KNN_BLOCK]
-        sq_dist = torch.addmm(sq_norms[None, :], block, centred.T, alpha=-2)
-        rows = torch.arange(len(block))
-        sq_dist[rows, rows + start] = -torch.inf  # itself, before any copy of it
-        nearest = sq_dist.topk(k, dim=1, largest=False).indices
-        differences = centred[nearest] - block[:, None, :]  # products lose near-duplicates to cancellation
-        exact = differences.square_().sum(dim=2).sqrt_().numpy()
-        order = np.argsort(exact[:, 1:], axis=1, kind="stable") + 1
-        order = np.concatenate([np.zeros((len(block), 1), dtype=np.int64), order], axis=1)
-        rows_here = slice(start, start + len(block))
-        indices[rows_here] = np.take_along_axis(nearest.numpy(), order, axis=1)
-        distances[rows_here] = np.take_along_axis(exact, order, axis=1)
+    n = len(vectors)
+    indices, distances = np.empty((n, k), dtype=np.int64), np.zeros((n, k), dtype=np.float32)
+    indices[:, 0] = np.arange(n)
+    if k > 1:
+        indices[:, 1:], distances[:, 1:] = find_neighbours(vectors, vectors, k - 1, exclude_same_row=True)
     return Neighbourhoods(indices, distances)
 
 
@@ -115,7 +104,7 @@ def project_umap(
     k = min(k, len(vectors) - 1)
     mapper = umap.UMAP(
         n_neighbors=k,
-        n_epochs=_EPOCHS,
+        n_epochs=_EPOCHS if len(vectors) <= _MANY else _EPOCHS_OF_MANY,
         init=_part_points(start, seed),
         random_state=seed,
         n_jobs=1,

@@ -1,14 +1,21 @@
 """Greedy selection by several strategies at once: each pick makes the product of all objectives the largest."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.numeric.farthest_first import traverse
-from selection_job.numeric.objectives import Diversity, Strategy, Weights
-from selection_job.numeric.states import State, make_state
+from selection_job.numeric.grouped_greedy import GroupedGreedy, find_groups
+from selection_job.numeric.objectives import Balance, Diversity, Strategy, Weights
+from selection_job.numeric.scaling import divide, find_exponent, find_largest
+from selection_job.numeric.states import State, check_diversity, find_kinds, make_state
+
+_NOTHING = (np.empty(0, np.int64), np.empty(0), np.empty(0))
+
+MOST_KINDS = 64
+"""Different rows of all balances together up to which bounds are kept for each."""
 
 DENSE_UP_TO = 3000
 """Rows up to which every score is computed at each pick, in float64; beyond, bounds spare most (lazy_mix)."""
@@ -49,16 +56,44 @@ def select(
     is_open[chosen] = False
     if _is_plain_diversity(strategies) and (eligible is None or eligible.all()):
         return _select_by_distance(strategies[0], n_samples, chosen)
-    if n > DENSE_UP_TO and _is_lazy(strategies):
-        return _select_lazily(n, list(strategies), is_open, n_samples, chosen)
+    strategies, exponent = _scale(strategies)
+    choice = _choose(n, strategies, is_open, n_samples, chosen)
+    return replace(choice, distances=np.ldexp(choice.distances, exponent)) if exponent else choice
+
+
+def _scale(strategies: Sequence[Strategy]) -> tuple[list[Strategy], int]:
+    """Divide vectors whose squares float32 can't hold by powers of two; return that of the first Diversity.
+
+    What such a Diversity is said to contribute is then in that unit: a constant less at each pick.
+    """
+    scaled, exponents = list(strategies), [0]
+    for i, strategy in enumerate(strategies):
+        if isinstance(strategy, Diversity):
+            exponent = find_exponent(find_largest(strategy.vectors))
+            least = float(np.ldexp(strategy.min_distance, -exponent))
+            scaled[i] = replace(strategy, vectors=divide(strategy.vectors, exponent), min_distance=least)
+            exponents.append(exponent)
+    return scaled, exponents[min(1, len(exponents) - 1)]
+
+
+def _choose(
+    n: int, strategies: list[Strategy], is_open: NDArray[np.bool_], n_samples: int, chosen: NDArray[np.int64]
+) -> Choice:
+    if n > DENSE_UP_TO and _is_lazy(n, strategies):
+        return _select_lazily(n, strategies, is_open, n_samples, chosen)
+    groups = find_groups(n, strategies) if n > DENSE_UP_TO else None
+    if groups is not None:
+        return _select_by_groups(GroupedGreedy(n, strategies, groups, is_open), n_samples, chosen)
     return _select_greedily([make_state(strategy, n) for strategy in strategies], is_open, n_samples, chosen)
 
 
-def _is_lazy(strategies: Sequence[Strategy]) -> bool:
-    """Whether there is one Diversity of one vector a row, with vectors to bound, and nothing that limits sums."""
+def _is_lazy(n: int, strategies: Sequence[Strategy]) -> bool:
+    """Whether there is one Diversity of one vector a row, with vectors to bound, few kinds of classes and no range."""
     diversities = [s for s in strategies if isinstance(s, Diversity)]
     limited = [s for s in strategies if isinstance(s, Weights) and s.target_range != (None, None)]
-    return len(diversities) == 1 and diversities[0].owners is None and not limited and diversities[0].vectors.size > 0
+    if len(diversities) != 1 or diversities[0].owners is not None or limited or not diversities[0].vectors.size:
+        return False
+    return len(find_kinds([s.distributions for s in strategies if isinstance(s, Balance)], n)[1]) <= MOST_KINDS
 
 
 def _check(n: int, strategies: Sequence[Strategy], n_samples: int, chosen: NDArray[np.int64]) -> None:
@@ -66,6 +101,9 @@ def _check(n: int, strategies: Sequence[Strategy], n_samples: int, chosen: NDArr
         raise ValueError("select needs a strategy and an n_samples of 0 or more")
     if chosen.size and not 0 <= chosen[0] <= chosen[-1] < n:
         raise ValueError(f"preselected rows must lie in 0..{n - 1}")
+    for strategy in strategies:
+        if isinstance(strategy, Diversity):
+            check_diversity(strategy, n)
 
 
 def _is_plain_diversity(strategies: Sequence[Strategy]) -> bool:
@@ -89,25 +127,60 @@ def _select_lazily(
     from selection_job.numeric.lazy_mix import LazyMix  # loads numba
 
     mix = LazyMix(n, strategies, is_open, min(n, n_samples + len(chosen)))
+    mix.preselect(chosen)
+    watch = _Watch(n, strategies, chosen)
+    found: list[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]] = []
+    n_done, reason = 0, ""
+    while not reason and n_done < n_samples:
+        batch = mix.choose(n_samples - n_done)
+        n_kept, reason = watch.follow(batch[0], batch[1])
+        found.append((batch[0][:n_kept], batch[1][:n_kept], batch[2][:n_kept]))
+        n_done += n_kept
+    indices, distances, parts = (np.concatenate(arrays) for arrays in zip(*found, strict=True)) if found else _NOTHING
+    return Choice(indices, distances, parts.reshape(-1, len(strategies)), reason or "n_samples")
+
+
+class _Watch:
+    """The stopping conditions of picks that are made in batches: they end a selection, and change none of it."""
+
+    def __init__(self, n: int, strategies: list[Strategy], chosen: NDArray[np.int64]) -> None:
+        self._least_distance = max((s.min_distance for s in strategies if isinstance(s, Diversity)), default=0.0)
+        self._states = [make_state(s, n) for s in strategies if isinstance(s, Weights)]
+        for row in chosen.tolist():
+            self._add(row)
+
+    def _add(self, row: int) -> None:
+        for state in self._states:
+            state.add(row)
+
+    def follow(self, rows: NDArray[np.int64], distances: NDArray[np.float64]) -> tuple[int, str]:
+        """Return how many of the picks to keep, and why the selection ends with them; empty when it does not."""
+        for i, row in enumerate(rows.tolist()):
+            if distances[i] < self._least_distance:
+                return i, "min_distance"
+            if stop := _find_stop(self._states, row):
+                return i, stop
+            self._add(row)
+            if stop := next((stop for state in self._states if (stop := state.stop_after())), ""):
+                return i + 1, stop
+        return len(rows), "" if len(rows) else "no row left"
+
+
+def _select_by_groups(greedy: GroupedGreedy, n_samples: int, chosen: NDArray[np.int64]) -> Choice:
     for row in chosen.tolist():
-        mix.add(row)
+        greedy.count(row)
     indices: list[int] = []
-    explained: list[tuple[float, list[float]]] = []
-    reason = ""
+    contributions, reason = [], ""
     while not reason and len(indices) < n_samples:
-        row = mix.find_best()
-        reason = "no row left" if row < 0 else mix.find_stop_before(row)
+        row, gains = greedy.find_best()
+        reason = greedy.find_stop_before(row) if row >= 0 else "no row left"
         if not reason:
+            greedy.choose(row)
             indices.append(row)
-            explained.append(mix.explain(row))
-            mix.add(row)
-            reason = mix.find_stop_after()
-    return Choice(
-        np.array(indices, dtype=np.int64),
-        np.array([distance for distance, _ in explained], dtype=np.float64),
-        np.array([parts for _, parts in explained], dtype=np.float64).reshape(-1, len(strategies)),
-        reason or "n_samples",
-    )
+            contributions.append(gains)
+            reason = greedy.find_stop_after()
+    parts = np.array(contributions, dtype=np.float64).reshape(-1, greedy.n_strategies)
+    return Choice(np.array(indices, dtype=np.int64), np.full(len(indices), np.nan), parts, reason or "n_samples")
 
 
 def _select_greedily(

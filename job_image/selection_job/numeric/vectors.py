@@ -7,7 +7,7 @@ depend on the two points alone. Written in LLVM: the compiler's own vectors reac
 
 from typing import Any
 
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic

@@ -71,7 +71,7 @@ def add_title(drawn: Figure, title: str, subtitle: str) -> None:
     """Write title and subtitle at the upper left."""
     width, height = drawn.get_size_inches()
     drawn.text(0.35 / width, 1 - 0.30 / height, title, fontsize=13, fontweight="bold", va="center")
-    drawn.text(0.35 / width, 1 - 0.56 / height, subtitle, fontsize=9, color=MUTED, va="center")
+    drawn.text(0.35 / width, 1 - 0.475 / height, subtitle, fontsize=9, color=MUTED, va="top")
 
 
 def say_why_empty(drawn: Figure, sentence: str) -> None:

@@ -21,6 +21,8 @@ class RunFacts:
     versions: dict[str, str]
     input_url: str
     output_url: str
+    credentials: dict[str, str]
+    """How each datasource, input and lightly, came to its credentials: the method, never a secret."""
     encoder_source: str
     encoder_fingerprint: str
     decoder: str

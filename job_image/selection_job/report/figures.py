@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from selection_job.report.coverage_figure import write_coverage
 from selection_job.report.drawing import Thumbnail
 from selection_job.report.histogram_figures import write_histograms
 from selection_job.report.pair_figures import write_decisions
@@ -19,5 +20,6 @@ def write_figures(folder: Path, report: JsonObject, thumbnail: Thumbnail) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     information = report["datasetAnalysis"]["embeddingInformation"]
     write_histograms(folder, information["pairwiseDistance"])
+    write_coverage(folder, report["selectionInformation"], information["distanceToCoverInput"])
     write_decisions(folder, report["selectedAndRemovedImageExamples"], thumbnail)
     write_scatters(folder, information["scatterPlotData"], thumbnail)

@@ -30,24 +30,25 @@ def write_histograms(folder: Path, pairwise: JsonObject) -> None:
         folder / "distance_distr_before.png",
         pairwise,
         "input",
-        f"Before: distances between {_count(pairwise['input'])} pairs of input images",
+        "Before: distances between any two images of the input",
     )
     _write(
         folder / "distance_distr_after.png",
         pairwise,
         "selected",
-        f"After: distances between {_count(pairwise['selected'])} pairs of selected images",
+        "After: distances between any two selected images",
     )
 
 
 def _count(described: JsonObject) -> str:
     measured, every = described["nMeasured"], described["nAll"]
-    return f"{every:,}" if measured == every else f"{measured:,} random (of {every:,})"
+    return f"{every:,} pairs" if measured == every else f"{measured:,} random pairs of {every:,}"
 
 
 def _write(path: Path, pairwise: JsonObject, name: str, title: str) -> None:
     with figure(path, _WIDTH, _HEIGHT) as drawn:
-        add_title(drawn, title, "Euclidean distance between embeddings; height is the share of pairs")
+        pairs = _count(pairwise[name])
+        add_title(drawn, title, f"Euclidean distance between embeddings; height is the share of {pairs}")
         if pairwise[name]["metrics"] is None:
             say_why_empty(drawn, "There is no pair: a distance needs two images.")
             return

@@ -31,6 +31,9 @@ def make_input_sections(report: JsonObject) -> list[Flowable]:
 
 
 def _corrupt_section(corrupt: JsonObject) -> list[Flowable]:
+    if not corrupt["areChecked"]:
+        words = "Not looked for: embeddings were given, so no image was opened for the selection."
+        return [section("Corrupt images"), paragraph(words)]
     if not corrupt["total"]:
         return [section("Corrupt images"), paragraph("Every image could be read and decoded in full.")]
     kinds = "; ".join(
@@ -47,15 +50,16 @@ def _corrupt_section(corrupt: JsonObject) -> list[Flowable]:
 
 def _duplicate_section(duplicates: JsonObject) -> list[Flowable]:
     heading = [Spacer(1, 6 * mm), CondPageBreak(50 * mm), section("Exact copies")]
+    same = "the same bytes" if duplicates["comparedBy"] == "bytes" else "the same vector"
     if not duplicates["total"]:
-        return [*heading, paragraph("No two images have the same bytes.")]
+        return [*heading, paragraph(f"No two images have {same}.")]
     fate = "were left out; the first by name stays" if duplicates["areRemoved"] else "took part, as the settings say"
     shown = duplicates["images"][:_MOST_ROWS]
     rows = [[name(entry["filename"], 90), name(entry["duplicateOf"], 90)] for entry in shown]
     return [
         *heading,
-        paragraph(f"{plural(duplicates['total'], 'image')} with the same bytes as another one {fate}."),
-        table(["file", "same bytes as"], rows, [85 * mm, style.TEXT_WIDTH - 85 * mm]),
+        paragraph(f"{plural(duplicates['total'], 'image')} with {same} as another one {fate}."),
+        table(["file", f"{same} as"], rows, [85 * mm, style.TEXT_WIDTH - 85 * mm]),
         *_rest(duplicates["total"] - len(rows), "filenames/duplicate_filenames.txt"),
     ]
 

@@ -19,6 +19,7 @@ TEXT_WIDTH = PAGE_WIDTH - 2 * MARGIN
 INK, MUTED, FAINT = HexColor(drawing.INK), HexColor(drawing.MUTED), HexColor(drawing.FAINT)
 PAPER = HexColor("#f5f6f8")
 INPUT, SELECTED, RANDOM = HexColor(drawing.INPUT), HexColor(drawing.SELECTED), HexColor(drawing.RANDOM)
+FILTERED = HexColor("#c9b37e")
 DUPLICATE, CORRUPT = HexColor("#64707d"), HexColor(drawing.INK)
 SELECTED_TEXT = HexColor("#a94a00")
 """Darker than SELECTED: small letters need contrast (5.9:1 on white)."""
@@ -59,7 +60,7 @@ CELL_HEAD_NUMBER = _style("cell head number", 7.2, 10, fontName=BOLD_FONT, textC
 NAME = _style("name", 7.6, 10.2, wordWrap="CJK")
 """For file names and other text without spaces: lines break at any letter."""
 TILE_NUMBER = _style("tile number", 19, 23, fontName=BOLD_FONT)
-TILE_WORDS = _style("tile words", 7.6, 10.2, textColor=MUTED)
+TILE_WORDS = _style("tile words", 7.6, 10.2, textColor=MUTED, rightIndent=6)
 
 TABLE = TableStyle(
     [

@@ -28,6 +28,9 @@ _STOP_WORDS = {
     "n_samples": "the number of images asked for was reached",
     "min_distance": "every other image is nearer to a selected one than the smallest distance asked for",
     "all candidates selected": "there was no further image",
+    "no row left": "every further image would leave a target_range",
+    "max_sum": "the values of the selected images add up to stopping_condition_max_sum",
+    "least_value": "the next image is less typical than stopping_condition_minimum_typicality",
 }
 
 
@@ -42,11 +45,11 @@ def make_cover(report: JsonObject, thumbnail: Thumbnail) -> list[Flowable]:
         Spacer(1, 2 * mm),
         name(f"Run {run['runId']} · finished {run['endTimestamp'].replace('T', ' ')}"),
         Spacer(1, 9 * mm),
-        Paragraph(_headline(sizes, report["selectionInformation"]["method"]), style.LEAD),
+        Paragraph(_headline(sizes, report["selectionInformation"]), style.LEAD),
         Spacer(1, 2 * mm),
-        _stacked_bar(sizes),
+        _stacked_bar(sizes, report["selectionInformation"]),
         Spacer(1, 4 * mm),
-        _tiles(sizes),
+        _tiles(sizes, report["selectionInformation"]),
         Spacer(1, 9 * mm),
         *_compare_with_chance(report),
         *_savings_in_short(report["annotationSavings"]),
@@ -54,30 +57,44 @@ def make_cover(report: JsonObject, thumbnail: Thumbnail) -> list[Flowable]:
     ]
 
 
-def _headline(sizes: JsonObject, method: str) -> str:
+def _headline(sizes: JsonObject, selection: JsonObject) -> str:
     n, k = sizes["nInput"], sizes["nSelected"]
     verb = "is" if k == 1 else "are"
     if not sizes["nRemoved"]:
         return f"<b>{count(k)}</b> of {plural(n, 'image')} {verb} worth labelling: every usable image was kept."
-    if method == "random":
-        return f"<b>{count(k)}</b> of {plural(n, 'image')} ({share(k, n)}) {verb} chosen for labelling, at random."
-    rest = f"The other {count(n - k)} can't be used, or show little that the selected ones do not."
+    if selection["method"] == "random":
+        among = " among those that pass every THRESHOLD" if selection["nFiltered"] else ""
+        return (
+            f"<b>{count(k)}</b> of {plural(n, 'image')} ({share(k, n)}) {verb} chosen for labelling, at random{among}."
+        )
+    rest = f"The other {count(n - k)} can't be used, {_why_not(selection)}."
     return f"<b>{count(k)}</b> of {plural(n, 'image')} ({share(k, n)}) {verb} worth labelling first. {rest}"
 
 
-def _parts(sizes: JsonObject) -> list[tuple[int, str, Color]]:
+def _why_not(selection: JsonObject) -> str:
+    others = "show little that the selected ones do not"
+    if selection["method"] != "coreset":
+        others = "are worth less to the strategies together"
+    return f"do not pass a THRESHOLD, or {others}" if selection["nFiltered"] else f"or {others}"
+
+
+def _parts(sizes: JsonObject, selection: JsonObject) -> list[tuple[int, str, Color]]:
+    n_filtered = selection["nFiltered"]
+    why = "close to a selected one" if selection["method"] == "coreset" else "not chosen"
+    filtered = [(n_filtered, "filtered out by a THRESHOLD", style.FILTERED)] if n_filtered else []
     return [
         (sizes["nSelected"], "selected for labelling", style.SELECTED),
-        (sizes["nRemoved"], "removed: close to a selected one", style.INPUT),
+        (sizes["nRemoved"] - n_filtered, f"removed: {why}", style.INPUT),
+        *filtered,
         (sizes["nDuplicate"], "exact copies of another", style.DUPLICATE),
         (sizes["nCorrupt"], "corrupt: can't be used", style.CORRUPT),
     ]
 
 
-def _stacked_bar(sizes: JsonObject) -> Drawing:
-    """Draw the input as one bar in four parts; a part that is not empty is never too thin to see."""
+def _stacked_bar(sizes: JsonObject, selection: JsonObject) -> Drawing:
+    """Draw the input as one bar in its parts; a part that is not empty is never too thin to see."""
     drawn = Drawing(style.TEXT_WIDTH, 16)
-    parts = [(number, color) for number, _, color in _parts(sizes) if number]
+    parts = [(number, color) for number, _, color in _parts(sizes, selection) if number]
     least = 2.5
     unit = (style.TEXT_WIDTH - least * len(parts)) / max(sum(number for number, _ in parts), 1)
     left = 0.0
@@ -88,8 +105,8 @@ def _stacked_bar(sizes: JsonObject) -> Drawing:
     return drawn
 
 
-def _tiles(sizes: JsonObject) -> Table:
-    tiles = [(sizes["nInput"], "came in", style.PAPER), *_parts(sizes)]
+def _tiles(sizes: JsonObject, selection: JsonObject) -> Table:
+    tiles = [(sizes["nInput"], "came in", style.PAPER), *_parts(sizes, selection)]
     cells = []
     for number, words, color in tiles:
         swatch = Drawing(22, 4)
@@ -181,17 +198,15 @@ def make_job_section(report: JsonObject) -> list[Flowable]:
     """Return what ran, on what, and how long each stage took."""
     general, selection = report["generalInformation"], report["selectionInformation"]
     run, worker = general["runInformation"], general["workerInformation"]
-    reread = f", of these {size(run['bytesReread'])} a second time" if run["bytesReread"] else ", each image once"
     rows = [
         ("Run", run["runName"]),
         ("Input", run["inputUrl"]),
         ("Results", run["runUrl"]),
+        ("Credentials", _describe_credentials(run["credentials"])),
         ("Started", run["startTimestamp"].replace("T", " ")),
         ("Finished", f"{run['endTimestamp'].replace('T', ' ')}, after {duration(run['totalProcessingTimeS'])}"),
-        ("Read", f"{size(run['bytesRead'])}{reread}"),
         ("Device", worker["device"]),
-        ("Encoder", f"{run['encoder']['source']}, {selection['embeddingDimensions']} dimensions"),
-        ("Decoder", run["decoder"]),
+        *_describe_reading(run, selection["embeddingDimensions"], was_read=report["corruptImages"]["areChecked"]),
         ("Selection", _describe_selection(selection)),
         ("Seed", run["seed"]),
     ]
@@ -202,6 +217,18 @@ def make_job_section(report: JsonObject) -> list[Flowable]:
         subsection("Versions"),
         name(" · ".join(f"{package} {version}" for package, version in worker["versions"].items()), 1000),
     ]
+
+
+def _describe_reading(run: JsonObject, dimensions: int, *, was_read: bool) -> list[tuple[str, str]]:
+    source = f"{run['encoder']['source']}, {dimensions} dimensions"
+    if not was_read:
+        return [("Read", "no image: embeddings were given"), ("Vectors", source)]
+    reread = f", of these {size(run['bytesReread'])} a second time" if run["bytesReread"] else ", each image once"
+    return [("Read", f"{size(run['bytesRead'])}{reread}"), ("Encoder", source), ("Decoder", run["decoder"])]
+
+
+def _describe_credentials(credentials: JsonObject) -> str:
+    return f"input: {credentials['input']}; results: {credentials['lightly']}"
 
 
 def _describe_selection(selection: JsonObject) -> str:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_job.selection.selecting import normalize_rows
 from selection_job.selection.selection import Selection
+from selection_job.selection.vectors import normalize_rows
 
 _BLOCK = 65536
 

@@ -9,20 +9,21 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from selection_api.worker_config import WorkerConfig
 from selection_job.catalog.catalog import Catalog
+from selection_job.report.coverage import describe_coverage, describe_curve
 from selection_job.report.distances import compare_distances
 from selection_job.report.examples import choose_examples
 from selection_job.report.facts import RunFacts
 from selection_job.report.maps import make_maps
-from selection_job.report.numbers import finite, rounded, rounded_all
+from selection_job.report.numbers import finite, rounded
 from selection_job.report.pool import Pool
 from selection_job.report.savings import estimate_savings
+from selection_job.report.strategy_effects import describe_strategies
 from selection_job.selection.selection import Selection
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 """major.minor: the minor grows with added keys, the major when a key changes its meaning or goes."""
 
 MOST_LISTED = 1000
@@ -30,8 +31,6 @@ MOST_LISTED = 1000
 
 MOST_FIRST = 24
 """Selected images that are named in the order of choice; the PDF's cover shows them."""
-
-_MOST_RADII = 1000
 
 JsonObject = dict[str, Any]
 
@@ -51,10 +50,11 @@ def build_report(source: ReportSource) -> JsonObject:
     """Return the report as JSON values, without NaN or infinity. Measures distances and makes the maps."""
     catalog, selection, pool = source.catalog, source.selection, source.pool
     maps, umap_seconds = make_maps(pool, catalog.names)
+    distances = compare_distances(pool)
     report = {
         "schemaVersion": SCHEMA_VERSION,
         "generalInformation": _describe_general(source, umap_seconds),
-        "selectionInformation": _describe_selection(source),
+        "selectionInformation": _describe_selection(source, distances["distanceToNearestNeighborInSet"]),
         "corruptImages": _list_corrupt(catalog),
         "exactDuplicates": _list_duplicates(catalog, selection),
         "annotationSavings": estimate_savings(
@@ -63,7 +63,7 @@ def build_report(source: ReportSource) -> JsonObject:
             compute_seconds=sum(source.facts.stage_seconds.values()),
         ),
         "selectedAndRemovedImageExamples": choose_examples(pool, catalog.names, source.worker.n_example_images),
-        "datasetAnalysis": {"embeddingInformation": {**compare_distances(pool), "scatterPlotData": maps}},
+        "datasetAnalysis": {"embeddingInformation": {**distances, "scatterPlotData": maps}},
         "settings": {"config": source.facts.config, "overrides": source.facts.overrides},
         "notes": list(source.facts.notes),
     }
@@ -98,6 +98,7 @@ def _describe_run(facts: RunFacts) -> JsonObject:
         "stages": [{"stage": str(stage), "seconds": rounded(taken)} for stage, taken in facts.stage_seconds.items()],
         "inputUrl": facts.input_url,
         "runUrl": facts.output_url,
+        "credentials": facts.credentials,
         "encoder": {"source": facts.encoder_source, "fingerprint": facts.encoder_fingerprint},
         "decoder": facts.decoder,
         "bytesRead": facts.bytes_read,
@@ -116,10 +117,9 @@ def _count_images(facts: RunFacts, catalog: Catalog, selection: Selection) -> Js
     }
 
 
-def _describe_selection(source: ReportSource) -> JsonObject:
+def _describe_selection(source: ReportSource, nearest: JsonObject) -> JsonObject:
     """Describe the choice; coverRadius is exact, over all candidates."""
     selection, pool, names = source.selection, source.pool, source.catalog.names
-    picks = _spread_picks(len(selection.radii))
     return {
         "method": selection.method,
         "stoppedBy": selection.stopped_by,
@@ -128,24 +128,18 @@ def _describe_selection(source: ReportSource) -> JsonObject:
         "firstSelected": [names[row] for row in selection.selected[:MOST_FIRST].tolist()],
         "coverRadius": rounded(float(pool.distance_to_selected.max())),
         "coverMean": rounded(float(pool.distance_to_selected.mean(dtype=np.float64))),
-        "coverRadiusByPick": {
-            "picks": (picks + 1).tolist(),
-            "radii": rounded_all(selection.radii[picks].astype(np.float64).tolist()),
-        },
+        "coverRadiusByPick": describe_curve(selection),
+        "coverage": describe_coverage(selection),
+        "nFiltered": selection.n_filtered,
+        "strategies": describe_strategies(selection, pool, nearest),
     }
-
-
-def _spread_picks(k: int) -> NDArray[np.int64]:
-    """Return at most 1000 indices below k, first and last included, denser where the radius falls fast."""
-    if k <= _MOST_RADII:
-        return np.arange(k)
-    return np.unique(np.geomspace(1, k, _MOST_RADII).round().astype(np.int64)) - 1
 
 
 def _list_corrupt(catalog: Catalog) -> JsonObject:
     kinds = Counter(reason.partition(":")[0].strip() for reason in catalog.corrupt.values())
     return {
         "total": len(catalog.corrupt),
+        "areChecked": catalog.was_read,
         "kinds": dict(kinds.most_common(100)),
         "images": [
             {"filename": name, "reason": reason}
@@ -155,10 +149,14 @@ def _list_corrupt(catalog: Catalog) -> JsonObject:
 
 
 def _list_duplicates(catalog: Catalog, selection: Selection) -> JsonObject:
-    """List exact copies with the image that they are copies of, whether or not they were left out of the selection."""
+    """List exact copies with the image that they are copies of, whether or not they were left out of the selection.
+
+    Where no image was read they are the images with equal vectors.
+    """
     rows = np.flatnonzero(catalog.is_duplicate)
     return {
         "total": len(rows),
+        "comparedBy": "bytes" if catalog.was_read else "vectors",
         "areRemoved": len(selection.candidates) < len(catalog.names),
         "images": [
             {"filename": catalog.names[row], "duplicateOf": catalog.names[catalog.duplicate_of[row]]}

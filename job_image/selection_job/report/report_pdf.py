@@ -15,6 +15,7 @@ from selection_job.report.pdf_appendix import (
     make_settings_section,
 )
 from selection_job.report.pdf_document import ReportDocument
+from selection_job.report.pdf_selection import make_selection_section
 from selection_job.report.pdf_style import register_fonts
 from selection_job.report.pdf_summary import make_cover, make_job_section
 
@@ -40,6 +41,8 @@ def write_report_pdf(path: Path, report: JsonObject, plots: Path, thumbnail: Thu
             *make_cover(report, thumbnail),
             PageBreak(),
             *make_job_section(report),
+            PageBreak(),
+            *make_selection_section(report, plots),
             PageBreak(),
             *make_statistics_section(report, plots),
             *make_maps_section(report, plots),

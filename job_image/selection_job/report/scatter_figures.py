@@ -51,7 +51,7 @@ def _write_pair(
                 add_title(drawn, words[0], "no map")
                 say_why_empty(drawn, one_map["reason"])
                 continue
-            add_title(drawn, words[0], f"{_count_points(sample)}; {words[1]}")
+            add_title(drawn, words[0], f"{_count_points(sample)}\n{words[1]}")
             coordinates = np.array(one_map["input2dEmbeddings"])
             axes = _draw_points(drawn, coordinates, np.array(sample["selected"], dtype=bool))
             _draw_thumbnails(axes, examples, thumbnail)

@@ -11,7 +11,7 @@ from selection_api import ExitCode, RunSummary, Stage, accepted_without_effect
 from selection_api.names import REASON_OF_EXIT, REPORT_JSON, REPORT_PDF, SELECTED_FILENAMES
 from selection_api.status import Counts, Outputs
 from selection_job.catalog.catalog import Catalog, Listing
-from selection_job.encoder.encoder import Encoder
+from selection_job.encoder.encoder import Origin
 from selection_job.encoder_stage import trained_files
 from selection_job.machine import describe_device, read_versions
 from selection_job.report.facts import RunFacts
@@ -25,7 +25,7 @@ class Findings:
 
     listing: Listing
     catalog: Catalog
-    encoder: Encoder
+    encoder: Origin
     embeddings: NDArray[np.float32]
     selection: Selection
 
@@ -53,7 +53,7 @@ def count_images(catalog: Catalog, selection: Selection) -> Counts:
     )
 
 
-def _name_outputs(url: str, encoder: Encoder) -> Outputs:
+def _name_outputs(url: str, encoder: Origin) -> Outputs:
     trained = trained_files(encoder)
     return Outputs(
         path=url,
@@ -80,6 +80,7 @@ def gather_facts(place: Workplace, findings: Findings) -> RunFacts:
         versions=read_versions(),
         input_url=place.source.url,
         output_url=place.url,
+        credentials={"input": place.source.credentials, "lightly": place.target.credentials},
         encoder_source=findings.encoder.source,
         encoder_fingerprint=findings.encoder.fingerprint,
         decoder=place.worker.decoder,
@@ -93,7 +94,7 @@ def gather_facts(place: Workplace, findings: Findings) -> RunFacts:
     )
 
 
-def describe_run(place: Workplace, encoder: Encoder) -> dict[str, Any]:
+def describe_run(place: Workplace, encoder: Origin) -> dict[str, Any]:
     """Return the run's own settings for config/hydra.yaml."""
     return {
         "run": {"dir": place.url},

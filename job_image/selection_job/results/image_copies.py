@@ -4,6 +4,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import chain, count
 from pathlib import PurePosixPath
 
@@ -14,12 +15,14 @@ from selection_api.worker_config import WorkerConfig
 from selection_job.catalog.catalog import Catalog
 from selection_job.catalog.decoding import MAX_PIXELS, CorruptImage, decode_rgb
 from selection_job.errors import ObjectMissing, ObjectRefused
+from selection_job.parallel_calls import call_in_parallel
 from selection_job.progress import Progress
 from selection_job.selection.selection import Selection
 from selection_job.stores.store import Store
 
 _PIL_FORMATS = {"jpg": "JPEG", "jpeg": "JPEG", "tif": "TIFF", "pgm": "PPM"}
 _THUMBNAIL_PX = 128
+_PARALLEL_COPIES = 16  # each may hold an image
 
 
 def dump_images(
@@ -35,19 +38,22 @@ def dump_images(
     """Copy the readable images to data/clean/ and the selected ones to data/sampled/; return notes on what was missing.
 
     clean/ is a copy of the bytes. sampled/ is so too, unless output_image_size says otherwise: then images are decoded,
-    resized and written in output_image_format.
+    resized and written in output_image_format. Bytes that stay as they are don't come here where the storage copies
+    them by itself.
     """
-    notes: list[str] = []
     recode = worker.output_image_size != -1
+    change = partial(_resize, worker=worker) if recode else None
     selected = [catalog.names[row] for row in selection.selected.tolist()]
     sampled_names = name_copies(selected, worker.output_image_format if recode else None)
+    clean = (partial(_copy, source, target, name, f"{run_key}data/clean/{name}", None) for name in catalog.names)
+    sampled = (
+        partial(_copy, source, target, name, f"{run_key}data/sampled/{copy_name}", change)
+        for name, copy_name in zip(selected, sampled_names, strict=True)
+    )
+    notes: list[str] = []
     with progress.bar("Copying images", len(catalog.names) + len(selected)) as bar:
-        for name in catalog.names:
-            _copy(source, target, name, f"{run_key}data/clean/{name}", None, notes)
-            bar.advance()
-        for name, copy_name in zip(selected, sampled_names, strict=True):
-            change = (lambda content: _resize(content, worker)) if recode else None
-            _copy(source, target, name, f"{run_key}data/sampled/{copy_name}", change, notes)
+        for note in call_in_parallel(chain(clean, sampled), min(target.parallel_reads, _PARALLEL_COPIES)):
+            notes.extend(note)
             bar.advance()
     return notes
 
@@ -70,14 +76,16 @@ def name_copies(names: list[str], image_format: str | None) -> list[str]:
     return list(used)
 
 
-def _copy(
-    source: Store, target: Store, name: str, key: str, change: Callable[[bytes], bytes] | None, notes: list[str]
-) -> None:
+def _copy(source: Store, target: Store, name: str, key: str, change: Callable[[bytes], bytes] | None) -> list[str]:
+    """Copy one image; return notes on what was missing."""
     try:
+        if change is None and source.copy_to(name, target, key):
+            return []
         content = source.read(name)
         target.write(key, content if change is None else change(content))
     except (ObjectMissing, ObjectRefused, CorruptImage) as error:
-        notes.append(f"{name} could not be copied to {key}: {error}")
+        return [f"{name} could not be copied to {key}: {error}"]
+    return []
 
 
 def _resize(content: bytes, worker: WorkerConfig) -> bytes:

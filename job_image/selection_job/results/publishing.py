@@ -12,9 +12,9 @@ from selection_api import RunSummary, Stage
 from selection_job.catalog.catalog import Listing
 from selection_job.catalog.decoding import CorruptImage, decode_rgb
 from selection_job.catalog.thumbnails import make_thumbnail
+from selection_job.embeddings.given_embeddings import find_key
 from selection_job.encoder_stage import trained_files
 from selection_job.errors import ObjectMissing
-from selection_job.progress import Progress
 from selection_job.report.report_json import report_json_bytes
 from selection_job.report.writing import write_report
 from selection_job.results.findings import Findings, describe_run, gather_facts, summarize
@@ -22,7 +22,8 @@ from selection_job.results.image_copies import dump_images, write_thumbnails
 from selection_job.results.name_lists import write_name_lists
 from selection_job.results.settings_files import write_settings
 from selection_job.results.tables import write_clean, write_tables
-from selection_job.stores.store import Store
+from selection_job.source_stage import list_source_versions
+from selection_job.stores.deleting import delete_keys
 from selection_job.workplace import Workplace
 
 log = logging.getLogger("selection_job")
@@ -33,7 +34,7 @@ def find_finished(place: Workplace, listing: Listing) -> RunSummary | None:
     try:
         report = json.loads(place.target.read(f"{place.run_key}report.json"))
         if report["inputFingerprint"] != _fingerprint_input(place, listing):
-            log.info("The images or the checkpoint have changed since this run finished: it runs again.")
+            log.info("Images, checkpoint, embeddings, predictions or metadata have changed since: the run runs again.")
             return None
         summary = RunSummary.from_bytes(json.dumps(report["summary"]).encode())
     except (ObjectMissing, ValueError, KeyError, TypeError):
@@ -43,10 +44,14 @@ def find_finished(place: Workplace, listing: Listing) -> RunSummary | None:
 
 
 def _fingerprint_input(place: Workplace, listing: Listing) -> str:
-    """Return 64 hex digits for all that the run reads: the images as listed and the checkpoint it starts from."""
-    key = place.spec.checkpoint
+    """Return 64 hex digits for all that the run reads: images as listed, checkpoint, embeddings, sources."""
+    given = place.worker.embeddings
+    key = find_key(given) if given else place.spec.checkpoint
     versions = [info.version for info in place.target.list(key) if info.key == key] if key else []
-    return sha256(json.dumps([listing.fingerprint, versions]).encode()).hexdigest()
+    content: list[object] = [listing.fingerprint, versions]
+    if sources := list_source_versions(place):
+        content.append(sources)
+    return sha256(json.dumps(content).encode()).hexdigest()
 
 
 def write_results(place: Workplace, findings: Findings) -> RunSummary:
@@ -65,7 +70,7 @@ def write_results(place: Workplace, findings: Findings) -> RunSummary:
             "summary": summary.model_dump(mode="json", by_alias=True, exclude_none=True),
         }
         place.lock.check()
-        publish(folder, place.target, place.run_key, report_json_bytes(report), place.progress)
+        publish(folder, place, report_json_bytes(report))
         place.stages.forget()
     return summary
 
@@ -73,15 +78,14 @@ def write_results(place: Workplace, findings: Findings) -> RunSummary:
 def _clear_outdated(place: Workplace) -> None:
     """Delete what an earlier try left behind, report.json first, so that nobody reads a mix of two tries."""
     place.target.delete(f"{place.run_key}report.json")
-    for info in list(place.target.list(place.run_key)):
-        if not info.key.startswith(f"{place.run_key}.stages/"):
-            place.target.delete(info.key)
+    keys = [info.key for info in place.target.list(place.run_key)]
+    delete_keys(place.target, [key for key in keys if not key.startswith(f"{place.run_key}.stages/")])
 
 
 def _write_data(folder: Path, place: Workplace, findings: Findings) -> None:
     catalog, selection = findings.catalog, findings.selection
     write_tables(folder / "data", catalog, findings.embeddings, selection)
-    if place.worker.enable_corruptness_check:
+    if place.worker.enable_corruptness_check and catalog.was_read:
         write_clean(folder / "data" / "clean.csv", catalog)
     write_name_lists(folder / "filenames", catalog, selection)
     write_settings(folder / "config", place.run, describe_run(place, findings.encoder))
@@ -133,11 +137,16 @@ def _write_report(folder: Path, place: Workplace, findings: Findings) -> dict[st
     )
 
 
-def publish(folder: Path, target: Store, run_key: str, report: bytes, progress: Progress) -> None:
-    """Upload every file of the folder, then report.json: once that is there, everything is."""
+def publish(folder: Path, place: Workplace, report: bytes) -> None:
+    """Upload every file of the folder, then report.json: once that is there, everything is.
+
+    Raises TryAgain, before the next file, where another process has taken the run's lock.
+    """
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    with progress.bar("Publishing results", len(paths), "files") as bar:
+    with place.progress.bar("Publishing results", len(paths), "files") as bar:
         for path in paths:
-            target.upload(f"{run_key}{path.relative_to(folder).as_posix()}", path)
+            place.lock.glance()
+            place.target.upload(f"{place.run_key}{path.relative_to(folder).as_posix()}", path)
             bar.advance()
-    target.write(f"{run_key}report.json", report)
+    place.lock.check()
+    place.target.write(f"{place.run_key}report.json", report)

@@ -1,7 +1,7 @@
 """The CSV tables under data/: embeddings in the form lightly reads, and the clean dataset."""
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -10,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.catalog.catalog import Catalog
-from selection_job.selection.selecting import normalize_rows
+from selection_job.results.embedding_lines import format_table
+from selection_job.results.selection_table import write_selection_table
 from selection_job.selection.selection import Selection
+from selection_job.selection.vectors import normalize_rows
+
+_BLOCK_NUMBERS = 1024 * 1024
 
 
 def write_tables(folder: Path, catalog: Catalog, embeddings: NDArray[np.float32], selection: Selection) -> None:
-    """Write data/embeddings.csv, embeddings_all.csv, normalized_embeddings.csv and selected_embeddings.csv.
+    """Write embeddings.csv, embeddings_all.csv, normalized_embeddings.csv, selected_embeddings.csv and selection.csv.
 
     embeddings.csv holds what took part in the selection, embeddings_all.csv every readable image.
     """
@@ -25,6 +29,7 @@ def write_tables(folder: Path, catalog: Catalog, embeddings: NDArray[np.float32]
     write_embeddings(folder / "embeddings.csv", names, embeddings, selection.candidates)
     write_embeddings(folder / "normalized_embeddings.csv", names, embeddings, selection.candidates, normalize=True)
     write_embeddings(folder / "selected_embeddings.csv", names, embeddings, selection.selected)
+    write_selection_table(folder / "selection.csv", names, selection)
 
 
 def write_embeddings(
@@ -39,18 +44,15 @@ def write_embeddings(
 
     Nine significant digits give back every float32 exactly. labels is 0: images here have none.
     """
-    header = ["filenames", *(f"embedding_{i}" for i in range(embeddings.shape[1])), "labels"]
-    with _open_table(path) as writer:
-        writer.writerow(header)
-        for start in range(0, len(rows), 65536):  # blocks keep the normalised copy and the lists small
-            block = rows[start : start + 65536]
+    d = embeddings.shape[1]
+    header = ",".join(["filenames", *(f"embedding_{i}" for i in range(d)), "labels"])
+    n_block = max(1, _BLOCK_NUMBERS // d)
+    with path.open("wb") as file:
+        file.write(header.encode() + b"\n")
+        for start in range(0, len(rows), n_block):  # blocks keep the normalised copy and the text small
+            block = rows[start : start + n_block]
             vectors = normalize_rows(embeddings[block]) if normalize else embeddings[block]
-            writer.writerows(_csv_rows([names[row] for row in block.tolist()], vectors))
-
-
-def _csv_rows(names: list[str], vectors: NDArray[np.float32]) -> Iterable[list[str]]:
-    for name, vector in zip(names, vectors.tolist(), strict=True):
-        yield [name, *map("%.9g".__mod__, vector), "0"]
+            file.write(format_table([names[row] for row in block.tolist()], vectors))
 
 
 def write_clean(path: Path, catalog: Catalog) -> None:

@@ -1,4 +1,4 @@
-"""Select: from the configuration and the embeddings to the images that are kept."""
+"""Select: from the configuration, the embeddings and the other sources to the images that are kept."""
 
 from dataclasses import dataclass
 
@@ -6,115 +6,104 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_api.spec import SelectionRunSpec
-from selection_api.stopping_condition import SampleTarget
 from selection_job.catalog.catalog import Catalog
 from selection_job.errors import UnusableData
 from selection_job.numeric.farthest_first import farthest_first
 from selection_job.numeric.neighbours import nearest_rows
+from selection_job.numeric.objectives import Strategy
 from selection_job.numeric.random_order import random_order
 from selection_job.numeric.strategies import select
-from selection_job.selection.selection import Selection
-from selection_job.selection.strategy_inputs import is_simple, make_strategies
+from selection_job.selection.goal import Goal, make_goal
+from selection_job.selection.selection import PASSED, Selection, StrategyRecord
+from selection_job.selection.sources import Sources
+from selection_job.selection.strategy_inputs import Candidates, make_strategies
+from selection_job.selection.thresholds import apply_thresholds
+from selection_job.selection.vectors import normalize_rows, take_rows
+
+_NOTHING = "Nothing was selected: the strategies of selectionConfig end the selection before its first image."
+_WHY_NOTHING = {
+    "least_value": "Nothing was selected: the first image is already less typical than "
+    "stopping_condition_minimum_typicality. Lower it.",
+    "no row left": "Nothing was selected: every image alone takes the sum above target_range.max_sum. Raise it.",
+}
 
 
-@dataclass(frozen=True)
-class Goal:
-    """What the configuration asks for, whichever of its two forms it was written in."""
+@dataclass(frozen=True, eq=False)
+class _Choice:
+    """What was chosen among the passing candidates, and what is known about each pick."""
 
-    method: str  # "coreset" | "random" | "strategies": several at once, or one with a turn
-    n_samples: int | None  # None: as many as the stopping conditions allow
-    min_distance: float  # 0: off
-    seed: int
-
-
-def make_goal(spec: SelectionRunSpec, n_input: int) -> Goal:
-    """Return what selectionConfig, or method and stopping_condition, ask for. A share counts from n_input images."""
-    config, seed = spec.selection_config, spec.lightly_config.seed
-    if config is None:
-        stopping = spec.worker_config.stopping_condition
-        n_samples = None if stopping.n_samples is None else stopping.n_samples.resolve(n_input)
-        return Goal(spec.worker_config.method, n_samples, max(stopping.min_distance, 0.0), seed)
-    entry = config.strategies[0]
-    n_samples = _resolve(config.n_samples, config.proportion_samples, n_input)
-    if len(config.strategies) > 1 or not is_simple(entry):
-        return Goal("strategies", n_samples, 0.0, seed)
-    if entry.input.type == "RANDOM":
-        return Goal("random", n_samples, 0.0, seed if entry.input.random_seed is None else entry.input.random_seed)
-    return Goal("coreset", n_samples, entry.strategy.stopping_condition_minimum_distance or 0.0, seed)
+    positions: NDArray[np.int64]  # (k,) 0..p - 1, in order of choice
+    radii: NDArray[np.float32]  # (k,) NaN where they are not known
+    distances: NDArray[np.float64]  # (k,) when taken; NaN where they are not known
+    contributions: NDArray[np.float64]  # (k, s)
+    stopped_by: str
+    rankings: tuple[StrategyRecord, ...] = ()
 
 
-def _resolve(n_samples: int | None, proportion: float | None, n_input: int) -> int | None:
-    if proportion is not None:
-        return SampleTarget(share=proportion).resolve(n_input)
-    return None if n_samples == -1 else n_samples
-
-
-def select_images(catalog: Catalog, embeddings: NDArray[np.float32], spec: SelectionRunSpec) -> Selection:
+def select_images(
+    catalog: Catalog, embeddings: NDArray[np.float32], spec: SelectionRunSpec, sources: Sources
+) -> Selection:
     """Choose images by the configuration.
 
     embeddings  (n, d) float32, aligned with catalog.names
-    Raises UnusableData when no image is left to choose from.
+    sources     what strategies look at besides
+    Raises UnusableData when no image is left to choose from, or a source has not what a strategy needs.
     """
     worker = spec.worker_config
     goal = make_goal(spec, catalog.n_input)
     every_row = np.arange(len(catalog.names))
-    candidates = every_row[~catalog.is_duplicate] if worker.remove_exact_duplicates else every_row
-    if not len(candidates):
+    rows = every_row[~catalog.is_duplicate] if worker.remove_exact_duplicates else every_row
+    if not len(rows):
         raise UnusableData("Nothing to select from: no readable image is left.")
-    vectors = embeddings[candidates]
-    if worker.normalize_embeddings:
-        vectors = normalize_rows(vectors)
-    chosen, radii, stopped_by = _choose(vectors, goal, spec)
-    return _describe(candidates, vectors, chosen, radii, goal, stopped_by)
+    seed = spec.lightly_config.seed
+    thresholds, filtered_by = apply_thresholds(goal.thresholds, sources, rows, seed=seed)
+    passing = np.flatnonzero(filtered_by == PASSED)
+    vectors = _take(embeddings, rows, normalize=worker.normalize_embeddings)
+    own = take_rows(vectors, passing)
+    candidates = Candidates(rows, passing, own, normalize=worker.normalize_embeddings, seed=seed)
+    choice = _choose(goal, candidates, sources)
+    if not len(choice.positions):
+        raise UnusableData(_WHY_NOTHING.get(choice.stopped_by, _NOTHING))
+    return _describe(candidates, vectors, choice, goal, (thresholds, filtered_by))
 
 
-def normalize_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the rows scaled to unit length; a row of zeros stays."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
+def _take(embeddings: NDArray[np.float32], rows: NDArray[np.int64], *, normalize: bool) -> NDArray[np.float32]:
+    vectors = take_rows(embeddings, rows)
+    return normalize_rows(vectors) if normalize else vectors
 
 
-def _choose(
-    vectors: NDArray[np.float32], goal: Goal, spec: SelectionRunSpec
-) -> tuple[NDArray[np.int64], NDArray[np.float32], str]:
-    """Return the rows in order of choice, the covering radii (NaN where they are not known), and what ended it."""
-    n_samples = len(vectors) if goal.n_samples is None else goal.n_samples
-    if goal.method == "coreset":
-        chosen, radii = farthest_first(vectors, n_samples, min_distance=goal.min_distance)
-        return chosen, radii, _stop_reason(goal, len(chosen), len(vectors))
+def _choose(goal: Goal, candidates: Candidates, sources: Sources) -> _Choice:
+    vectors = candidates.vectors
+    n_samples = len(vectors) if goal.n_samples is None else min(goal.n_samples, len(vectors))
+    if goal.method == "strategies":
+        return _combine(goal, candidates, sources, n_samples)
     if goal.method == "random":
-        chosen = random_order(vectors, n_samples, min_distance=goal.min_distance, seed=goal.seed)
-        stopped_by = _stop_reason(goal, len(chosen), len(vectors))
+        chosen = random_order(vectors, n_samples, min_distance=goal.min_distance, seed=goal.seed % 2**63)
+        radii = np.full(len(chosen), np.nan, dtype=np.float32)
+        distances = radii.astype(np.float64)
+        rankings: tuple[StrategyRecord, ...] = ()
     else:
-        choice = select(len(vectors), make_strategies(spec, vectors), min(n_samples, len(vectors)))
-        chosen, stopped_by = choice.indices, choice.stopped_by
-        if stopped_by == "n_samples" and len(chosen) != goal.n_samples:
-            stopped_by = "all candidates selected"
-    return chosen, np.full(len(chosen), np.nan, dtype=np.float32), stopped_by
+        chosen, radii = farthest_first(vectors, n_samples, min_distance=goal.min_distance)
+        distances = np.concatenate([[np.inf], radii[:-1].astype(np.float64)])[: len(chosen)]
+        rankings = tuple(StrategyRecord(entry.name, "DIVERSITY", entry.strength) for entry in goal.rankings)
+    stopped_by = _stop_reason(goal, len(chosen), len(vectors))
+    return _Choice(chosen, radii, distances, np.empty((len(chosen), 0)), stopped_by, rankings)
 
 
-def _describe(
-    candidates: NDArray[np.int64],
-    vectors: NDArray[np.float32],
-    chosen: NDArray[np.int64],
-    radii: NDArray[np.float32],
-    goal: Goal,
-    stopped_by: str,
-) -> Selection:
-    is_removed = np.ones(len(candidates), dtype=bool)
-    is_removed[chosen] = False
-    removed = np.flatnonzero(is_removed)
-    nearest, distances = nearest_rows(vectors[removed], vectors[chosen])
-    return Selection(
-        candidates=candidates,
-        selected=candidates[chosen],
-        radii=radii,
-        removed=candidates[removed],
-        nearest_selected=candidates[chosen][nearest],
-        nearest_distance=distances,
-        method=goal.method,
-        stopped_by=stopped_by,
-        notes=_notes(goal, len(chosen), len(candidates)),
+def _combine(goal: Goal, candidates: Candidates, sources: Sources, n_samples: int) -> _Choice:
+    pairs = make_strategies(goal.rankings, sources, candidates)
+    strategies: list[Strategy] = [strategy for strategy, _ in pairs]
+    choice = select(len(candidates.passing), strategies, n_samples)
+    stopped_by = choice.stopped_by
+    if stopped_by == "n_samples" and len(choice.indices) != goal.n_samples:
+        stopped_by = "all candidates selected"
+    return _Choice(
+        choice.indices,
+        np.full(len(choice.indices), np.nan, dtype=np.float32),
+        choice.distances,
+        choice.contributions,
+        stopped_by,
+        tuple(record for _, record in pairs),
     )
 
 
@@ -124,7 +113,45 @@ def _stop_reason(goal: Goal, n_chosen: int, n_candidates: int) -> str:
     return "all candidates selected" if n_chosen == n_candidates else "min_distance"
 
 
-def _notes(goal: Goal, n_chosen: int, n_candidates: int) -> list[str]:
-    if goal.n_samples is not None and n_chosen == n_candidates < goal.n_samples:
-        return [f"{goal.n_samples} images were asked for and {n_candidates} are there: all of them are kept."]
-    return []
+def _describe(
+    candidates: Candidates,
+    vectors: NDArray[np.float32],
+    choice: _Choice,
+    goal: Goal,
+    filtering: tuple[tuple[StrategyRecord, ...], NDArray[np.int64]],
+) -> Selection:
+    """Gather the outcome. vectors are those of all candidates, the filtered ones included."""
+    thresholds, filtered_by = filtering
+    chosen = candidates.passing[choice.positions]
+    is_removed = np.ones(len(candidates.rows), dtype=bool)
+    is_removed[chosen] = False
+    removed = np.flatnonzero(is_removed)
+    selected = candidates.rows[chosen]
+    nearest, distances = nearest_rows(vectors[removed], vectors[chosen])
+    return Selection(
+        candidates=candidates.rows,
+        selected=selected,
+        radii=choice.radii,
+        removed=candidates.rows[removed],
+        nearest_selected=selected[nearest],
+        nearest_distance=distances,
+        method=goal.method,
+        stopped_by=choice.stopped_by,
+        distances=choice.distances,
+        contributions=choice.contributions,
+        filtered_by=filtered_by[removed],
+        rankings=choice.rankings,
+        thresholds=thresholds,
+        notes=_notes(goal, len(chosen), candidates),
+    )
+
+
+def _notes(goal: Goal, n_chosen: int, candidates: Candidates) -> list[str]:
+    n_passing, n_all = len(candidates.passing), len(candidates.rows)
+    notes = []
+    if n_passing < n_all:
+        notes.append(f"THRESHOLD lets {n_passing} of {n_all} images pass.")
+    if goal.n_samples is not None and n_chosen == n_passing < goal.n_samples:
+        there = "are there" if n_passing == n_all else "pass"
+        notes.append(f"{goal.n_samples} images were asked for and {n_passing} {there}: all of them are kept.")
+    return notes

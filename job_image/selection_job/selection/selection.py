@@ -5,17 +5,47 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+PASSED = -1
+"""In Selection.filtered_by: no THRESHOLD kept the image out."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
+class StrategyRecord:
+    """One strategy and what it looked at. Arrays are aligned with Selection.candidates; None where it has no such."""
+
+    name: str
+    kind: str  # DIVERSITY, WEIGHTS, THRESHOLD, BALANCE, SIMILARITY or TYPICALITY
+    strength: float | None  # None for THRESHOLD
+    values: NDArray[np.float64] | None = None  # (m,) of WEIGHTS, SIMILARITY, TYPICALITY, THRESHOLD; NaN: not measured
+    passes: NDArray[np.bool_] | None = None  # (m,) of THRESHOLD
+    shares: NDArray[np.float64] | None = None  # (m, c) of BALANCE: what each image adds to each class
+    classes: tuple[str, ...] = ()  # (c,) names of the classes
+    target: NDArray[np.float64] | None = None  # (c,) the aimed share of each class
+    object_vectors: NDArray[np.float32] | None = None  # (q, d) of DIVERSITY on the crops of a task
+    object_owners: NDArray[np.int64] | None = None  # (q,) positions among the candidates
+
+
+@dataclass(frozen=True, eq=False)
 class Selection:
     """Rows refer to the catalog. `candidates` took part; `selected` is a subset of them in the order of choice."""
 
     candidates: NDArray[np.int64]  # (m,) sorted; without exact duplicates when these are removed
     selected: NDArray[np.int64]  # (k,) in order of choice
-    radii: NDArray[np.float32]  # (k,) covering radius after each pick; NaN for other methods than coreset
+    radii: NDArray[np.float32]  # (k,) covering radius after each pick, of the images that pass each THRESHOLD; NaN
+    # for other methods than coreset
     removed: NDArray[np.int64]  # (m - k,) sorted
     nearest_selected: NDArray[np.int64]  # (m - k,) for each removed row the nearest selected row
     nearest_distance: NDArray[np.float32]  # (m - k,) and its distance
     method: str  # "coreset" | "random" | "strategies"
     stopped_by: str  # "n_samples", "all candidates selected", or the stopping condition
+    distances: NDArray[np.float64]  # (k,) to the nearest selected before when taken; inf for a first, NaN: not measured
+    contributions: NDArray[np.float64]  # (k, s) strength * ln(objective with the pick); (k, 0) where none were combined
+    filtered_by: NDArray[np.int64]  # (m - k,) which of `thresholds` kept a removed row out, or PASSED
+    rankings: tuple[StrategyRecord, ...] = ()  # all strategies but the thresholds; (s,) where contributions has columns
+    thresholds: tuple[StrategyRecord, ...] = ()
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def n_filtered(self) -> int:
+        """How many candidates no THRESHOLD let pass."""
+        return int(np.count_nonzero(self.filtered_by != PASSED))

@@ -1,54 +1,140 @@
-"""Strategy inputs: the entries of selectionConfig.strategies become arrays and objectives."""
+"""Strategy inputs: the strategies that rank images become arrays and objectives."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_api.selection_config import SelectionStrategy
-from selection_api.spec import SelectionRunSpec
-from selection_job.numeric.objectives import Diversity, Strategy, Weights, random_weights, typicality_weights
-from selection_job.numeric.projections import find_neighbourhoods
+from selection_job.errors import UnusableData
+from selection_job.numeric.objectives import Balance, Diversity, Strategy, Weights
+from selection_job.selection.class_shares import read_shares
+from selection_job.selection.goal import NamedStrategy
+from selection_job.selection.measures import average_by_owner, measure_similarity, measure_typicality, read_values
+from selection_job.selection.selection import StrategyRecord
+from selection_job.selection.sources import Sources
+from selection_job.selection.vectors import normalize_rows, take_rows
 
 _NEIGHBOURS = 20  # as LightlyStudio, where the configuration says nothing
 
 
-def is_simple(entry: SelectionStrategy) -> bool:
-    """Whether the entry alone is the coreset or the random choice of the older form."""
-    strategy = entry.strategy
-    is_limited = strategy.stopping_condition_max_sum is not None or strategy.target_range is not None
-    is_known = strategy.type == "DIVERSITY" or entry.input.type == "RANDOM"
-    return is_known and not is_limited and (strategy.strength is None or strategy.strength > 0)
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """The images that take part, and those among them that pass every THRESHOLD."""
+
+    rows: NDArray[np.int64]  # (m,) of the catalog, sorted
+    passing: NDArray[np.int64]  # (p,) positions in rows, sorted
+    vectors: NDArray[np.float32]  # (p, d) of those that pass, as distances are measured on them
+    normalize: bool  # whether vectors are scaled to unit length
+    seed: int
+
+    def spread(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (m,) values of the passing ones at their places, NaN elsewhere."""
+        spread = np.full(len(self.rows), np.nan)
+        spread[self.passing] = values
+        return spread
 
 
-def make_strategies(spec: SelectionRunSpec, vectors: NDArray[np.float32]) -> list[Strategy]:
-    """Return the objectives of selectionConfig over the candidates.
+def make_strategies(
+    entries: tuple[NamedStrategy, ...], sources: Sources, candidates: Candidates
+) -> list[tuple[Strategy, StrategyRecord]]:
+    """Return the objective of each strategy over the passing candidates, and what it looked at.
 
-    vectors  (n, d) float32, the candidates' embeddings as distances are measured on them
+    Raises UnusableData where a source has not what a strategy needs.
     """
-    config = spec.selection_config
-    assert config is not None
-    return [_make_strategy(entry, vectors, spec.lightly_config.seed) for entry in config.strategies]
+    made = []
+    for entry in entries:
+        with entry.located():
+            made.append(_make_strategy(entry, sources, candidates))
+    return made
 
 
-def _make_strategy(entry: SelectionStrategy, vectors: NDArray[np.float32], seed: int) -> Strategy:
-    strategy = entry.strategy
-    strength = 1.0 if strategy.strength is None else strategy.strength
-    if strategy.type == "DIVERSITY":
-        return Diversity(vectors, strength=strength, min_distance=strategy.stopping_condition_minimum_distance or 0.0)
-    if strategy.type == "TYPICALITY":
-        values = _measure_typicality(vectors, strategy.num_nearest_neighbors or _NEIGHBOURS)
-        return Weights(values, strength=strength, least_value=strategy.stopping_condition_minimum_typicality)
-    own_seed = seed if entry.input.random_seed is None else entry.input.random_seed
-    span = strategy.target_range
+def _make_strategy(entry: NamedStrategy, sources: Sources, candidates: Candidates) -> tuple[Strategy, StrategyRecord]:
+    kind = entry.strategy.type
+    if kind == "DIVERSITY":
+        return _make_diversity(entry, sources, candidates)
+    if kind == "BALANCE":
+        found = read_shares(entry, sources, candidates.rows)
+        record = StrategyRecord(
+            entry.name, kind, entry.strength, shares=found.shares, classes=found.classes, target=found.target
+        )
+        return Balance(take_rows(found.shares, candidates.passing), found.target, strength=entry.strength), record
+    values = _measure(entry, sources, candidates)
+    record = StrategyRecord(entry.name, kind, entry.strength, values=values)
+    return _make_weights(entry, values[candidates.passing]), record
+
+
+def _make_weights(entry: NamedStrategy, values: NDArray[np.float64]) -> Weights:
+    strategy, span = entry.strategy, entry.strategy.target_range
     return Weights(
-        random_weights(len(vectors), own_seed),
-        strength=strength,
+        values,
+        strength=entry.strength,
         max_sum=strategy.stopping_condition_max_sum,
         target_range=(None, None) if span is None else (span.min_sum, span.max_sum),
+        least_value=strategy.stopping_condition_minimum_typicality,
     )
 
 
-def _measure_typicality(vectors: NDArray[np.float32], k: int) -> NDArray[np.float64]:
-    if len(vectors) < 2:
-        return np.ones(len(vectors))
-    neighbours = find_neighbourhoods(vectors, min(k, len(vectors) - 1) + 1)
-    return typicality_weights(neighbours.distances[:, 1:])
+def _measure(entry: NamedStrategy, sources: Sources, candidates: Candidates) -> NDArray[np.float64]:
+    """Return (m,) the number of each candidate; what costs a search is measured among those that pass only."""
+    given, strategy = entry.input, entry.strategy
+    if strategy.type == "SIMILARITY":
+        queries = _scale(sources.query_vectors(given.dataset_id or "", given.tag_name or ""), candidates)
+        _check_dimensions(queries, candidates)
+        return candidates.spread(measure_similarity(candidates.vectors, queries))
+    if strategy.type == "TYPICALITY":
+        k = strategy.num_nearest_neighbors or _NEIGHBOURS
+        if not given.task:
+            return candidates.spread(measure_typicality(candidates.vectors, k))
+        vectors, owners = _objects(entry, sources, candidates)
+        own = average_by_owner(measure_typicality(vectors, k), owners, len(candidates.passing))
+        return candidates.spread(own)
+    values = read_values(entry, sources, candidates.rows, seed=candidates.seed)
+    n_missing = int(np.count_nonzero(~np.isfinite(values[candidates.passing])))
+    if n_missing:
+        raise UnusableData(f"{n_missing:,} images have no value in {entry.name}; WEIGHTS needs one each.")
+    return values
+
+
+def _make_diversity(entry: NamedStrategy, sources: Sources, candidates: Candidates) -> tuple[Strategy, StrategyRecord]:
+    min_distance = entry.strategy.stopping_condition_minimum_distance or 0.0
+    if not entry.input.task:
+        objective = Diversity(candidates.vectors, strength=entry.strength, min_distance=min_distance)
+        return objective, StrategyRecord(entry.name, "DIVERSITY", entry.strength)
+    vectors, owners = _objects(entry, sources, candidates)
+    record = StrategyRecord(
+        entry.name,
+        "DIVERSITY",
+        entry.strength,
+        object_vectors=vectors,
+        object_owners=candidates.passing[owners],
+    )
+    return Diversity(vectors, owners=owners, strength=entry.strength, min_distance=min_distance), record
+
+
+def _objects(
+    entry: NamedStrategy, sources: Sources, candidates: Candidates
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return (q, d) vectors of the passing candidates' objects, and (q,) whose each is: 0..p - 1."""
+    vectors, rows = sources.object_vectors(entry.input.task or "")
+    passing = candidates.rows[candidates.passing]
+    places = np.searchsorted(passing, rows)
+    is_taken = passing[np.minimum(places, len(passing) - 1)] == rows
+    if not is_taken.any():
+        raise UnusableData(
+            f"The task {entry.input.task} has no objects on the images that may be chosen; "
+            "there is nothing to compare them by."
+        )
+    return _scale(vectors[is_taken], candidates), places[is_taken].astype(np.int64)
+
+
+def _scale(vectors: NDArray[np.float32], candidates: Candidates) -> NDArray[np.float32]:
+    return normalize_rows(vectors) if candidates.normalize else vectors
+
+
+def _check_dimensions(queries: NDArray[np.float32], candidates: Candidates) -> None:
+    expected = candidates.vectors.shape[1]
+    if not len(queries) or queries.shape[1] != expected:
+        raise UnusableData(
+            f"The query images have {queries.shape[1]} numbers each and there are {len(queries)}; "
+            f"expected at least one with {expected}, as the images of this run have."
+        )

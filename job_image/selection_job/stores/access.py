@@ -26,14 +26,17 @@ def check_reading(store: BucketStore) -> None:
 
 
 def check_writing(store: BucketStore) -> None:
-    """List, write, overwrite, read and delete a probe. Raises StorageRefused naming what is not allowed.
+    """List, read, write, overwrite and delete a probe. Raises StorageRefused naming what is not allowed.
 
     Without permission to delete the run goes on: what it would delete is emptied instead.
     """
     next(store.list(".lightly/"), None)
     content = b"selection-job " + secrets.token_hex(8).encode()
-    store.write(PROBE_KEY, b"")
-    store.write(PROBE_KEY, content)
+    try:
+        store.read(PROBE_KEY)  # an earlier run that might not delete has left it
+    except ObjectMissing:
+        store.write(PROBE_KEY, b"")
+    store.write(PROBE_KEY, content, permission="OVERWRITE")
     found = store.read(PROBE_KEY)
     if found != content:
         log.info("%s%s was written by someone else at the same time.", store.url, PROBE_KEY)

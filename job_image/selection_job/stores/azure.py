@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlencode
 from xml.etree import ElementTree
 
+import urllib3
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 from azure.storage.blob import ContainerClient
 from obstore.store import AzureStore
@@ -14,17 +15,17 @@ from obstore.store import AzureStore
 from selection_api.datasource import Datasource
 from selection_job.stores.azure_credentials import AzureAccess, find_access
 from selection_job.stores.bucket import Connection
+from selection_job.stores.certificates import find_certificates
 from selection_job.stores.fast_client import RETRIES, client_options
 from selection_job.stores.http_client import (
     CONNECT_TIMEOUT_S,
     READ_TIMEOUT_S,
     fetch,
-    find_ca_bundle,
     make_pool,
     read_retry_after,
 )
 from selection_job.stores.store import ObjectInfo
-from selection_job.stores.vendor import Page, VendorError
+from selection_job.stores.vendor import OtherServiceError, Page, Vendor, VendorError
 
 _API_VERSION = "2021-12-02"  # the first that gives blob names in a listing percent-encoded where XML can't hold them
 _PARALLEL_PARTS = 4
@@ -34,7 +35,8 @@ def connect_azure(datasource: Datasource, container: str, purpose: str) -> Conne
     """Return both ways to the container, with credentials of their own. Raises StorageRefused where there are none."""
     account = datasource.account_name or ""
     address = (datasource.endpoint or f"https://{account}.blob.core.windows.net").rstrip("/")
-    access = find_access(datasource, container, purpose)
+    certificates = find_certificates(datasource, purpose)
+    access = find_access(datasource, container, purpose, certificates)
     client = ContainerClient(
         address,
         container,
@@ -42,29 +44,35 @@ def connect_azure(datasource: Datasource, container: str, purpose: str) -> Conne
         retry_total=0,  # patience.py tries again
         connection_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
-        connection_verify=find_ca_bundle() or True,
+        connection_verify=certificates or True,
         max_single_put_size=64 * 1024**2,
         max_block_size=16 * 1024**2,
     )
     config: dict[str, Any] = {"container_name": container, "account_name": account, "endpoint": address}
     fast = AzureStore(
         config=config,  # type: ignore[arg-type]
-        client_options=client_options(address),
+        client_options=client_options(address, certificates),
         retry_config=RETRIES,
         credential_provider=access,
     )
-    return Connection(fast, AzureVendor(client, f"{address}/{quote(container)}", access))
+    vendor = AzureVendor(
+        client, f"{address}/{quote(container)}", access, make_pool(certificates), service=datasource.endpoint or "Azure"
+    )
+    return Connection(fast, vendor)
 
 
 class AzureVendor:
     """Vendor over azure-storage-blob. Listing is read by us: the SDK's own parser takes ten times as long."""
 
-    def __init__(self, client: ContainerClient, address: str, access: AzureAccess) -> None:
+    def __init__(
+        self, client: ContainerClient, address: str, access: AzureAccess, pool: urllib3.PoolManager, *, service: str
+    ) -> None:
         self.credentials = access.method
+        self._service = service
         self._client = client
         self._address = address
         self._access = access
-        self._pool = make_pool()
+        self._pool = pool
 
     def list_page(self, prefix: str, token: str | None) -> Page:
         """Return up to 5000 objects."""
@@ -72,7 +80,7 @@ class AzureVendor:
         if token is not None:
             parameters["marker"] = token
         with _translated():
-            signature, headers = self._access.sign_listing()
+            signature, headers = self._access.sign_reading()
         url = f"{self._address}?{urlencode(parameters, quote_via=quote)}{signature}"
         status, body, answered = fetch(self._pool, url, {"x-ms-version": _API_VERSION, **headers})
         if status != 200:
@@ -99,6 +107,16 @@ class AzureVendor:
         """Write the blob from the file, in blocks where it is large."""
         with _translated(), path.open("rb") as file:
             self._client.upload_blob(key, file, overwrite=True, max_concurrency=_PARALLEL_PARTS)
+
+    def copy_from(self, source: Vendor, source_key: str, key: str) -> None:
+        """Have the provider copy the blob (up to 256 MB), which it reads with the other container's credentials."""
+        if not isinstance(source, AzureVendor) or source._service != self._service:  # it is shown the signature
+            raise OtherServiceError
+        with _translated():
+            signature, headers = source._access.sign_reading()
+            url = f"{source._address}/{quote(source_key)}?{signature.removeprefix('&')}"
+            options: dict[str, Any] = {"source_authorization": headers["Authorization"]} if headers else {}
+            self._client.get_blob_client(key).start_copy_from_url(url, requires_sync=True, **options)
 
     def head(self, key: str) -> None:
         """Ask for the blob without its content."""
@@ -155,3 +173,5 @@ def _translated() -> Iterator[None]:
         ) from error
     except AzureError as error:
         raise VendorError(None, type(error).__name__, str(error.message)) from error
+    except ValueError as error:  # an answer without the headers that the SDK expects, as a proxy's own
+        raise VendorError(None, "MalformedAnswer", str(error)) from error

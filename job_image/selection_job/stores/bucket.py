@@ -21,10 +21,11 @@ from obstore.exceptions import BaseError
 
 from selection_job.errors import StorageUnavailable
 from selection_job.stores.bucket_errors import Attempt, translate
+from selection_job.stores.deleting import delete_keys
 from selection_job.stores.keys import is_plain
 from selection_job.stores.local_errors import translate_write_errors
 from selection_job.stores.patience import Patience
-from selection_job.stores.store import ObjectInfo
+from selection_job.stores.store import ObjectInfo, Store
 from selection_job.stores.vendor import Page, Vendor, VendorError
 
 if TYPE_CHECKING:
@@ -72,8 +73,12 @@ class BucketStore:
         self._patience = patience or Patience()
         self._lock = threading.Lock()
         self._process = os.getpid()
-        self._connections = {self._process: connect()}
+        try:
+            self._connections = {self._process: connect()}
+        except VendorError as error:  # a bucket's name that the SDK does not take
+            raise translate(error, Attempt("LIST", url)) from error
         self._etag_is_md5 = True
+        self._not_copied_from: set[str] = set()
 
     @property
     def credentials(self) -> str:
@@ -83,6 +88,7 @@ class BucketStore:
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield all objects whose key starts with prefix, page by page. The datasource's own folder marker is none."""
         token, seen = None, set[str]()
+        begun = set[int]()  # hashes of the tokens: a listing of a million keys has a thousand
         while True:
             page = self._list_page(prefix, token)
             keys = {info.key for info in page.objects}
@@ -91,8 +97,9 @@ class BucketStore:
                     yield ObjectInfo(info.key.removeprefix(self._prefix), info.size_bytes, info.version)
             if page.next_token is None:
                 return
-            if page.next_token == token:
+            if hash(page.next_token) in begun:
                 raise StorageUnavailable(f"LIST on {self.url}{prefix} goes in a circle: the same page again.")
+            begun.add(hash(page.next_token))
             token, seen = page.next_token, keys
 
     def _list_page(self, prefix: str, token: str | None) -> Page:
@@ -111,11 +118,11 @@ class BucketStore:
             return True
         return self._ask(lambda vendor: _is_there(vendor, full), "READ", key)
 
-    def write(self, key: str, content: bytes) -> None:
-        """Create or replace the object."""
+    def write(self, key: str, content: bytes, *, permission: str = "WRITE") -> None:
+        """Create or replace the object; permission is what a refusal calls it."""
         full = self._prefix + key
         if self._try_fast(full, lambda store, path: obstore.put(store, path, content, use_multipart=False)) is None:
-            self._ask(lambda vendor: vendor.put(full, content), "WRITE", key)
+            self._ask(lambda vendor: vendor.put(full, content), permission, key)
 
     def create(self, key: str, content: bytes) -> bool:
         """Create the object; return False where there is one already. Exactly one of several writers gets True.
@@ -143,6 +150,25 @@ class BucketStore:
         if self._try_fast(full, lambda store, name: _get_into(store, name, path)) is None:
             self._ask(lambda vendor: vendor.get_into(full, path), "READ", key)
 
+    def copy_to(self, key: str, target: Store, target_key: str) -> bool:
+        """Have the provider copy the object; return False where it can't or may not, which is asked once a target."""
+        return isinstance(target, BucketStore) and target._copy_from(self, key, target_key)
+
+    def _copy_from(self, source: "BucketStore", key: str, own_key: str) -> bool:
+        if source.url in self._not_copied_from:
+            return False
+        full, own = source._prefix + key, self._prefix + own_key
+        try:
+            self._patience.insist(lambda: self._connected().vendor.copy_from(source._connected().vendor, full, own))
+        except VendorError as error:
+            if error.forbids_copies:
+                self._not_copied_from.add(source.url)
+                log.info(
+                    "The provider does not copy from %s to %s (%s): read and written.", source.url, self.url, error
+                )
+            return False
+        return True
+
     def delete(self, key: str) -> None:
         """Remove the object; one that is not there is fine. Without permission to delete it is emptied."""
         if not self.can_delete:
@@ -156,8 +182,7 @@ class BucketStore:
         """Remove all objects below prefix (which ends in '/')."""
         if not prefix.endswith("/"):
             raise ValueError(f"prefix must end in '/', got {prefix!r}")
-        for info in list(self.list(prefix)):
-            self.delete(info.key)
+        delete_keys(self, [info.key for info in self.list(prefix)])
 
     def _ask(self, call: Callable[[Vendor], T], permission: str, key: str = "") -> T:
         """Return what the vendor's SDK answers. Raises the job's errors."""

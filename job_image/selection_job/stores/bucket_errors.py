@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from selection_job.errors import JobError, ObjectMissing, ObjectRefused, StorageRefused, StorageUnavailable
-from selection_job.stores.vendor import VendorError
+from selection_job.stores.vendor import UNTRUSTED, VendorError
 
 _NO_BUCKET = {"NoSuchBucket", "ContainerNotFound", "InvalidBucketName", "InvalidResourceName"}
 _OF_ONE_OBJECT = {"AccessDenied", "forbidden", "InvalidObjectState", "BlobArchived", "AuthorizationPermissionMismatch"}
@@ -19,6 +19,8 @@ _WAYS_OUT = {
     "ExpiredToken": "The session token has expired: renew the Secret, or use workload identity, which renews itself.",
     "InvalidToken": "The session token is malformed or belongs to other keys: check session_token.",
     "RequestTimeTooSkewed": "This machine's clock differs from the provider's: set the node's clock (NTP).",
+    "RefreshError": "Google does not give out a token for it: the key was deleted or disabled, or this machine's clock "
+    "is wrong.",
     "NoCredentials": "Give credentialsSecretRef, or a service account with workload identity.",
     "NoSuchBucket": "Create it, or correct resourcePath, region and endpoint; it may also lie in another account.",
     "ContainerNotFound": "Create it, or correct containerName and accountName.",
@@ -29,12 +31,15 @@ _WAYS_OUT = {
     "KeyTooLongError": "Keys have at most 1024 bytes in UTF-8: shorten the prefix or the name.",
 }
 
+_OUT_OF_TIME = ("Request has expired", "Request is not valid yet")
+"""What S3 says of a signed address where this machine's clock is wrong; its code is AccessDenied."""
+
 
 @dataclass(frozen=True)
 class Attempt:
     """What was tried, for messages."""
 
-    permission: str  # LIST, READ, WRITE, DELETE
+    permission: str  # LIST, READ, WRITE, OVERWRITE, DELETE
     url: str  # of the datasource: s3://bucket/prefix/
     key: str = ""  # relative; '' for the datasource as a whole
     credentials: str = ""
@@ -48,6 +53,11 @@ def translate(error: VendorError, attempt: Attempt) -> JobError | ObjectMissing:
         return StorageRefused(f"No such bucket: {where} ({said}). {_WAYS_OUT['NoSuchBucket']}")
     if error.status == 404:
         return ObjectMissing(f"{where} is not there ({said}).")
+    if error.code == UNTRUSTED:
+        return StorageRefused(
+            f"{attempt.permission} on {attempt.url}: the certificate of the server is not trusted ({error.message}). "
+            "Put that of its authority into the Secret's key ca.crt, as PEM."
+        )
     if error.is_passing:
         return StorageUnavailable(f"{attempt.permission} on {where} failed for now, also when tried again: {said}.")
     kind = ObjectRefused if attempt.permission == "READ" and error.code in _OF_ONE_OBJECT else StorageRefused
@@ -59,7 +69,8 @@ def translate(error: VendorError, attempt: Attempt) -> JobError | ObjectMissing:
 def _way_out(error: VendorError, attempt: Attempt) -> str:
     if error.region:
         return f"The bucket lies in the region {error.region}: set region: {error.region}."
-    known = _WAYS_OUT.get(error.code)
+    out_of_time = any(words in error.message for words in _OUT_OF_TIME)
+    known = _WAYS_OUT.get("RequestTimeTooSkewed" if out_of_time else error.code)
     if known:
         return known
     who = f"the credentials in use ({attempt.credentials})" if attempt.credentials else "the credentials in use"

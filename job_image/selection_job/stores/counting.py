@@ -17,6 +17,11 @@ class CountingStore:
         self.parallel_reads = store.parallel_reads
 
     @property
+    def credentials(self) -> str:
+        """How the store came to its credentials."""
+        return self._store.credentials
+
+    @property
     def bytes_read(self) -> int:
         """Sum of the sizes of all objects that read and download returned."""
         return int(self._counter.get_obj().value)  # without the lock: one who was killed with it would hold it for ever
@@ -46,6 +51,10 @@ class CountingStore:
     def upload(self, key: str, path: Path) -> None:
         """Upload as the store does."""
         self._store.upload(key, path)
+
+    def copy_to(self, key: str, target: Store, target_key: str) -> bool:
+        """Copy as the store does; what it copies is not read."""
+        return self._store.copy_to(key, target, target_key)
 
     def download(self, key: str, path: Path) -> None:
         """Download and count."""

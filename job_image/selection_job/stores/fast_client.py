@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selection_job.stores.http_client import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, find_ca_bundle
+from selection_job.stores.http_client import CONNECT_TIMEOUT_S, READ_TIMEOUT_S
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -16,7 +16,7 @@ RETRIES: "RetryConfig" = {
 }
 
 
-def client_options(endpoint: str) -> "ClientConfig":
+def client_options(endpoint: str, certificates: str | None) -> "ClientConfig":
     """Return timeouts for pieces rather than for whole objects, the certificates, and plain http where asked for."""
     options: ClientConfig = {
         "allow_http": endpoint.startswith("http://"),
@@ -26,6 +26,6 @@ def client_options(endpoint: str) -> "ClientConfig":
         "pool_max_idle_per_host": "128",
         "user_agent": "selection-operator",
     }
-    if bundle := find_ca_bundle():
-        options["root_certificate"] = Path(bundle).read_bytes()
+    if certificates:
+        options["root_certificate"] = Path(certificates).read_bytes()
     return options

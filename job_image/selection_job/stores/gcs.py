@@ -19,11 +19,12 @@ from obstore.store import GCSStore
 
 from selection_api.datasource import Datasource
 from selection_job.stores.bucket import PARALLEL_READS, Connection
+from selection_job.stores.certificates import TrustingAdapter, find_certificates
 from selection_job.stores.fast_client import RETRIES, client_options
 from selection_job.stores.gcs_credentials import FreshToken, find_credentials
-from selection_job.stores.http_client import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, find_ca_bundle, read_retry_after
+from selection_job.stores.http_client import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, read_retry_after
 from selection_job.stores.store import ObjectInfo
-from selection_job.stores.vendor import Page, VendorError
+from selection_job.stores.vendor import OtherServiceError, Page, Vendor, VendorError
 
 PUBLIC_ADDRESS = "https://storage.googleapis.com"
 
@@ -35,21 +36,22 @@ _construction = threading.Lock()
 
 def connect_gcs(datasource: Datasource, bucket: str, purpose: str) -> Connection:
     """Return both ways to the bucket, with credentials of their own. Raises StorageRefused where there are none."""
-    token = find_credentials(datasource, purpose)
+    certificates = find_certificates(datasource, purpose)
+    token = find_credentials(datasource, purpose, certificates)
     address = (datasource.endpoint or PUBLIC_ADDRESS).rstrip("/")
-    session = AuthorizedSession(token.credentials)  # type: ignore[no-untyped-call]
-    session.mount(f"{address}/", requests.adapters.HTTPAdapter(pool_maxsize=PARALLEL_READS))
-    session.verify = find_ca_bundle() or True
+    session = AuthorizedSession(token.credentials, auth_request=token.request)  # type: ignore[no-untyped-call]
+    session.mount(f"{address}/", TrustingAdapter(certificates, connections=PARALLEL_READS))
     client = storage.Client(
         project=datasource.project_id,
         credentials=token.credentials,
         _http=session,
-        client_options=ClientOptions(api_endpoint=address),
+        client_options=ClientOptions(api_endpoint=address, universe_domain=token.credentials.universe_domain),
     )
-    return Connection(_make_fast(bucket, address, token), GcsVendor(client, session, bucket, address, token.method))
+    fast = _make_fast(bucket, address, token, certificates)
+    return Connection(fast, GcsVendor(client, session, bucket, address, token.method))
 
 
-def _make_fast(bucket: str, address: str, token: FreshToken) -> GCSStore:
+def _make_fast(bucket: str, address: str, token: FreshToken, certificates: str | None) -> GCSStore:
     """Return obstore's client. It reads its environment even where it is given credentials, and fails on some."""
     config: dict[str, Any] = {"bucket": bucket, "base_url": address}
     with _construction:
@@ -57,7 +59,7 @@ def _make_fast(bucket: str, address: str, token: FreshToken) -> GCSStore:
         try:
             return GCSStore(
                 config=config,  # type: ignore[arg-type]
-                client_options=client_options(address),
+                client_options=client_options(address, certificates),
                 retry_config=RETRIES,
                 credential_provider=token,
             )
@@ -74,6 +76,7 @@ class GcsVendor:
         self.credentials = method
         self._bucket = client.bucket(bucket)
         self._session = session
+        self._address = address
         self._listing = f"{address}/storage/v1/b/{bucket}/o"
 
     def list_page(self, prefix: str, token: str | None) -> Page:
@@ -112,6 +115,17 @@ class GcsVendor:
             self._bucket.blob(key).upload_from_filename(
                 str(path), content_type="application/octet-stream", timeout=_TIMEOUT, retry=None
             )
+
+    def copy_from(self, source: Vendor, source_key: str, key: str) -> None:
+        """Have the provider copy the object: this bucket's credentials must read the other."""
+        if not isinstance(source, GcsVendor) or source._address != self._address:
+            raise OtherServiceError
+        other, token = source._bucket.blob(source_key), None
+        with _translated():
+            while True:
+                token, _, _ = self._bucket.blob(key).rewrite(other, token=token, timeout=_TIMEOUT, retry=None)
+                if token is None:
+                    return
 
     def head(self, key: str) -> None:
         """Ask for the object without its content."""

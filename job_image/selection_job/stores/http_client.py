@@ -1,6 +1,5 @@
 """HTTP for what the SDKs do too slowly: listing. One pool of connections per bucket, no retries of its own."""
 
-import os
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -12,20 +11,13 @@ from selection_job.stores.vendor import VendorError
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 60.0
 
-_CA_VARIABLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
-
-def find_ca_bundle() -> str | None:
-    """Return the file with the certificates to trust, where the environment names one (a private cloud's own CA)."""
-    return next((path for name in _CA_VARIABLES if (path := os.environ.get(name))), None)
-
-
-def make_pool() -> urllib3.PoolManager:
-    """Return a pool that trusts the system's certificates, or those that the environment names."""
+def make_pool(certificates: str | None) -> urllib3.PoolManager:
+    """Return a pool that trusts the system's certificates, or those of the file."""
     return urllib3.PoolManager(
         timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
         retries=False,
-        ca_certs=find_ca_bundle(),
+        ca_certs=certificates,
     )
 
 

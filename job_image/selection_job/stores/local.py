@@ -17,7 +17,7 @@ from typing import BinaryIO
 from selection_job.errors import ObjectMissing, ObjectRefused, StorageRefused
 from selection_job.stores.local_errors import translate_read_errors, translate_write_errors
 from selection_job.stores.local_listing import scan_files
-from selection_job.stores.store import ObjectInfo
+from selection_job.stores.store import ObjectInfo, Store
 
 PARTIAL_PREFIX = ".selection-job-partial-"
 """Files being written are named so; one that a killed process left is no object, and goes with its folder."""
@@ -32,6 +32,7 @@ class LocalStore:
     """
 
     parallel_reads = 1
+    credentials = "none, it is a folder"
 
     def __init__(self, folder: Path, *, writable: bool = False) -> None:
         _check_folder(folder, writable=writable)
@@ -89,6 +90,16 @@ class LocalStore:
         """Create or replace the file from another; that one stays."""
         with translate_write_errors(self.url, key), path.open("rb") as source, self._replace(key) as file:
             shutil.copyfileobj(source, file, 1024**2)
+
+    def copy_to(self, key: str, target: Store, target_key: str) -> bool:
+        """Copy the file into another folder; return False where the other store is none."""
+        if not isinstance(target, LocalStore):
+            return False
+        with translate_read_errors(self.url, key):
+            source = self._open(key)
+        with source, translate_write_errors(target.url, target_key), target._replace(target_key) as file:
+            shutil.copyfileobj(source, file, 1024**2)
+        return True
 
     def download(self, key: str, path: Path) -> None:
         """Copy the file to path."""

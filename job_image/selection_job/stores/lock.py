@@ -7,6 +7,7 @@ content's change is looked at, never a clock of another machine.
 
 import json
 import logging
+import math
 import os
 import secrets
 import socket
@@ -38,6 +39,7 @@ class RunLock:
     now: Callable[[], float] = field(default=time.monotonic, repr=False)
     holder: str = field(default_factory=lambda: secrets.token_hex(8))
     _renewed: int = 0
+    _renewed_at: float = -math.inf
     _lost: str = ""
 
     def acquire(self) -> None:
@@ -47,7 +49,7 @@ class RunLock:
             content = self._look()
             if content is None:
                 if self._take_empty():
-                    return
+                    break
                 continue
             if content != seen:
                 if seen:
@@ -59,6 +61,7 @@ class RunLock:
                 seen = b""
                 continue
             self.sleep(self.lease_s / RENEWALS / 4)
+        self._renewed_at = self.now()
 
     def check(self) -> None:
         """Raise TryAgain where someone else has taken the lock."""
@@ -68,11 +71,21 @@ class RunLock:
         if self._lost:
             raise TryAgain(f"{self._lost} This one ends; what it finished is kept.")
 
+    def glance(self) -> None:
+        """Raise TryAgain where the lock is known to be lost. No request, unless renewals have failed for half a lease.
+
+        Those fail with the storage, and where the process was stopped and goes on: then it checks.
+        """
+        if self._lost or self.now() - self._renewed_at > self.lease_s / 2:
+            self.check()
+
     def renew(self) -> None:
         """Show that this process lives. Raises TryAgain where someone else has taken the lock."""
         self.check()
+        begun = self.now()
         self._renewed += 1
         self.store.write(self.key, self._content())
+        self._renewed_at = begun
 
     def release(self) -> None:
         """Give the lock back, where it is still this process's."""

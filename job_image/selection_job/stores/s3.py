@@ -9,37 +9,52 @@ from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 
 import boto3  # type: ignore[import-untyped]
+import urllib3
 from boto3.exceptions import Boto3Error, S3UploadFailedError  # type: ignore[import-untyped]
 from boto3.s3.transfer import TransferConfig  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError  # type: ignore[import-untyped]
+from botocore.exceptions import (  # type: ignore[import-untyped]
+    BotoCoreError,
+    ClientError,
+    EndpointProviderError,
+    NoCredentialsError,
+    ParamValidationError,
+)
 from obstore.store import S3Store
 
 from selection_api.datasource import Datasource
 from selection_job.stores.bucket import PARALLEL_READS, Connection
+from selection_job.stores.certificates import find_certificates
 from selection_job.stores.fast_client import RETRIES, client_options
 from selection_job.stores.http_client import (
     CONNECT_TIMEOUT_S,
     READ_TIMEOUT_S,
     fetch,
-    find_ca_bundle,
     make_pool,
     read_retry_after,
 )
-from selection_job.stores.s3_credentials import FreshCredentials, find_credentials
+from selection_job.stores.s3_credentials import find_credentials
 from selection_job.stores.store import ObjectInfo
-from selection_job.stores.vendor import Page, VendorError
+from selection_job.stores.vendor import OtherServiceError, Page, Vendor, VendorError
 
 log = logging.getLogger("selection_job")
 
 _SIGNED_FOR_S = 900
+_WRONG_REGION = {
+    "PermanentRedirect",
+    "AuthorizationHeaderMalformed",
+    "AuthorizationQueryParametersError",  # of a signed address, as our listing's
+    "IllegalLocationConstraint",
+    "IllegalLocationConstraintException",
+}
 _TRANSFER = {"multipart_threshold": 64 * 1024**2, "multipart_chunksize": 16 * 1024**2, "use_threads": False}
 
 
 def connect_s3(datasource: Datasource, bucket: str, purpose: str) -> Connection:
     """Return both ways to the bucket, with credentials of their own. Raises StorageRefused where there are none."""
-    session, credentials = find_credentials(datasource, purpose)
-    client = _make_client(session, datasource)
+    certificates = find_certificates(datasource, purpose)
+    session, credentials = find_credentials(datasource, purpose, certificates)
+    client = _make_client(session, datasource, certificates)
     base = _find_address(client, bucket)
     config: dict[str, Any] = {
         "bucket": bucket,
@@ -51,18 +66,18 @@ def connect_s3(datasource: Datasource, bucket: str, purpose: str) -> Connection:
         config |= {"server_side_encryption": "aws:kms", "sse_kms_key_id": datasource.kms_key_arn}
     fast = S3Store(
         config=config,  # type: ignore[arg-type]
-        client_options=client_options(base),
+        client_options=client_options(base, certificates),
         retry_config=RETRIES,
         credential_provider=credentials,
     )
-    return Connection(fast, S3Vendor(client, bucket, credentials, datasource.kms_key_arn))
+    return Connection(fast, S3Vendor(client, bucket, credentials.method, make_pool(certificates), datasource))
 
 
-def _make_client(session: boto3.Session, datasource: Datasource) -> Any:
+def _make_client(session: boto3.Session, datasource: Datasource, certificates: str | None) -> Any:
     return session.client(
         "s3",
         endpoint_url=datasource.endpoint,
-        verify=find_ca_bundle(),
+        verify=certificates,
         config=Config(
             signature_version="s3v4",
             connect_timeout=CONNECT_TIMEOUT_S,
@@ -86,11 +101,15 @@ def _find_address(client: Any, bucket: str) -> str:
 class S3Vendor:
     """Vendor over boto3. Listing is signed by boto3 and read by us: its own parser takes ten times as long."""
 
-    def __init__(self, client: Any, bucket: str, credentials: FreshCredentials, kms_key_arn: str | None) -> None:
-        self.credentials = credentials.method
+    def __init__(
+        self, client: Any, bucket: str, credentials: str, pool: urllib3.PoolManager, datasource: Datasource
+    ) -> None:
+        kms_key_arn = datasource.kms_key_arn
+        self._service = datasource.endpoint or "AWS"
+        self.credentials = credentials
         self._client = client
         self._bucket = bucket
-        self._pool = make_pool()
+        self._pool = pool
         self._encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_arn} if kms_key_arn else {}
 
     def list_page(self, prefix: str, token: str | None) -> Page:
@@ -128,6 +147,16 @@ class S3Vendor:
         config = TransferConfig(**_TRANSFER)
         with _translated():
             self._client.upload_file(str(path), self._bucket, key, ExtraArgs=self._encryption, Config=config)
+
+    def copy_from(self, source: Vendor, source_key: str, key: str) -> None:
+        """Have S3 copy the object (up to 5 GB): this bucket's credentials must read the other. Its tags stay behind."""
+        if not isinstance(source, S3Vendor) or source._service != self._service:
+            raise OtherServiceError
+        place = {"Bucket": source._bucket, "Key": source_key}
+        with _translated():
+            self._client.copy_object(
+                Bucket=self._bucket, Key=key, CopySource=place, TaggingDirective="REPLACE", **self._encryption
+            )
 
     def head(self, key: str) -> None:
         """Ask for the object without its content."""
@@ -181,7 +210,7 @@ def _read_error(status: int, body: bytes, headers: dict[str, str]) -> VendorErro
 
 
 def _is_about_region(status: int, code: str) -> bool:
-    return status == 301 or code in {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraint"}
+    return status == 301 or code in _WRONG_REGION
 
 
 @contextmanager
@@ -196,6 +225,8 @@ def _translated() -> Iterator[None]:
         if isinstance(cause, ClientError):
             raise _from_client_error(cause) from error
         raise VendorError(None, type(error).__name__, str(error)) from error
+    except (ParamValidationError, EndpointProviderError) as error:  # the SDK's own refusal, of a bucket's name mostly
+        raise VendorError(400, type(error).__name__, str(error).replace("\n", " ")) from error
     except NoCredentialsError as error:
         raise VendorError(403, "NoCredentials", "boto3 found no credentials") from error
     except (BotoCoreError, Boto3Error) as error:

@@ -28,6 +28,10 @@ class Store(Protocol):
     parallel_reads: int
     """How many requests at a time it takes to hide the latency; 1 where there is none to hide."""
 
+    @property
+    def credentials(self) -> str:
+        """How the run came to its credentials, for people; never a secret."""
+
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield all objects whose key starts with prefix, in no particular order, streaming."""
 
@@ -48,6 +52,9 @@ class Store(Protocol):
 
     def upload(self, key: str, path: Path) -> None:
         """Create or replace the object from a local file, never a part; a large file is not read into memory."""
+
+    def copy_to(self, key: str, target: "Store", target_key: str) -> bool:
+        """Copy the object into another store without carrying its bytes; return False where that can't be done."""
 
     def download(self, key: str, path: Path) -> None:
         """Write the object into a local file; a large object is not read into memory."""

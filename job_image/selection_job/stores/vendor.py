@@ -16,8 +16,8 @@ class VendorError(Exception):
         super().__init__(f"{code}: {message}" if message else code)
         self.status = status
         """The HTTP status; None where no answer came, or only a part of one."""
-        self.code = code
-        """The provider's own word for it, such as NoSuchBucket."""
+        self.code = UNTRUSTED if status is None and UNTRUSTED in message else code
+        """The provider's own word for it, such as NoSuchBucket; OpenSSL's where its certificate is not trusted."""
         self.message = message
         self.retry_after_s = retry_after_s
         """How long the provider asks to wait; 0 where it says nothing."""
@@ -27,7 +27,14 @@ class VendorError(Exception):
     @property
     def is_passing(self) -> bool:
         """Whether the same request may succeed later."""
-        return self.status is None or self.status in (408, 429) or self.status >= 500 or self.code in _PASSING_CODES
+        if self.status is None:
+            return self.code != UNTRUSTED
+        return self.status in (408, 429) or self.code in _PASSING_CODES or (self.status >= 500 and self.status != 501)
+
+    @property
+    def forbids_copies(self) -> bool:
+        """Whether the next copy between the same two buckets is going to fail as well."""
+        return self.is_passing or (self.status in (401, 403, 405, 501) and not self.is_expired)
 
     @property
     def is_expired(self) -> bool:
@@ -35,8 +42,18 @@ class VendorError(Exception):
         return self.status == 401 or self.code in _EXPIRED_CODES
 
 
+class OtherServiceError(VendorError):
+    """The provider can't copy from there: it lies with another, or at another endpoint."""
+
+    def __init__(self) -> None:
+        super().__init__(501, "OtherService", "it lies with another provider or at another endpoint")
+
+
+UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 _PASSING_CODES = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "OperationAborted"}
-_EXPIRED_CODES = {"ExpiredToken", "TokenRefreshRequired", "ExpiredTokenException", "InvalidToken", "RequestExpired"}
+_EXPIRED_CODES = {"ExpiredToken", "TokenRefreshRequired", "ExpiredTokenException", "InvalidToken", "RequestExpired"} | {
+    "AuthenticationFailed",  # all that Azure says of a SAS token that has expired
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +84,9 @@ class Vendor(Protocol):
 
     def put_from(self, key: str, path: Path) -> None:
         """Write the object from a file, in pieces where it is large."""
+
+    def copy_from(self, source: "Vendor", source_key: str, key: str) -> None:
+        """Have the provider copy an object of another bucket. VendorError 501 where that is no bucket of the same."""
 
     def head(self, key: str) -> None:
         """Return where the object is there; VendorError of status 404 where not."""

@@ -20,9 +20,10 @@ class Container:
     config: dict
     folder: Path
 
-    def run(self, *arguments, volumes=(), user=None):
+    def run(self, *arguments, volumes=(), user=None, entrypoint=None):
         """Run the entrypoint with arguments, volumes being (folder here, there); return the CompletedProcess."""
-        spec = self._spec([*self.config["Entrypoint"], *map(str, arguments)], volumes, user or self.config["User"])
+        command = [*(entrypoint or self.config["Entrypoint"]), *map(str, arguments)]
+        spec = self._spec(command, volumes, user or self.config["User"])
         (self.folder / "config.json").write_text(json.dumps(spec))
         name = f"test-{secrets.token_hex(4)}"
         command = [*RUNC, "run", "--bundle", self.folder, name]

@@ -1,0 +1,138 @@
+"""The embeddings that workerConfig.embeddings names, in place of an encoder: no image is opened for them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection_api.legacy_selection import TABLE_SCORE, scores_used
+from selection_job.catalog.catalog import Catalog, Listing
+from selection_job.catalog.checking import find_first_equal
+from selection_job.catalog.image_names import quote_some
+from selection_job.embedding_stage import Embedded
+from selection_job.embeddings.table_reading import EmbeddingsTable, read_table
+from selection_job.errors import ObjectMissing, UnusableData
+from selection_job.workplace import Workplace
+
+_FOLDER = ".lightly/embeddings/"
+_BLOCK = 65536
+
+
+@dataclass(frozen=True, eq=False)
+class GivenEmbeddings:
+    """Where the embeddings come from, an encoder.Origin, and what the table says besides them."""
+
+    scores: NDArray[np.float64] | None  # (n,) al_score, aligned with the catalog; None: no such column
+    source: str
+    """'embeddings <key>'."""
+    fingerprint: str
+    """64 hex digits of the file."""
+    notes: tuple[str, ...]
+    checkpoint: None = None
+
+
+def find_key(name: str) -> str:
+    """Return the key, in the lightly datasource, of what workerConfig.embeddings names.
+
+    >>> find_key("cars.csv"), find_key(".lightly/runs/cars-1f2e3d4c/data/embeddings.csv")
+    ('.lightly/embeddings/cars.csv', '.lightly/runs/cars-1f2e3d4c/data/embeddings.csv')
+    """
+    return name if name.startswith(".lightly/") else _FOLDER + name
+
+
+def load_given(place: Workplace, listing: Listing) -> tuple[GivenEmbeddings, Embedded]:
+    """Read the table and return it with the listed images that have a row in it, masked ones left out.
+
+    The catalog's duplicates are rows with equal vectors: nothing is known of the files' bytes.
+    Raises UnusableData where the file is missing or wrong, or where none of its rows is an image of the input.
+    """
+    key = find_key(place.worker.embeddings)
+    where = f"{place.target.url}{key}"
+    path = _fetch(place, key, where)
+    with place.progress.bar("Reading embeddings", path.stat().st_size, "bytes") as bar:
+        table = read_table(path, listing.names, where=where, advance=bar.advance)
+    path.unlink()
+    if not len(table.rows):
+        raise UnusableData(_explain_nothing(table, listing, where, place.source.url))
+    catalog = _make_catalog(table, listing)
+    n_duplicates = int(catalog.is_duplicate.sum()) if place.worker.remove_exact_duplicates else 0
+    place.progress.count(input=len(catalog.names), duplicate=n_duplicates)
+    given = GivenEmbeddings(
+        scores=table.scores,
+        source=f"embeddings {key}",
+        fingerprint=table.digest,
+        notes=(*_note(table, listing, key), *_note_scores(place, table, key)),
+    )
+    return given, Embedded(catalog, table.vectors)
+
+
+def _fetch(place: Workplace, key: str, where: str) -> Path:
+    path = place.scratch / "embeddings.csv"
+    try:
+        place.target.download(key, path)
+    except ObjectMissing as error:
+        raise UnusableData(
+            f"spec.workerConfig.embeddings names {place.worker.embeddings!r}, and {where} does not exist. Put the file "
+            f"into {_FOLDER} of the lightly datasource, or give its path from there, beginning with .lightly/."
+        ) from error
+    return path
+
+
+def _make_catalog(table: EmbeddingsTable, listing: Listing) -> Catalog:
+    n = len(table.rows)
+    return Catalog(
+        names=[listing.names[row] for row in table.rows.tolist()],
+        sha256=np.broadcast_to(np.uint8(0), (n, 32)),
+        sizes_bytes=listing.sizes_bytes[table.rows],
+        widths_px=np.broadcast_to(np.int32(0), n),
+        heights_px=np.broadcast_to(np.int32(0), n),
+        duplicate_of=find_equal_vectors(table.vectors),
+        corrupt={},
+        was_read=False,
+    )
+
+
+def find_equal_vectors(vectors: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return (n,) int64: for each row the first that equals it, its own where it is the first.
+
+    vectors  (n, d) float32, finite; -0 equals 0
+
+    By BLAKE2b digests: some 1 µs a row, 70 bytes of memory a row.
+    """
+    digests = bytearray()
+    for start in range(0, len(vectors), _BLOCK):
+        block = vectors[start : start + _BLOCK] + np.float32(0)  # -0 becomes 0
+        for row in block:
+            digests += blake2b(row, digest_size=32).digest()
+    return find_first_equal(np.frombuffer(digests, dtype=np.uint8).reshape(-1, 32))
+
+
+def _explain_nothing(table: EmbeddingsTable, listing: Listing, where: str, url: str) -> str:
+    if len(table.masked):
+        return f"{where}: every image of {url} that has a row is masked; nothing is left to select from."
+    return (
+        f"None of the {table.n_foreign} names in {where} is one of the {len(listing.names)} images in {url}: "
+        f"{quote_some(table.foreign)} beside {quote_some(listing.names)}. Names are relative to it, and case matters."
+    )
+
+
+def _note_scores(place: Workplace, table: EmbeddingsTable, key: str) -> Iterator[str]:
+    if table.scores is not None and ("", TABLE_SCORE) not in scores_used(place.spec):
+        words = "method coral without active_learning.task_name takes it into account"
+        yield f"{key}: the column al_score is not used; {words}."
+
+
+def _note(table: EmbeddingsTable, listing: Listing, key: str) -> Iterator[str]:
+    """Yield what the user should know about the file and the images beside each other."""
+    yield f"No image was opened: embeddings come from {key}, and exact duplicates are images with equal vectors."
+    for words, rows in (("have no row in", table.absent), ("are masked in", table.masked)):
+        if len(rows):
+            names = quote_some([listing.names[row] for row in rows[:1000].tolist()])
+            yield f"{len(rows)} images of the input {words} {key} and take no part: {names}"
+    if table.n_foreign:
+        yield f"{table.n_foreign} rows of {key} name no image of the input: {quote_some(table.foreign)}"
+    if table.header.unused:
+        yield f"{key}: these columns are not used: {quote_some(list(table.header.unused))}"

@@ -1,0 +1,95 @@
+"""The header of an embeddings table: filenames, embedding_0 …, labels, and what may stand beside them."""
+
+import csv
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection_job.catalog.image_names import quote_some
+from selection_job.errors import UnusableData
+from selection_job.numeric.csv_rows import NAME, TEXT
+
+MOST_DIMENSIONS = 4096
+MARKS = ("masked", "selected", "al_score")
+"""Columns with a meaning besides the vector's, in the order of EmbeddingsHeader.marks."""
+
+_EXPECTED = "expected filenames,embedding_0,embedding_1,…,labels"
+_COMPONENT = re.compile(r"embedding_(0|[1-9][0-9]{0,4})")
+
+
+@dataclass(frozen=True)
+class EmbeddingsHeader:
+    """What each field of a row is."""
+
+    n_dimensions: int
+    columns: NDArray[np.int64]
+    """(c,) as numeric.csv_rows takes them: components first, then the marks that are there."""
+    marks: tuple[str, ...]
+    """Of MARKS, those that are there."""
+    names: tuple[str, ...]
+    """Of the columns, as they stand in the file."""
+    unused: tuple[str, ...]
+    """Columns behind labels that mean nothing to a run."""
+
+    @property
+    def n_numbers(self) -> int:
+        """How many numbers a row gives."""
+        return self.n_dimensions + len(self.marks)
+
+    def find_mark(self, mark: str) -> int | None:
+        """Return which of a row's numbers is the mark; None where the table has no such column."""
+        return self.n_dimensions + self.marks.index(mark) if mark in self.marks else None
+
+
+def parse_header(line: bytes, *, where: str) -> EmbeddingsHeader:
+    """Return what the columns are.
+
+    line   the first line of the file
+    where  the file as users know it, for messages
+
+    The columns may come in any order between filenames and labels; masked, selected, al_score and columns that are
+    not used may also stand behind labels.
+    Raises UnusableData where a column is missing, unknown or there twice.
+    """
+    names = _split(line, where)
+    _check_order(names, where)
+    n_dimensions = sum(_COMPONENT.fullmatch(name) is not None for name in names)
+    if not 1 <= n_dimensions <= MOST_DIMENSIONS:
+        raise UnusableData(
+            f"{where}, line 1: {_EXPECTED} with 1 to {MOST_DIMENSIONS} components; found {n_dimensions}."
+        )
+    marks = tuple(mark for mark in MARKS if mark in names)
+    places = {f"embedding_{i}": i for i in range(n_dimensions)}
+    if missing := [name for name in places if name not in names]:
+        raise UnusableData(f"{where}, line 1: {n_dimensions} components are there, and {missing[0]} is missing.")
+    places |= {mark: n_dimensions + i for i, mark in enumerate(marks)}
+    known = {"filenames": NAME, "labels": TEXT, **places}
+    columns = np.array([known.get(name, TEXT) for name in names], dtype=np.int64)
+    return EmbeddingsHeader(
+        n_dimensions, columns, marks, tuple(names), tuple(name for name in names if name not in known)
+    )
+
+
+def _split(line: bytes, where: str) -> list[str]:
+    try:
+        text = line.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise UnusableData(f"{where} is not UTF-8 (byte {error.start} of its first line); save it as UTF-8.") from error
+    return next(csv.reader([text]), [])
+
+
+def _check_order(names: list[str], where: str) -> None:
+    if names[:1] != ["filenames"] or "labels" not in names:
+        raise UnusableData(f"{where}, line 1: {_EXPECTED}; found {quote_some(names) or 'an empty line'}.")
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
+        raise UnusableData(f"{where}, line 1: there are two columns {quote_some(repeated)}.")
+    between = names[1 : names.index("labels")]
+    if odd := [name for name in between if not _COMPONENT.fullmatch(name) and name not in MARKS]:
+        raise UnusableData(
+            f"{where}, line 1: {_EXPECTED}; found {quote_some(odd)} among them. Other columns go behind labels."
+        )
+    if late := [name for name in names[names.index("labels") :] if _COMPONENT.fullmatch(name)]:
+        raise UnusableData(f"{where}, line 1: {_EXPECTED}; found {quote_some(late)} behind labels.")

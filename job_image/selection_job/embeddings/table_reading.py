@@ -1,0 +1,156 @@
+"""Read an embeddings table: the vectors of the names that are asked for, whatever the file's size."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection_job.catalog.image_names import escape_name
+from selection_job.embeddings.table_header import EmbeddingsHeader, parse_header
+from selection_job.embeddings.table_rows import BLOCK_BYTES, RowReader, TableRows
+from selection_job.errors import UnusableData
+
+_BLOCK = 65536
+_MOST_KEPT = 1000  # names of rows that nobody asked for
+_ABSENT, _TAKEN, _MASKED = 0, 1, 2
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingsTable:
+    """What the table says about the names that were asked for."""
+
+    header: EmbeddingsHeader
+    rows: NDArray[np.int64]  # (n,) sorted: which names have a vector and are not masked
+    vectors: NDArray[np.float32]  # (n, d) finite
+    scores: NDArray[np.float64] | None  # (n,) al_score; None where the table has no such column
+    masked: NDArray[np.int64]  # sorted: which names are marked to be ignored
+    absent: NDArray[np.int64]  # sorted: which names have no row
+    n_foreign: int
+    """Rows of names that were not asked for."""
+    foreign: list[str]
+    """The first thousand of these names."""
+    digest: str
+    """SHA-256 of the file."""
+
+
+def read_table(
+    path: Path, names: list[str], *, where: str, advance: Callable[[int], None] = lambda _: None
+) -> EmbeddingsTable:
+    """Read the vectors of the given names.
+
+    path     CSV in UTF-8: filenames,embedding_0,…,labels, as table_header.py says
+    names    (n,) unique; a row of another name is counted, and checked like the others
+    where    the file as users know it, for messages
+    advance  is told how many bytes were read
+
+    Memory: the vectors of the names that are there, 60 MB, and some 100 bytes a name.
+    Raises UnusableData, with the line, for anything that is not such a table: another header, rows of another length,
+    what is no finite number, a name that comes twice, marks other than 0 and 1, text that is not UTF-8; and for rows
+    marked as selected before, which nothing here can take into account.
+    """
+    digest = hashlib.sha256()
+
+    def note(content: bytes) -> None:
+        digest.update(content)
+        advance(len(content))
+
+    with path.open("rb") as file:
+        line = file.readline(BLOCK_BYTES)
+        note(line)
+        header = parse_header(line, where=where)
+        collected = _Collected(names, header, where)
+        for rows in RowReader(file, header, where=where, note=note).read():
+            collected.add(rows)
+    return collected.finish(digest.hexdigest())
+
+
+class _Collected:
+    """The vectors that were found so far, each at its name's place."""
+
+    def __init__(self, names: list[str], header: EmbeddingsHeader, where: str) -> None:
+        self._header, self._where = header, where
+        self._places = {name: row for row, name in enumerate(names)}
+        self._vectors = np.empty((len(names), header.n_dimensions), dtype=np.float32)  # untouched pages take no memory
+        self._scores = np.empty(len(names), dtype=np.float64)
+        self._state = np.zeros(len(names), dtype=np.uint8)
+        self._n_rows = self._n_foreign = 0
+        self._foreign: list[str] = []
+
+    def add(self, rows: TableRows) -> None:
+        """Take those of the rows whose names were asked for."""
+        places = np.fromiter((self._places.get(name, -1) for name in rows.names), np.int64, len(rows.names))
+        is_masked = self._read_mark(rows, "masked")
+        self._refuse_preselected(rows)
+        is_known = places >= 0
+        self._refuse_repeated(rows, places)
+        self._state[places[is_known]] = np.where(is_masked[is_known], _MASKED, _TAKEN)
+        is_taken = is_known & ~is_masked
+        self._vectors[places[is_taken]] = rows.numbers[is_taken, : self._header.n_dimensions]
+        score = self._header.find_mark("al_score")
+        if score is not None:
+            self._scores[places[is_taken]] = rows.numbers[is_taken, score]
+        self._n_rows += len(rows.names)
+        self._note_foreign(rows.names, ~is_known)
+
+    def finish(self, digest: str) -> EmbeddingsTable:
+        """Return what was collected, moved together in place."""
+        if not self._n_rows:
+            raise UnusableData(f"{self._where} has a header and no rows.")
+        taken = np.flatnonzero(self._state == _TAKEN)
+        for start in range(0, len(taken), _BLOCK):
+            block = taken[start : start + _BLOCK]
+            self._vectors[start : start + len(block)] = self._vectors[block]
+        return EmbeddingsTable(
+            header=self._header,
+            rows=taken,
+            vectors=self._vectors[: len(taken)],
+            scores=None if self._header.find_mark("al_score") is None else self._scores[taken],
+            masked=np.flatnonzero(self._state == _MASKED),
+            absent=np.flatnonzero(self._state == _ABSENT),
+            n_foreign=self._n_foreign,
+            foreign=self._foreign,
+            digest=digest,
+        )
+
+    def _read_mark(self, rows: TableRows, mark: str) -> NDArray[np.bool_]:
+        place = self._header.find_mark(mark)
+        if place is None:
+            return np.zeros(len(rows.names), dtype=bool)
+        values = rows.numbers[:, place]
+        odd = np.flatnonzero((values != 0) & (values != 1))
+        if len(odd):
+            self._fail(rows, int(odd[0]), f"{mark} is {values[odd[0]]:g}; expected 0 or 1")
+        is_marked: NDArray[np.bool_] = values == 1
+        return is_marked
+
+    def _refuse_preselected(self, rows: TableRows) -> None:
+        marked = np.flatnonzero(self._read_mark(rows, "selected"))
+        if len(marked):
+            name = rows.names[marked[0]]
+            self._fail(
+                rows,
+                int(marked[0]),
+                f"{escape_name(name)!r} is marked as selected before, and choosing beside images that were selected "
+                "before is not supported by this version; set selected to 0, or masked to 1 to leave them out",
+            )
+
+    def _refuse_repeated(self, rows: TableRows, places: NDArray[np.int64]) -> None:
+        known = np.flatnonzero(places >= 0)
+        _, first = np.unique(places[known], return_index=True)
+        is_repeated = self._state[places[known]] != _ABSENT
+        is_repeated |= ~np.isin(np.arange(len(known)), first)
+        if is_repeated.any():
+            row = int(known[np.argmax(is_repeated)])
+            self._fail(rows, row, f"{rows.names[row]!r} has a row above already; a name has one row")
+
+    def _note_foreign(self, names: list[str], is_foreign: NDArray[np.bool_]) -> None:
+        foreign = np.flatnonzero(is_foreign)
+        self._n_foreign += len(foreign)
+        room = _MOST_KEPT - len(self._foreign)
+        self._foreign += [names[row] for row in foreign[:room].tolist()]
+
+    def _fail(self, rows: TableRows, row: int, problem: str) -> None:
+        raise UnusableData(f"{self._where}, line {rows.line(row)}: {problem}.")

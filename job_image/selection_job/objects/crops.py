@@ -1,0 +1,69 @@
+"""Crops: the objects of one task that were cut out of the images of a catalog, with their embeddings."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_ARRAYS = {
+    "owners": np.int64,
+    "numbers": np.int32,
+    "boxes_px": np.int32,
+    "category_index": np.int32,
+    "scores": np.float32,
+    "vectors": np.float32,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Crops:
+    """Objects sorted by image, those of one image in the order of its predictions."""
+
+    task: str
+    categories: tuple[str, ...]
+    owners: NDArray[np.int64]  # (m,) row of the image in the catalog, ascending
+    numbers: NDArray[np.int32]  # (m,) place of the object among its image's predictions
+    boxes_px: NDArray[np.int32]  # (m, 4) x0, y0, x1, y1 as cut; x1 and y1 are exclusive
+    category_index: NDArray[np.int32]  # (m,) index into categories
+    scores: NDArray[np.float32]  # (m,)
+    vectors: NDArray[np.float32]  # (m, d)
+
+    def __len__(self) -> int:
+        return len(self.owners)
+
+    def take(self, kept: NDArray[np.int64]) -> "Crops":
+        """Return the crops at these places."""
+        return Crops(self.task, self.categories, **{name: getattr(self, name)[kept] for name in _ARRAYS})
+
+
+def save_crops(crops: Crops, path: Path) -> None:
+    """Write an .npz file. Equal crops give equal bytes."""
+    columns: dict[str, Any] = {name: getattr(crops, name) for name in _ARRAYS}
+    columns |= {"task": np.array(crops.task), "categories": np.array(crops.categories, dtype=np.str_)}
+    np.savez(path, **columns)
+
+
+def load_crops(path: Path, *, n_images: int, dimensions: int) -> Crops:
+    """Read what save_crops wrote. Raises ValueError where it is something else, or does not fit the catalog."""
+    with np.load(path, allow_pickle=False) as file:
+        try:
+            columns = {name: file[name] for name in _ARRAYS}
+            task, categories = str(file["task"]), tuple(str(name) for name in file["categories"])
+        except KeyError as error:
+            raise ValueError(f"{path.name} lacks {error}") from error
+    m = len(columns["owners"])
+    for name, dtype in _ARRAYS.items():
+        shape = {"boxes_px": (m, 4), "vectors": (m, dimensions)}.get(name, (m,))
+        if columns[name].dtype != dtype or columns[name].shape != shape:
+            raise ValueError(f"{path.name}: {name} does not fit {m} crops")
+    owners = columns["owners"]
+    if m and not (owners[0] >= 0 and owners[-1] < n_images and (np.diff(owners) >= 0).all()):
+        raise ValueError(f"{path.name} names images that do not exist")
+    if not np.isfinite(columns["vectors"]).all():
+        raise ValueError(f"{path.name} has vectors that are not finite")
+    return Crops(task, categories, **columns)
+
+
+assert set(_ARRAYS) == {field.name for field in fields(Crops)} - {"task", "categories"}

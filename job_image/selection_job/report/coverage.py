@@ -1,0 +1,82 @@
+"""Coverage: how far the farthest image is from a selected one, after each pick."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection_job.report.numbers import rounded, rounded_all
+from selection_job.selection.selection import Selection
+
+JsonObject = dict[str, Any]
+
+MOST_PICKS = 1000
+"""Picks of the curve that report.json holds."""
+
+_LINES = 10
+_WHY_NOT = {
+    "random": "A random choice does not aim at a radius, so only the one at its end is known.",
+    "strategies": (
+        "Where several strategies are combined, or one is turned round, only the radius at the end is known; DIVERSITY "
+        "on EMBEDDINGS alone knows it after each pick."
+    ),
+}
+
+
+def describe_coverage(selection: Selection) -> JsonObject:
+    """Return a table that says how many images a radius needs, exact, of the images that pass every THRESHOLD.
+
+    It is empty, and whyUnknown says why, for other methods than coreset.
+    """
+    radii = selection.radii.astype(np.float64)
+    is_known = bool(np.isfinite(radii).all())
+    return {
+        "isExact": is_known,
+        "whyUnknown": None if is_known else _WHY_NOT.get(selection.method, _WHY_NOT["strategies"]),
+        "imagesForRadius": _make_table(radii) if is_known else [],
+    }
+
+
+def describe_curve(selection: Selection) -> JsonObject:
+    """Return the covering radius after so many picks, at most MOST_PICKS of them; null where it is not known."""
+    picks = _spread_picks(len(selection.radii))
+    radii = selection.radii[picks].astype(np.float64)
+    return {"picks": (picks + 1).tolist(), "radii": rounded_all(radii.tolist())}
+
+
+def _spread_picks(k: int) -> NDArray[np.int64]:
+    """Return at most MOST_PICKS indices below k, first and last included, denser where the radius falls fast."""
+    if k <= MOST_PICKS:
+        return np.arange(k)
+    return np.unique(np.geomspace(1, k, MOST_PICKS).round().astype(np.int64)) - 1
+
+
+def _make_table(radii: NDArray[np.float64]) -> list[JsonObject]:
+    """Return some ten round radii, falling, with the number of images that reaches each."""
+    if not len(radii):
+        return []
+    picks = np.unique(np.geomspace(1, len(radii), _LINES).round().astype(np.int64)) - 1
+    wanted = sorted({round_up(float(radius)) for radius in radii[picks]}, reverse=True)
+    return [{"radius": rounded(radius), "nImages": count_for_radius(radii, radius)} for radius in wanted]
+
+
+def round_up(radius: float) -> float:
+    """Return the next number of two digits that is not below.
+
+    >>> round_up(0.1234), round_up(0.12), round_up(0.0), round_up(97.3)
+    (0.13, 0.12, 0.0, 98.0)
+    """
+    if radius <= 0:
+        return 0.0
+    digits = 1 - math.floor(math.log10(radius))
+    nearest = round(radius, digits)
+    return nearest if nearest >= radius else round(nearest + 10.0**-digits, digits)
+
+
+def count_for_radius(radii: NDArray[np.float64], radius: float) -> int:
+    """Return how many picks it takes until the covering radius is at most this.
+
+    radii   (k,) never rising; the last is at most radius
+    """
+    return int(np.searchsorted(-radii, -radius)) + 1

@@ -1,0 +1,112 @@
+"""The PDF's part on the selection itself: what each strategy did, and how many images a radius needs."""
+
+from pathlib import Path
+from typing import Any
+
+from reportlab.lib.units import mm
+from reportlab.platypus import Flowable, KeepTogether, Paragraph, Spacer
+
+from selection_job.report import pdf_style as style
+from selection_job.report.pdf_parts import name, paragraph, plot, section, subsection, table
+from selection_job.report.wording import count, plural, share
+
+JsonObject = dict[str, Any]
+
+MOST_CLASSES = 15
+"""Classes of a BALANCE in the PDF; report.json has all."""
+
+_SETS = ("input", "selected", "random")
+
+
+def make_selection_section(report: JsonObject, plots: Path) -> list[Flowable]:
+    """Return the strategies with what each achieved, and the coverage curve."""
+    selection = report["selectionInformation"]
+    return [
+        section("How the images were selected"),
+        *_strategies(selection),
+        *_balances(selection["strategies"]),
+        *_coverage(selection, plots),
+    ]
+
+
+def _strategies(selection: JsonObject) -> list[Flowable]:
+    strategies = selection["strategies"]
+    by_chance = (
+        [paragraph("The images were taken in a random order: no strategy ranks them.")]
+        if selection["method"] == "random"
+        else []
+    )
+    if not strategies:
+        return by_chance
+    words = (
+        "What each strategy measures, for all images that took part, for the selected ones, and for a random choice of "
+        "as many. Several strategies are combined into one product, so that each gives way to the others a little."
+    )
+    rows = [
+        [
+            name(entry["name"]),
+            "–" if entry["strength"] is None else f"{entry['strength']:g}",
+            entry["measure"],
+            *[_measure(entry[which]) for which in _SETS],
+        ]
+        for entry in strategies
+    ]
+    widths = [52 * mm, 18 * mm, style.TEXT_WIDTH - 124 * mm, 18 * mm, 18 * mm, 18 * mm]
+    head = ["strategy", "strength", "measure", *_SETS]
+    return [
+        *by_chance,
+        Paragraph(words, style.BODY),
+        table(head, rows, widths, numbers=3),
+        Spacer(1, 2 * mm),
+        *[paragraph(_say_filtered(entry, selection)) for entry in strategies if "nPassing" in entry],
+    ]
+
+
+def _measure(value: float | None) -> str:
+    """Return four digits, or a dash.
+
+    >>> _measure(0.123456), _measure(12345.6), _measure(None)
+    ('0.1235', '1.235e+04', '–')
+    """
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _say_filtered(entry: JsonObject, selection: JsonObject) -> str:
+    passing = plural(entry["nPassing"], "image")
+    return f"{entry['name']}: {passing} pass. All thresholds together keep {count(selection['nFiltered'])} out."
+
+
+def _balances(strategies: list[JsonObject]) -> list[Flowable]:
+    parts: list[Flowable] = []
+    for entry in strategies:
+        if "classes" in entry:
+            parts.append(KeepTogether([subsection(entry["name"]), *_classes(entry["classes"])]))
+    return parts
+
+
+def _classes(classes: list[JsonObject]) -> list[Flowable]:
+    shown = sorted(classes, key=lambda one: -max(one[which] or 0.0 for which in ("target", *_SETS)))[:MOST_CLASSES]
+    columns = ("target", *_SETS)
+    rows = [[name(one["name"], 80), *[share(one[column] or 0.0, 1) for column in columns]] for one in shown]
+    widths = [style.TEXT_WIDTH - 88 * mm, *[22 * mm] * 4]
+    left_out = len(classes) - len(shown)
+    more = [Paragraph(f"{plural(left_out, 'further class')} in report.json.", style.SMALL)] if left_out else []
+    return [table(["class", *columns], rows, widths, numbers=4), *more]
+
+
+def _coverage(selection: JsonObject, plots: Path) -> list[Flowable]:
+    coverage = selection["coverage"]
+    heading = subsection("How many images does a radius need?")
+    if not coverage["isExact"]:
+        return [heading, paragraph(coverage["whyUnknown"])]
+    of_what = "that pass every THRESHOLD " if selection["nFiltered"] else ""
+    words = (
+        f"The radius is the distance of the farthest of all images {of_what}to its nearest selected one. Images are in "
+        "the order of choice, so a smaller selection is the beginning of the list, and the numbers are exact."
+    )
+    rows = [[f"{line['radius']:g}", count(line["nImages"])] for line in coverage["imagesForRadius"]]
+    return [
+        KeepTogether([heading, Paragraph(words, style.BODY), plot(plots / "coverage.png", 152 * mm)]),
+        Spacer(1, 2 * mm),
+        table(["for a radius of", "images needed"], rows, [40 * mm, 40 * mm], numbers=1),
+    ]

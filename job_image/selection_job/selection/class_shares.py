@@ -1,0 +1,101 @@
+"""BALANCE: what each image adds to each class, and the shares that are aimed at."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection_job.catalog.image_names import quote_some
+from selection_job.errors import UnusableData
+from selection_job.numeric.objectives import input_target, uniform_target
+from selection_job.selection.goal import NamedStrategy
+from selection_job.selection.sources import Sources
+from selection_job.selection.vectors import take_rows
+
+MOST_CLASSES = 1000
+"""Different labels of metadata that can be balanced."""
+
+OTHER = "(any other)"
+"""What a target that adds up to less than 1 leaves to all unnamed classes together."""
+
+_MOST_CELLS = 250_000_000  # 2 GB
+_SUM_OF_SHARES = 1 - 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class ClassShares:
+    """What BALANCE looks at."""
+
+    shares: NDArray[np.float64]  # (m, c) 0 or more
+    classes: tuple[str, ...]  # (c,)
+    target: NDArray[np.float64]  # (c,) adds up to 1
+
+
+def read_shares(entry: NamedStrategy, sources: Sources, candidates: NDArray[np.int64]) -> ClassShares:
+    """Return the classes of the candidates and the aimed share of each.
+
+    candidates  (m,) rows of the catalog; INPUT aims at the shares among all of them
+    Raises UnusableData for metadata that are numbers, for too many different labels, and for a target that names a
+    class that is not there.
+    """
+    shares, classes = _read(entry, sources, candidates)
+    strategy = entry.strategy
+    if strategy.distribution == "TARGET":
+        return _aim(entry, shares, classes)
+    if not classes:
+        raise UnusableData(f"There are no classes in {_describe_input(entry)} that could be balanced.")
+    target = uniform_target(len(classes)) if strategy.distribution == "UNIFORM" else input_target(shares)
+    return ClassShares(shares, classes, target)
+
+
+def _read(
+    entry: NamedStrategy, sources: Sources, candidates: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    if entry.input.type == "PREDICTIONS":
+        shares, classes = sources.class_distributions(entry.input.task or "")
+        return take_rows(shares, candidates), classes
+    column = sources.metadata(entry.input.key or "")
+    if column.labels is None:
+        raise UnusableData(
+            f"The metadata {entry.input.key!r} are numbers, and BALANCE needs categories. "
+            "Use WEIGHTS or THRESHOLD for them, or another key."
+        )
+    return _one_hot(entry, [column.labels[row] for row in candidates.tolist()])
+
+
+def _one_hot(entry: NamedStrategy, labels: list[str]) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    classes = tuple(sorted(set(labels)))
+    if len(classes) > MOST_CLASSES or len(classes) * len(labels) > _MOST_CELLS:
+        raise UnusableData(
+            f"The metadata {entry.input.key!r} have {len(classes):,} different values for "
+            f"{len(labels):,} images; BALANCE takes at most {MOST_CLASSES:,} values and {_MOST_CELLS:,} values times "
+            "images. Use a key with fewer."
+        )
+    places = {label: i for i, label in enumerate(classes)}
+    shares = np.zeros((len(labels), len(classes)))
+    shares[np.arange(len(labels)), [places[label] for label in labels]] = 1
+    return shares, classes
+
+
+def _aim(entry: NamedStrategy, shares: NDArray[np.float64], classes: tuple[str, ...]) -> ClassShares:
+    """Keep the named classes, and where the target leaves a rest, all others as one."""
+    wanted = entry.strategy.target or {}
+    if missing := sorted(set(wanted) - set(classes)):
+        verb = "is not among its classes" if len(missing) == 1 else "are not among its classes"
+        known = quote_some(list(classes)) if classes else "none"
+        raise UnusableData(
+            f"{entry.path}.strategy.target: {quote_some(missing)} {verb}; {_describe_input(entry)} has {known}."
+        )
+    places = [classes.index(name) for name in wanted]
+    ratios = list(wanted.values())
+    if sum(ratios) >= _SUM_OF_SHARES:  # unnamed classes do not matter
+        named = np.ascontiguousarray(shares[:, places])
+        return ClassShares(named, tuple(wanted), np.array(ratios) / max(sum(ratios), 1.0))
+    others = shares.sum(axis=1) - shares[:, places].sum(axis=1)
+    together = np.column_stack([shares[:, places], np.maximum(others, 0.0)])
+    return ClassShares(together, (*wanted, OTHER), np.array([*ratios, 1 - sum(ratios)]))
+
+
+def _describe_input(entry: NamedStrategy) -> str:
+    given = entry.input
+    return f"the task {given.task}" if given.type == "PREDICTIONS" else f"the metadata {given.key!r}"

@@ -1,0 +1,149 @@
+"""What the configuration asks for, whichever of its two forms it was written in."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from selection_api.legacy_selection import legacy_strategies
+from selection_api.selection_config import SelectionConfig, SelectionInput, SelectionStrategy, Strategy
+from selection_api.spec import SelectionRunSpec
+from selection_api.stopping_condition import SampleTarget
+from selection_api.worker_config import WorkerConfig
+from selection_job.errors import UnusableData
+
+_MOST_CATEGORIES = 3
+
+
+@dataclass(frozen=True)
+class NamedStrategy:
+    """One strategy, with where it stands in the manifest and what reports call it."""
+
+    path: str
+    name: str  # unique within a run
+    input: SelectionInput
+    strategy: Strategy
+
+    @contextmanager
+    def located(self) -> Iterator[None]:
+        """Let an UnusableData that is raised inside begin with where the strategy stands."""
+        try:
+            yield
+        except UnusableData as error:
+            if str(error).startswith(self.path):
+                raise
+            raise UnusableData(f"{self.path}: {error}") from error
+
+    @property
+    def strength(self) -> float:
+        """How much the strategy counts; 1 where nothing is said."""
+        return 1.0 if self.strategy.strength is None else self.strategy.strength
+
+
+@dataclass(frozen=True)
+class Goal:
+    """How many images, which of them may be chosen, and what makes one better than another."""
+
+    method: str  # "coreset" | "random" | "strategies": several at once, or one with a turn
+    n_samples: int | None  # None: as many as the stopping conditions allow
+    min_distance: float  # of coreset and random; 0: off
+    seed: int  # of random
+    thresholds: tuple[NamedStrategy, ...] = ()
+    rankings: tuple[NamedStrategy, ...] = ()
+    """All strategies but the thresholds; empty for a random choice."""
+
+
+def make_goal(spec: SelectionRunSpec, n_input: int) -> Goal:
+    """Return what selectionConfig, or method and stopping_condition, ask for. A share counts from n_input images."""
+    config = spec.selection_config
+    if config is None:
+        return _translate_legacy(spec.worker_config, n_input, spec.lightly_config.seed)
+    named = name_strategies(config.strategies)
+    thresholds = tuple(entry for entry in named if entry.strategy.type == "THRESHOLD")
+    rankings = tuple(entry for entry in named if entry.strategy.type != "THRESHOLD")
+    return _make(thresholds, rankings, _resolve(config, n_input), spec.lightly_config.seed)
+
+
+def _make(
+    thresholds: tuple[NamedStrategy, ...], rankings: tuple[NamedStrategy, ...], n_samples: int | None, seed: int
+) -> Goal:
+    if not rankings:  # nothing ranks what passes: a fair sample of it
+        return Goal("random", n_samples, 0.0, seed, thresholds)
+    first = rankings[0]
+    if len(rankings) > 1 or not _is_simple(first):
+        return Goal("strategies", n_samples, 0.0, seed, thresholds, rankings)
+    if first.input.type == "RANDOM":
+        own_seed = seed if first.input.random_seed is None else first.input.random_seed
+        return Goal("random", n_samples, 0.0, own_seed, thresholds)
+    min_distance = first.strategy.stopping_condition_minimum_distance or 0.0
+    return Goal("coreset", n_samples, min_distance, seed, thresholds, rankings)
+
+
+def _is_simple(entry: NamedStrategy) -> bool:
+    """Whether the strategy alone is the coreset or the random choice of the older form."""
+    strategy = entry.strategy
+    is_limited = strategy.stopping_condition_max_sum is not None or strategy.target_range is not None
+    is_coreset = strategy.type == "DIVERSITY" and not entry.input.task
+    return (is_coreset or entry.input.type == "RANDOM") and not is_limited and entry.strength > 0
+
+
+def _resolve(config: SelectionConfig, n_input: int) -> int | None:
+    if config.proportion_samples is not None:
+        return SampleTarget(share=config.proportion_samples).resolve(n_input)
+    return None if config.n_samples == -1 else config.n_samples
+
+
+def _translate_legacy(worker: WorkerConfig, n_input: int, seed: int) -> Goal:
+    stopping = worker.stopping_condition
+    n_samples = None if stopping.n_samples is None else stopping.n_samples.resolve(n_input)
+    min_distance = max(stopping.min_distance, 0.0)
+    if worker.method == "random":
+        return Goal("random", n_samples, min_distance, seed)
+    rankings = name_strategies(legacy_strategies(worker), path="spec.workerConfig")
+    return Goal("coreset" if len(rankings) == 1 else "strategies", n_samples, min_distance, seed, rankings=rankings)
+
+
+def name_strategies(
+    entries: Sequence[SelectionStrategy], path: str = "spec.selectionConfig.strategies"
+) -> tuple[NamedStrategy, ...]:
+    """Name each strategy by its type and input; names that come twice are numbered."""
+    named: list[NamedStrategy] = []
+    taken: set[str] = set()
+    is_list = path.endswith("strategies")
+    for i, entry in enumerate(entries):
+        plain = describe_strategy(entry)
+        name = next(name for number in range(1, len(entries) + 1) if (name := _numbered(plain, number)) not in taken)
+        taken.add(name)
+        named.append(NamedStrategy(f"{path}[{i}]" if is_list else path, name, entry.input, entry.strategy))
+    return tuple(named)
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name} #{number}"
+
+
+def describe_strategy(entry: SelectionStrategy) -> str:
+    """Return type and input of a strategy in a few words.
+
+    >>> what = SelectionInput(type="SCORES", task="cars", score="object_frequency")
+    >>> describe_strategy(SelectionStrategy(input=what, strategy=Strategy(type="WEIGHTS")))
+    'WEIGHTS on SCORES cars object_frequency'
+    """
+    given, strategy = entry.input, entry.strategy
+    words = [strategy.type, "on", given.type]
+    words += [word for word in (given.task, given.name, given.score, given.key) if word]
+    if given.categories:
+        words.append(_list_categories(given.categories))
+    if given.dataset_id and given.tag_name:
+        words.append(f"{given.dataset_id}/{given.tag_name}")
+    if strategy.type == "THRESHOLD":
+        words.append(f"{strategy.operation} {strategy.threshold:g}")
+    return " ".join(map(_make_printable, words))
+
+
+def _make_printable(word: str) -> str:
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in word)
+
+
+def _list_categories(categories: Sequence[str]) -> str:
+    more = len(categories) - _MOST_CATEGORIES
+    return ", ".join(categories[:_MOST_CATEGORIES]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,66 @@
+"""One number for each image: what WEIGHTS, SIMILARITY, TYPICALITY and THRESHOLD look at."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection_job.errors import UnusableData
+from selection_job.numeric.neighbours import nearest_rows
+from selection_job.numeric.objectives import random_weights, similarity_weights, typicality_weights
+from selection_job.numeric.projections import find_neighbourhoods
+from selection_job.selection.goal import NamedStrategy
+from selection_job.selection.sources import Sources
+
+
+def read_values(
+    entry: NamedStrategy, sources: Sources, candidates: NDArray[np.int64], *, seed: int
+) -> NDArray[np.float64]:
+    """Return (m,) the number of SCORES, METADATA, PREDICTIONS or RANDOM for each candidate.
+
+    candidates  (m,) rows of the catalog
+    Raises UnusableData for metadata that are no numbers.
+    """
+    given = entry.input
+    if given.type == "RANDOM":
+        return random_weights(len(candidates), seed if given.random_seed is None else given.random_seed)
+    if given.type == "SCORES":
+        return sources.scores(given.task or "", given.score or "")[candidates]
+    if given.type == "PREDICTIONS":
+        return sources.category_counts(given.task or "", given.categories or ())[candidates]
+    column = sources.metadata(given.key or "")
+    if column.numbers is None:
+        raise UnusableData(
+            f"The metadata {given.key!r} hold words, and {entry.strategy.type} needs numbers. "
+            "Use BALANCE for them, or another key."
+        )
+    return column.numbers[candidates]
+
+
+def measure_similarity(vectors: NDArray[np.float32], queries: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return (n,) exp(-x / mean x), x the distance from each row to its nearest query.
+
+    vectors  (n, d), queries (q, d), q >= 1; O(n q d) time
+    """
+    return similarity_weights(nearest_rows(vectors, queries)[1])
+
+
+def measure_typicality(vectors: NDArray[np.float32], k: int) -> NDArray[np.float64]:
+    """Return (n,) how close the k nearest other rows are: 1 among copies of itself, towards 0 alone.
+
+    With fewer than k others all count; a row alone has 1. O(n^2 d) time.
+    """
+    if len(vectors) < 2:
+        return np.ones(len(vectors))
+    neighbours = find_neighbourhoods(vectors, min(k, len(vectors) - 1) + 1)
+    return typicality_weights(neighbours.distances[:, 1:])
+
+
+def average_by_owner(values: NDArray[np.float64], owners: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+    """Return (n,) the mean of each owner's values; 0 where it has none.
+
+    values, owners  (m,), owners in 0..n - 1
+
+    >>> average_by_owner(np.array([1.0, 3.0, 5.0]), np.array([0, 0, 2]), 3).tolist()
+    [2.0, 0.0, 5.0]
+    """
+    sums = np.bincount(owners, weights=values, minlength=n)
+    return np.asarray(sums / np.maximum(np.bincount(owners, minlength=n), 1))

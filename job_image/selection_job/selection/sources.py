@@ -1,0 +1,31 @@
+"""Sources: what strategies look at besides the images' own embeddings."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection_job.metadata.metadata_column import MetadataColumn
+
+
+class Sources(Protocol):
+    """Arrays are aligned with the catalog's names. Each raises UnusableData where the run has nothing of the kind."""
+
+    def scores(self, task: str, score: str) -> NDArray[np.float64]:
+        """Return (n,) the active-learning scores of a task."""
+
+    def category_counts(self, task: str, categories: Sequence[str]) -> NDArray[np.float64]:
+        """Return (n,) how many objects of these categories the task found on each image."""
+
+    def class_distributions(self, task: str) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+        """Return (n, c) sums of the class probabilities of each image's objects, and the names of the classes."""
+
+    def metadata(self, key: str) -> MetadataColumn:
+        """Return the values of a key."""
+
+    def object_vectors(self, task: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return (m, d) embeddings of the task's object crops, and (m,) the image that each belongs to."""
+
+    def query_vectors(self, dataset_id: str, tag_name: str) -> NDArray[np.float32]:
+        """Return (q, d) embeddings of the images that SIMILARITY compares with."""

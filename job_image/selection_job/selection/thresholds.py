@@ -1,0 +1,54 @@
+"""THRESHOLD: which images may be chosen at all."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection_job.errors import UnusableData
+from selection_job.numeric.objectives import is_within
+from selection_job.selection.goal import NamedStrategy
+from selection_job.selection.measures import read_values
+from selection_job.selection.selection import PASSED, StrategyRecord
+from selection_job.selection.sources import Sources
+
+
+def apply_thresholds(
+    entries: tuple[NamedStrategy, ...], sources: Sources, candidates: NDArray[np.int64], *, seed: int
+) -> tuple[tuple[StrategyRecord, ...], NDArray[np.int64]]:
+    """Compare every candidate with every threshold. An image without a value (NaN) passes none.
+
+    candidates  (m,) rows of the catalog
+    returns     what each threshold saw; (m,) the first threshold that an image fails, PASSED where it fails none
+    Raises UnusableData where no image passes all.
+    """
+    records = tuple(_compare(entry, sources, candidates, seed) for entry in entries)
+    filtered_by = np.full(len(candidates), PASSED, dtype=np.int64)
+    for i in reversed(range(len(records))):
+        passes = records[i].passes
+        assert passes is not None
+        filtered_by[~passes] = i
+    if records and not (filtered_by == PASSED).any():
+        raise UnusableData(_say_why_none(entries, records))
+    return records, filtered_by
+
+
+def _compare(entry: NamedStrategy, sources: Sources, candidates: NDArray[np.int64], seed: int) -> StrategyRecord:
+    operation, threshold = entry.strategy.operation, entry.strategy.threshold
+    assert operation is not None
+    assert threshold is not None
+    with entry.located():
+        values = read_values(entry, sources, candidates, seed=seed)
+    passes = is_within(values, operation, threshold)
+    return StrategyRecord(entry.name, "THRESHOLD", None, values=values, passes=passes)
+
+
+def _say_why_none(entries: tuple[NamedStrategy, ...], records: tuple[StrategyRecord, ...]) -> str:
+    parts = []
+    for entry, record in zip(entries, records, strict=True):
+        values, passes = record.values, record.passes
+        assert values is not None
+        assert passes is not None
+        known = values[np.isfinite(values)]
+        span = f"values from {known.min():g} to {known.max():g}" if len(known) else "no values"
+        parts.append(f"{entry.path} ({record.name}; {span}) lets {np.count_nonzero(passes):,} pass")
+    together = "No image passes" if len(parts) == 1 else "No image passes all thresholds"
+    return f"{together}: {'; '.join(parts)}. Change the threshold."

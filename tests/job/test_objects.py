@@ -1,0 +1,191 @@
+"""Objects: their boxes, how they are cut out, and that embedding them equals embedding the crops as images."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from selection_api.lightly_config import LightlyConfig
+from selection_api.selection_config import AutoTask
+from selection_job.encoder.architecture import build_model
+from selection_job.encoder.embedding import embed_pixels
+from selection_job.encoder.encoder import make_encoder
+from selection_job.errors import UnusableData
+from selection_job.objects.crop_embedder import CropEmbedder
+from selection_job.objects.crops import Crops, load_crops, save_crops
+from selection_job.objects.cutting import cut_objects
+from selection_job.objects.object_boxes import MOST_OBJECTS, make_auto_boxes, make_object_boxes
+from selection_job.predictions.task_predictions import Category, TaskPredictions
+
+
+def detections(owners, boxes, n=4, scores=None):
+    m = len(owners)
+    return TaskPredictions(
+        name="cars",
+        kind="object-detection",
+        categories=(Category(3, "car"), Category(7, "bus")),
+        has_file=np.ones(n, dtype=bool),
+        owners=np.array(owners, dtype=np.int64),
+        category_index=np.arange(m, dtype=np.int32) % 2,
+        scores=np.linspace(0.1, 0.9, m, dtype=np.float32) if scores is None else np.array(scores, dtype=np.float32),
+        boxes_px=np.array(boxes, dtype=np.float32).reshape(-1, 4),
+    )
+
+
+def picture(width=40, height=30):
+    random = np.random.default_rng(width)
+    return Image.fromarray(random.integers(0, 255, (height, width, 3), dtype=np.uint8))
+
+
+def cut(corners, *, is_relative=False, image=None):
+    return cut_objects(image or picture(), np.array(corners, dtype=np.float32), is_relative=is_relative, size_px=8)
+
+
+def test_boxes_belong_to_their_images_in_the_order_of_the_predictions():
+    boxes = make_object_boxes(detections([0, 0, 2], [[1, 2, 3, 4], [5, 6, 7, 8], [0, 0, 2, 2]]))
+    assert boxes.corners_of(0).tolist() == [[1, 2, 4, 6], [5, 6, 12, 14]]
+    assert boxes.corners_of(1).tolist() == []
+    assert boxes.corners_of(2).tolist() == [[0, 0, 2, 2]]
+    assert boxes.numbers.tolist() == [0, 1, 0]
+    assert boxes.categories == ("car", "bus")
+
+
+def test_padding_grows_a_box_around_its_middle():
+    boxes = make_object_boxes(detections([1], [[10, 20, 40, 10]]), padding=0.1)
+    assert boxes.corners_of(1).round(4).tolist() == [[8, 19.5, 52, 30.5]]
+
+
+def test_objects_without_a_box_are_left_out_and_the_others_keep_their_numbers():
+    boxes = make_object_boxes(detections([1, 1], [[np.nan] * 4, [0, 0, 2, 2]]))
+    assert boxes.numbers.tolist() == [1]
+    assert boxes.corners_of(1).tolist() == [[0, 0, 2, 2]]
+
+
+def test_of_too_many_objects_on_an_image_those_with_the_highest_scores_stay_in_their_order():
+    n = MOST_OBJECTS + 5
+    scores = np.random.default_rng(0).permutation(n) / n
+    boxes = make_object_boxes(detections([0] * n + [3], [[0, 0, 2, 2]] * (n + 1), scores=[*scores, 0.0]))
+    expected = np.sort(np.argsort(-scores, kind="stable")[:MOST_OBJECTS])
+    assert boxes.numbers[:-1].tolist() == expected.tolist()
+    assert len(boxes.corners_of(3)) == 1
+
+
+def test_a_task_without_boxes_is_refused_with_the_kinds_that_have_them():
+    task = TaskPredictions(
+        "weather", "classification", (), np.ones(1, bool), np.zeros(0, np.int64), np.zeros(0, np.int32),
+        np.zeros(0, np.float32),
+    )  # fmt: skip
+    with pytest.raises(UnusableData, match=r"'weather' \(classification\) has no boxes.*object detection"):
+        make_object_boxes(task)
+
+
+@pytest.mark.parametrize(("rows", "cols", "overlap"), [(3, 2, 0.2), (1, 1, 0.0), (2, 5, 0.0), (2, 2, 0.5)])
+def test_tiles_cover_the_image_have_one_size_and_overlap_as_asked(rows, cols, overlap):
+    task = AutoTask(type="TILING", name="tiles", num_rows=rows, num_cols=cols, overlap=overlap)
+    boxes = make_auto_boxes(task, 3)
+    corners = boxes.corners_of(2).astype(np.float64)
+    assert len(corners) == rows * cols
+    assert corners.min(axis=0)[:2].tolist() == [0, 0]
+    assert corners.max(axis=0)[2:] == pytest.approx([1, 1])
+    sizes = corners[:, 2:] - corners[:, :2]
+    assert np.ptp(sizes, axis=0) == pytest.approx([0, 0], abs=1e-6)
+    if cols > 1:
+        assert (corners[0, 2] - corners[1, 0]) / sizes[0, 0] == pytest.approx(overlap, abs=1e-6)
+
+
+def test_given_crops_are_x_y_width_and_height_of_the_image():
+    boxes = make_auto_boxes(AutoTask(type="CROP", name="middle", bboxs=[[0.25, 0.5, 0.5, 0.25]]), 1)
+    assert cut(boxes.corners_of(0), is_relative=True).boxes_px.tolist() == [[10, 15, 30, 23]]
+
+
+def test_tiles_of_a_third_end_where_the_next_begin():
+    boxes = make_auto_boxes(AutoTask(type="TILING", name="tiles", num_rows=1, num_cols=3), 1)
+    found = cut(boxes.corners_of(0), is_relative=True, image=picture(300, 20)).boxes_px
+    assert found[:, [0, 2]].tolist() == [[0, 100], [100, 200], [200, 300]]
+
+
+def test_an_object_is_cut_and_resized_as_pillow_does():
+    image = picture()
+    found = cut([[3.2, 4.9, 20.1, 17.0]], image=image)
+    assert found.boxes_px.tolist() == [[3, 4, 21, 17]]
+    expected = image.crop((3, 4, 21, 17)).resize((8, 8), Image.Resampling.BILINEAR)
+    assert np.array_equal(found.pixels[0], np.asarray(expected))
+
+
+def test_boxes_are_clipped_to_the_image_and_those_beside_it_left_out():
+    found = cut([[-5, -5, 4, 4], [50, 0, 60, 10], [38.5, 28.5, 99, 99], [5, 5, 5, 9]])
+    assert found.places.tolist() == [0, 2]
+    assert found.boxes_px.tolist() == [[0, 0, 4, 4], [38, 28, 40, 30]]
+
+
+@pytest.mark.parametrize("corners", [[1e30, 1e30, 2e30, 2e30], [-1e30, -1e30, 1e30, 1e30]])
+def test_boxes_of_any_size_are_clipped(corners):
+    boxes = cut([corners]).boxes_px.tolist()
+    assert boxes in ([], [[0, 0, 40, 30]])
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    shape = LightlyConfig.model_validate({"model": {"name": "resnet-9", "width": 0.125, "num_ftrs": 8, "out_dim": 8}})
+    return make_encoder(build_model(shape.model), input_size_px=8, source="test")
+
+
+def embed(encoder, pixels):
+    return np.concatenate(list(embed_pixels(encoder, [pixels], device=torch.device("cpu"))))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+def test_embeddings_of_objects_are_those_of_their_crops_whatever_the_batch(encoder, batch_size):
+    cars = make_object_boxes(detections([0, 0, 2], [[1, 2, 9, 9], [5, 6, 17, 8], [0, 0, 12, 12]]))
+    tiles = make_auto_boxes(AutoTask(type="TILING", name="tiles", num_rows=2, num_cols=1), 4)
+    device = torch.device("cpu")
+    embedder = CropEmbedder(encoder, [cars, tiles], batch_size=batch_size, device=device, precision=32)
+    images, expected = [picture(40 + i) for i in range(4)], [[], []]
+    for catalog_row, row in enumerate([0, 2, 3]):  # image 1 is corrupt
+        cuttings = [
+            cut_objects(images[row], boxes.corners_of(row), is_relative=boxes.is_relative, size_px=8)
+            for boxes in (cars, tiles)
+        ]
+        embedder.add(row, catalog_row, cuttings)
+        for found, cutting in zip(expected, cuttings, strict=True):
+            found.extend(cutting.pixels)
+    crops = embedder.finish()
+    assert crops[0].owners.tolist() == [0, 0, 1]
+    assert crops[0].category_index.tolist() == [0, 1, 0]
+    assert crops[1].owners.tolist() == [0, 0, 1, 1, 2, 2]
+    for found, pixels in zip(crops, expected, strict=True):
+        assert found.vectors == pytest.approx(embed(encoder, np.stack(pixels)), abs=1e-5)
+
+
+def test_images_without_objects_give_no_crops(encoder):
+    boxes = make_object_boxes(detections([], []))
+    embedder = CropEmbedder(encoder, [boxes], batch_size=2, device=torch.device("cpu"), precision=32)
+    embedder.add(0, 0, [cut(boxes.corners_of(0))])
+    (crops,) = embedder.finish()
+    assert len(crops) == 0
+    assert crops.vectors.shape == (0, 8)
+
+
+def some_crops(owners=(0, 0, 2)):
+    m = len(owners)
+    return Crops(
+        "cars", ("car", "ein Bus, rot"), np.array(owners, np.int64), np.arange(m, dtype=np.int32),
+        np.zeros((m, 4), np.int32), np.zeros(m, np.int32), np.ones(m, np.float32), np.ones((m, 5), np.float32),
+    )  # fmt: skip
+
+
+def test_kept_crops_read_back_as_they_were(tmp_path):
+    save_crops(some_crops(), tmp_path / "crops.npz")
+    found = load_crops(tmp_path / "crops.npz", n_images=3, dimensions=5)
+    assert found.categories == ("car", "ein Bus, rot")
+    assert found.owners.tolist() == [0, 0, 2]
+    assert found.vectors.tolist() == some_crops().vectors.tolist()
+
+
+@pytest.mark.parametrize(
+    ("owners", "n_images", "dimensions"), [((0, 3), 3, 5), ((-1, 0), 3, 5), ((1, 0), 3, 5), ((0, 1), 3, 4)]
+)
+def test_kept_crops_that_do_not_fit_are_refused(tmp_path, owners, n_images, dimensions):
+    save_crops(some_crops(owners), tmp_path / "crops.npz")
+    with pytest.raises(ValueError, match=r"crops\.npz"):
+        load_crops(tmp_path / "crops.npz", n_images=n_images, dimensions=dimensions)
