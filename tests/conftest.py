@@ -1,6 +1,5 @@
 """Shared ground: a small folder of pictures, a checkpoint, and a way to run manifests on them."""
 
-import copy
 import io
 import shutil
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from testbed.merging import merge
 
 pytest_plugins = ["testbed.fixtures"]
 
@@ -126,19 +126,6 @@ BASE = {
         },
     },
 }
-
-
-def merge(document, changes):
-    """Return document with changes laid over it, key by key; None removes a key."""
-    merged = copy.deepcopy(document)
-    for key, value in changes.items():
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = merge(merged[key], value)
-        else:
-            merged[key] = copy.deepcopy(value)
-    return merged
 
 
 @pytest.fixture

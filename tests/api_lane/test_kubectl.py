@@ -9,7 +9,8 @@ import pytest
 import yaml
 from testbed.control_plane import CRD
 from testbed.fixtures import make_namespace
-from testbed.lanes import Lane, complete_summary, conditions_of, make_run, merge
+from testbed.lanes import Lane, complete_summary, conditions_of, make_run
+from testbed.merging import merge
 from testbed.operator_process import OperatorProcess
 from testbed.rest import path_of, rest_of
 from testbed.waiting import wait_until

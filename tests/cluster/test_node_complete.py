@@ -93,7 +93,7 @@ def test_a_run_goes_through_its_stages_to_complete_and_leaves_the_files_of_a_loc
 
 
 def assert_it_went_through_its_stages(statuses):
-    """Stages come in order; within the training, progress only rises; before its end, the run is never done."""
+    """Stages come in order; in each, progress rises to its own 100%; the run is never completed before its end."""
     seen = [status["stage"] for status in statuses if status.get("stage")]
     assert seen == sorted(seen, key=STAGES.index)
     assert {"INITIALIZING", "TRAINING", "COMPLETED"} <= set(seen)
@@ -101,7 +101,10 @@ def assert_it_went_through_its_stages(statuses):
     done = [progress["done"] for progress in training if progress["total"]]
     assert done == sorted(done)
     assert len(set(done)) >= 3
-    assert all(status["progress"]["percent"] < 100 for status in statuses[:-1] if status.get("progress"))
+    for status in statuses:
+        assert (status.get("stage") == "COMPLETED") == (status.get("phase") == "Complete")
+        if progress := status.get("progress"):
+            assert (progress["percent"] == 100) == (progress["done"] == progress["total"] > 0)
     phases = [status.get("phase") for status in statuses if status.get("phase")]
     assert sorted(set(phases), key=phases.index) == ["Pending", "Running", "Complete"]
 

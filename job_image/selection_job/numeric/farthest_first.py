@@ -65,8 +65,7 @@ def traverse(
              first, then the covering radius of all
     """
     chosen = _NONE if preselected is None else np.unique(np.asarray(preselected, dtype=np.int64))
-    _check(embeddings, n_samples, chosen)
-    exponent = find_exponent(find_largest(embeddings))
+    exponent = find_exponent(_check(embeddings, n_samples, chosen))
     rows = divide(embeddings, exponent)
     min_distance = math.ldexp(min_distance, -exponent)
     n_samples = min(n_samples, len(rows) - len(chosen))
@@ -88,15 +87,18 @@ def _is_for_blocks(embeddings: NDArray[np.float32], device: str) -> bool:
     return device != "cpu" or (isinstance(embeddings, np.memmap) and 1.5 * embeddings.nbytes > find_memory())
 
 
-def _check(embeddings: NDArray[np.float32], n_samples: int, chosen: NDArray[np.int64]) -> None:
+def _check(embeddings: NDArray[np.float32], n_samples: int, chosen: NDArray[np.int64]) -> float:
+    """Return the largest magnitude: one pass over embeddings, which may be mapped from a file, serves both uses."""
     if embeddings.ndim != 2 or embeddings.dtype != np.float32:
         raise ValueError(f"embeddings must be (n, d) float32, got {embeddings.shape} {embeddings.dtype}")
     if n_samples < 0:
         raise ValueError(f"n_samples must be 0 or more, got {n_samples}")
-    if not math.isfinite(find_largest(embeddings)):
+    largest = find_largest(embeddings)
+    if not math.isfinite(largest):
         raise ValueError("embeddings must be finite, found NaN or infinity")
     if chosen.size and not 0 <= chosen[0] <= chosen[-1] < len(embeddings):
         raise ValueError(f"preselected rows must lie in 0..{len(embeddings) - 1}")
+    return largest
 
 
 def traverse_plainly(

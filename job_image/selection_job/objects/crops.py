@@ -33,10 +33,6 @@ class Crops:
     def __len__(self) -> int:
         return len(self.owners)
 
-    def take(self, kept: NDArray[np.int64]) -> "Crops":
-        """Return the crops at these places."""
-        return Crops(self.task, self.categories, **{name: getattr(self, name)[kept] for name in _ARRAYS})
-
 
 def save_crops(crops: Crops, path: Path) -> None:
     """Write an .npz file. Equal crops give equal bytes."""

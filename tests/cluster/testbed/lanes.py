@@ -1,11 +1,11 @@
 """A namespace with SelectionRuns, and how a test plays what happens to their pods and sees what becomes of them."""
 
 import contextlib
-import copy
 import itertools
 import re
 import secrets
 
+from testbed.merging import merge
 from testbed.played_pods import PlayedPods, make_node
 from testbed.rest import ApiError, rest_of
 from testbed.waiting import wait_until
@@ -32,19 +32,6 @@ def make_run(name, changes=None, **metadata):
         "metadata": {"name": name, **metadata},
         "spec": merge(spec, changes or {}),
     }
-
-
-def merge(document, changes):
-    """Return document with changes laid over it, key by key; None removes a key."""
-    merged = copy.deepcopy(document)
-    for key, value in changes.items():
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = merge(merged[key], value)
-        else:
-            merged[key] = copy.deepcopy(value)
-    return merged
 
 
 def summary(exit_code=0, reason="Complete", message="500 of 5000 images selected.", stage="COMPLETED", **more):
