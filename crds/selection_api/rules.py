@@ -8,7 +8,7 @@ from selection_api.datasource import Datasource
 from selection_api.lightly_config import LightlyConfig
 from selection_api.pod_template import PodTemplate, Resources
 from selection_api.problems import Finding, Location, describe_value, quote
-from selection_api.selection_rules import find_in_selection
+from selection_api.selection_rules import find_fault_in_task, find_in_selection
 from selection_api.spec import SelectionRunSpec
 from selection_api.worker_config import WorkerConfig, legacy_selection_keys
 
@@ -140,6 +140,10 @@ def find_in_worker_config(config: WorkerConfig) -> Iterator[Finding]:
         if config.enable_training and getattr(config, key):
             message = f"is not possible together with {key}: new training makes embeddings that can't be compared"
             yield Finding((*WORKER, "enable_training"), message, ((*WORKER, key),))
+    for section in ("active_learning", "object_level"):
+        name = getattr(config, section).task_name
+        if name and (fault := find_fault_in_task(name)):
+            yield Finding((*WORKER, section, "task_name"), fault)
     if config.method == "coral" and not (config.active_learning.task_name or config.embeddings or config.pretagging):
         message = (
             "coral weighs images by a score, and none is named; set active_learning.task_name (a prediction task), "

@@ -172,7 +172,8 @@ class SelectionConfig(Model):
     random choice of what passes."""
 
     lightly_path_regex: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
-    """A regular expression that takes metadata out of file names."""
+    """A regular expression (RE2) that takes metadata out of file names: its named groups are keys, such as camera of
+    (?P<camera>[^/]+)."""
 
     auto_tasks: Annotated[Items[AutoTask], Field(max_length=64)] = ()
     """Tasks that need no predictions."""

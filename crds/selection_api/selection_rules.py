@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from selection_api.metadata_rules import find_in_metadata, find_in_path_regex
 from selection_api.model import Model
 from selection_api.problems import Finding, Location
 from selection_api.selection_config import SelectionConfig, SelectionInput, SelectionStrategy
@@ -59,12 +60,15 @@ STOPPING_KEYS = (
 def find_in_selection(config: SelectionConfig, location: Location) -> Iterator[Finding]:
     """Yield every broken rule of a selectionConfig at the given location."""
     yield from _find_in_amount(config, location)
+    yield from find_in_path_regex(config, location)
     for i, entry in enumerate(config.strategies):
         here = (*location, "strategies", i)
         yield from _find_keys_of_type(entry.input, INPUT_KEYS[entry.input.type], (*here, "input"))
         yield from _find_keys_of_type(entry.strategy, STRATEGY_KEYS[entry.strategy.type], (*here, "strategy"))
         yield from _find_in_pair(entry, here)
         yield from _find_in_input(entry, here)
+        yield from _find_in_task(entry.input, {task.name for task in config.auto_tasks}, (*here, "input", "task"))
+        yield from find_in_metadata(entry, here)
     for i, task in enumerate(config.auto_tasks):
         here = (*location, "auto_tasks", i)
         yield from _find_keys_of_type(task, AUTO_TASK_KEYS[task.type], here, always=frozenset({"name"}))
@@ -139,6 +143,25 @@ def _find_in_input(entry: SelectionStrategy, location: Location) -> Iterator[Fin
             if getattr(given, key) is not None:
                 message = f"belongs to SIMILARITY, not to {entry.strategy.type}; remove it"
                 yield Finding((*here, key), message, (location,))
+
+
+def _find_in_task(given: SelectionInput, auto_tasks: set[str], location: Location) -> Iterator[Finding]:
+    if given.task is None or given.task in auto_tasks:
+        return
+    if not given.task and given.type in ("SCORES", "PREDICTIONS"):
+        yield Finding(location, "is empty; name a prediction task", (location[:-1],))
+    elif given.task and (fault := find_fault_in_task(given.task)):
+        yield Finding(location, fault, (location[:-1],))
+
+
+def find_fault_in_task(name: str) -> str | None:
+    """Return what keeps a task's name from being a folder; None where nothing does."""
+    if any(part in ("", ".", "..") for part in name.split("/")):
+        return (
+            "is the name of a folder below .lightly/predictions/; expected parts between '/' that are not empty, '.' "
+            "or '..'"
+        )
+    return None
 
 
 def _find_in_predictions(given: SelectionInput, strategy: str, here: Location) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ ELSEWHERE = {
     "label_names_file": "it belongs to lightly-crop",
     "crop_padding": "it belongs to lightly-crop; workerConfig.object_level.padding is for object crops",
     "checkpoint_run_id": "workerConfig.checkpoint takes an earlier run's: .lightly/runs/RUN/lightly_epoch_N.ckpt",
-    "datasource": "spec.datasources describes both datasources",
+    "bypass_verify": "access to both datasources is always tried before any work",
     "datapool": "the datapool is named by spec.dataset.name and used with workerConfig.use_datapool",
     "upload_report": "the report is always written to the lightly datasource",
     "upload_dataset": "results are always written to the lightly datasource",

@@ -7,18 +7,22 @@ and for report.json.
 
 from collections.abc import Iterator
 
-from selection_api.legacy_selection import TABLE_SCORE, legacy_score, scores_used
+from selection_api.legacy_selection import scores_used
 from selection_api.lightly_config import LightlyConfig
+from selection_api.metadata_rules import COMPUTED_KEYS, FILE_SIZE, notes_on_decoder, notes_on_path_regex
+from selection_api.object_rules import (
+    OWN_TASK,
+    find_on_object_level,
+    find_shared_names,
+    notes_on_auto_tasks,
+    notes_on_frequency,
+)
 from selection_api.problems import ManifestError, Problem
-from selection_api.selection_config import SelectionConfig, SelectionStrategy
 from selection_api.selection_run import SelectionRun
 from selection_api.spec import SelectionRunSpec
 from selection_api.worker_config import WorkerConfig
 
 NOT_YET = "is not supported by this version"
-
-FROM_FILES = ("SCORES", "METADATA", "PREDICTIONS")
-"""Types of input whose files are not read."""
 
 WITHOUT_EFFECT = {
     "collate.kernel_size": "lightly takes the size of the blur from collate.sigmas",
@@ -45,20 +49,17 @@ def unsupported_options(spec: SelectionRunSpec) -> list[Problem]:
         paths.append(("spec.dataset.type", f"VIDEOS {NOT_YET}; use IMAGES"))
     paths += _in_worker_config(spec.worker_config)
     paths += _in_lightly_config(spec.lightly_config)
-    if spec.selection_config is not None:
-        paths += _in_selection_config(spec.selection_config)
+    paths += find_on_object_level(spec)
+    paths += find_shared_names(spec)
     if spec.worker_config.embeddings:
         paths += _beside_given_embeddings(spec)
+    if spec.worker_config.use_datapool:
+        paths += _beside_the_datapool(spec)
     return [Problem(path, message) for path, message in paths]
 
 
 def _in_worker_config(config: WorkerConfig) -> Iterator[tuple[str, str]]:
     wanted = {
-        "pretagging": (config.pretagging, "true"),
-        "pretagging_debug": (config.pretagging_debug, "true"),
-        "active_learning.task_name": (legacy_score(config) not in (None, ("", TABLE_SCORE)), "a prediction task"),
-        "object_level.task_name": (config.object_level.task_name != "", "a prediction task"),
-        "use_datapool": (config.use_datapool, "true"),
         "selected_sequence_length": (config.selected_sequence_length > 1, "more than 1"),
     }
     for key, (asked, value) in wanted.items():
@@ -71,33 +72,29 @@ def _in_lightly_config(config: LightlyConfig) -> Iterator[tuple[str, str]]:
         yield "spec.lightlyConfig.trainer.gpus", f"more than 1 {NOT_YET}"
 
 
-def _in_selection_config(config: SelectionConfig) -> Iterator[tuple[str, str]]:
-    path = "spec.selectionConfig"
-    if config.lightly_path_regex is not None:
-        yield f"{path}.lightly_path_regex", NOT_YET
-    auto_tasks = {task.name for task in config.auto_tasks}
-    for i, entry in enumerate(config.strategies):
-        yield from _in_strategy(entry, f"{path}.strategies[{i}]", auto_tasks)
-
-
 def _beside_given_embeddings(spec: SelectionRunSpec) -> Iterator[tuple[str, str]]:
     """Yield what is made from pixels in the pass that embeds, where embeddings are given and there is no such pass."""
     why = "is made from the images' pixels, and with workerConfig.embeddings no image is read; leave out one of them"
     if spec.worker_config.pretagging:
         yield "spec.workerConfig.pretagging", why
+    if spec.worker_config.object_level.task_name:
+        yield OWN_TASK, why
     for i, entry in enumerate(spec.selection_config.strategies if spec.selection_config else ()):
         path = f"spec.selectionConfig.strategies[{i}].input"
         if entry.input.type == "EMBEDDINGS" and entry.input.task:
             yield f"{path}.task", why
-        if entry.input.type == "METADATA" and (entry.input.key or "").startswith("lightly."):
+        if entry.input.type == "METADATA" and entry.input.key in COMPUTED_KEYS and entry.input.key != FILE_SIZE:
             yield f"{path}.key", why
 
 
-def _in_strategy(entry: SelectionStrategy, path: str, auto_tasks: set[str]) -> Iterator[tuple[str, str]]:
-    if entry.input.type in FROM_FILES:
-        yield f"{path}.input.type", f"{entry.input.type} {NOT_YET}; use EMBEDDINGS or RANDOM"
-    if entry.input.type == "EMBEDDINGS" and entry.input.task and entry.input.task not in auto_tasks:
-        yield f"{path}.input.task", f"a prediction task {NOT_YET}; name one of auto_tasks, or leave task out"
+def _beside_the_datapool(spec: SelectionRunSpec) -> Iterator[tuple[str, str]]:
+    """Yield what compares objects: the datapool keeps the vectors of whole images."""
+    why = f"is about objects, which {NOT_YET} together with use_datapool; leave out one of them"
+    if spec.worker_config.object_level.task_name:
+        yield OWN_TASK, why
+    for i, entry in enumerate(spec.selection_config.strategies if spec.selection_config else ()):
+        if entry.input.type == "EMBEDDINGS" and entry.input.task:
+            yield f"spec.selectionConfig.strategies[{i}].input.task", why
 
 
 def accepted_without_effect(spec: SelectionRunSpec) -> list[str]:
@@ -105,19 +102,13 @@ def accepted_without_effect(spec: SelectionRunSpec) -> list[str]:
     notes = [f"spec.workerConfig.{key} has no effect: {why}" for key, why in _score_notes(spec)]
     notes += [f"spec.workerConfig.{key} has no effect: {why}" for key, why in _worker_notes(spec.worker_config)]
     notes += [f"spec.lightlyConfig.{key} has no effect: {why}" for key, why in _lightly_notes(spec)]
-    notes += _notes_on_auto_tasks(spec.selection_config)
+    notes += notes_on_auto_tasks(spec)
+    notes += notes_on_frequency(spec)
+    notes += notes_on_path_regex(spec.selection_config)
+    notes += notes_on_decoder(spec.selection_config, spec.worker_config.decoder)
     if spec.worker_config.embeddings:
         notes += _notes_on_given_embeddings(spec)
     return notes
-
-
-def _notes_on_auto_tasks(config: SelectionConfig | None) -> Iterator[str]:
-    if config is None:
-        return
-    named = {entry.input.task for entry in config.strategies}
-    for i, task in enumerate(config.auto_tasks):
-        if task.name not in named:
-            yield f"spec.selectionConfig.auto_tasks[{i}] has no effect: no strategy names {task.name}"
 
 
 def _notes_on_given_embeddings(spec: SelectionRunSpec) -> Iterator[str]:
@@ -150,6 +141,8 @@ def _score_notes(spec: SelectionRunSpec) -> Iterator[tuple[str, str]]:
 
 def _worker_notes(config: WorkerConfig) -> Iterator[tuple[str, str]]:
     given = config.model_fields_set
+    if "datasource" in given and not config.use_datapool:
+        yield "datasource", "use_datapool is false, so the run neither uses nor fills a datapool"
     if "object_level" in given and not config.object_level.task_name:
         yield "object_level", "its task_name is empty, so whole images are selected"
     if "corruption_threshold" in config.corruptness_check.model_fields_set:
@@ -157,9 +150,22 @@ def _worker_notes(config: WorkerConfig) -> Iterator[tuple[str, str]]:
             "corruptness_check.corruption_threshold",
             "it concerns video frames; images are corrupt when they can't be decoded",
         )
+    if not config.pretagging:
+        yield from _notes_without_pretagging(config)
+    if config.object_level.task_name and config.object_level.crop_dataset_name and not config.dump_dataset:
+        yield "object_level.crop_dataset_name", "dump_dataset is false, so no crops are written as images"
     for key in ("output_image_size", "output_image_format"):
         if key in given and not config.dump_dataset:
             yield key, "dump_dataset is false, so no images are written"
+
+
+def _notes_without_pretagging(config: WorkerConfig) -> Iterator[tuple[str, str]]:
+    why = "pretagging is false, so nothing is detected"
+    if config.pretagging_config.model_fields_set:
+        yield "pretagging_config", why
+    for key in ("pretagging_upload", "pretagging_debug"):
+        if getattr(config, key):
+            yield key, why
 
 
 def _lightly_notes(spec: SelectionRunSpec) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,7 @@ from selection_api.model import (
     TaskName,
     numbers_in,
 )
+from selection_api.pretagging import PretaggingConfig
 from selection_api.problems import describe_value
 from selection_api.report_factors import ReportFactors
 from selection_api.stopping_condition import StoppingCondition
@@ -58,13 +59,25 @@ class ObjectLevel(Model):
     """Selection of object crops instead of whole images."""
 
     task_name: TaskName = ""
-    """The prediction task whose objects are cropped; empty for whole images."""
+    """The task whose objects are selected, and the images that they are on: a prediction task, or one of auto_tasks.
+    Empty for whole images."""
 
     crop_dataset_name: Annotated[str, Field(max_length=253, pattern=CROP_DATASET_NAME)] = ""
-    """The name of the dataset of crops; empty for the dataset's name followed by -crops."""
+    """The folder below data/crops/ that dump_dataset writes the chosen objects into; empty for the dataset's name
+    followed by -crops."""
 
     padding: NonNegative = 0.0
     """How much a crop grows: 0.1 makes it 10% wider and 10% higher."""
+
+
+class PoolSettings(Model):
+    """How use_datapool goes about the dataset's datapool; without it they have no effect."""
+
+    process_all: bool = False
+    """Choose among all images that are not in the datapool, not only among those that no earlier run has seen."""
+
+    enable_datapool_update: bool = True
+    """Whether what this run selects becomes part of the datapool."""
 
 
 def _check_relevant_filenames_file(path: str) -> str:
@@ -151,26 +164,40 @@ class WorkerConfig(Model):
     """Which scores take part in the selection. Not together with selectionConfig."""
 
     object_level: ObjectLevel = ObjectLevel()
-    """Selection of object crops instead of whole images."""
+    """Selection of objects instead of whole images; numbers and shares then count objects."""
 
     pretagging: bool = False
-    """Run the built-in object detector on the input images."""
+    """Run the built-in object detector on the input images: a Faster R-CNN that finds bicycles, buses, cars,
+    motorcycles, persons, trains and trucks. They become the prediction task lightly_pretagging."""
+
+    pretagging_config: PretaggingConfig = PretaggingConfig()
+    """Settings of the built-in object detector."""
+
+    pretagging_upload: bool = False
+    """Write what the built-in object detector finds to .lightly/predictions/lightly_pretagging/ of the lightly
+    datasource, in the format of predictions."""
 
     pretagging_debug: bool = False
-    """Put images with the boxes of pretagging into the report."""
+    """Draw what the built-in object detector finds on some of the images, for data/bounding_boxes_examples/ and the
+    report."""
 
     selected_sequence_length: PositiveCount = 1
     """Select runs of this many consecutive video frames instead of single ones."""
 
     use_datapool: bool = False
-    """Start from what earlier runs of this dataset selected, and look at new files only."""
+    """Start from what earlier runs of this dataset (dataset.name) selected, and look at new or changed files only.
+    n_samples then counts new picks, and a share is one of the new files."""
+
+    datasource: PoolSettings = PoolSettings()
+    """How use_datapool goes about the dataset's datapool."""
 
     relevant_filenames_file: RelevantFilenamesFile = ""
     """A text file under .lightly/ of the lightly datasource, one file name a line: only these inputs are considered.
     Empty for all."""
 
     dump_dataset: bool = False
-    """Write the selected images into data/sampled/, and all readable ones into data/clean/, of the run's outputs."""
+    """Write the selected images into data/sampled/, all readable ones into data/clean/, and where objects were selected
+    those into data/crops/, of the run's outputs."""
 
     output_image_size: OutputImageSize = -1
     """The size of images written by dump_dataset: -1 as they are, one number for the shortest edge in pixels, or
@@ -178,7 +205,7 @@ class WorkerConfig(Model):
 
     output_image_format: Literal["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"] = "png"
     """The file format of images written by dump_dataset when output_image_size changes them, and of video frames and
-    crops."""
+    objects, which output_image_size does not concern."""
 
     n_example_images: Annotated[Integer, Field(ge=0, le=1000, multiple_of=2)] = 6
     """How many pairs of a retained image and its nearest removed one the report shows; even."""

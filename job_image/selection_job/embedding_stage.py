@@ -1,7 +1,7 @@
 """The embedding stage: each image is read once; that pass checks, hashes and embeds it and cuts out its objects."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from selection_job.encoder.embedding import embed_pixels
 from selection_job.encoder.encoder import Encoder
 from selection_job.encoder.precision import choose_format
 from selection_job.errors import UnusableData
+from selection_job.needs import list_measures
 from selection_job.objects.crop_embedder import CropEmbedder
 from selection_job.objects.crops import Crops, load_crops, save_crops
 from selection_job.objects.object_boxes import ObjectBoxes
@@ -67,6 +68,7 @@ def embed_images(place: Workplace, listing: Listing, encoder: Encoder, boxes: Se
         decoder=place.worker.decoder,
         check=place.worker.enable_corruptness_check,
         boxes=[_fingerprint_boxes(task) for task in boxes],
+        measures=list_measures(place.spec),
     )
     embedded = place.stages.reuse_or_make(
         "embedding",
@@ -113,7 +115,8 @@ class _Reading:
 
     def __init__(self, place: Workplace, listing: Listing, encoder: Encoder, boxes: Sequence[ObjectBoxes]) -> None:
         config = place.spec.lightly_config
-        self.builder = CatalogBuilder()
+        measures = list_measures(place.spec)
+        self.builder = CatalogBuilder(measures)
         self.crops = CropEmbedder(
             encoder,
             boxes,
@@ -125,7 +128,7 @@ class _Reading:
         self._images = read_images(
             place.source,
             listing.names,
-            options=place.read_options(encoder.input_size_px),
+            options=replace(place.read_options(encoder.input_size_px), measures=measures),
             sizes_bytes=listing.sizes_bytes,
             boxes=boxes,
         )

@@ -11,6 +11,7 @@ from selection_api import ManifestError, SelectionRun, check_supported, parse_ma
 from selection_api.names import ANNOTATION_MANIFEST, KIND, run_id
 from selection_job.errors import InvalidManifest
 from selection_job.kubernetes_yaml import YamlError, load_documents, resolve_plain
+from selection_job.path_regex import compile_path_regex
 
 LARGEST_BYTES = 1024 * 1024
 
@@ -24,10 +25,14 @@ def read_manifest(path: Path, *, digest: str | None = None) -> SelectionRun:
     content = _read_bytes(path)
     if digest is not None:
         _check_digest(path, content, digest)
+    text = _decode(path, content)
     try:
-        return check_supported(parse_manifest(load_manifest(_decode(path, content))))
-    except (ManifestError, YamlError) as error:
+        run = check_supported(parse_manifest(load_manifest(text)))
+        if (config := run.spec.selection_config) and config.lightly_path_regex:
+            compile_path_regex(config.lightly_path_regex)
+    except (ManifestError, YamlError, InvalidManifest) as error:
         raise InvalidManifest(f"{path}: {error}") from error
+    return run
 
 
 def identify_run(run: SelectionRun) -> str:

@@ -1,127 +1,129 @@
-"""The sources of a run: predictions, metadata and query sets, loaded where the configuration names them."""
+"""The sources of a run: predictions, metadata and query sets, loaded where the configuration names them.
 
-from dataclasses import dataclass
+What lies in files is loaded before the images are read: a broken file is told at once, and objects are cut out in the
+pass that reads the images.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selection_api import Stage
-from selection_api.spec import SelectionRunSpec
+from selection_api.legacy_selection import PRETAGGING_TASK
+from selection_api.metadata_rules import COMPUTED
+from selection_job.catalog.catalog import Catalog, Listing
 from selection_job.embedding_stage import Embedded
 from selection_job.embeddings.query_set import load_query_set, query_key
-from selection_job.metadata.metadata_column import MetadataColumn
-from selection_job.predictions.task_predictions import TaskPredictions
+from selection_job.metadata.loading import METADATA_FOLDER, load_metadata, uses_metadata_files
+from selection_job.metadata.measured_columns import make_measured_columns
+from selection_job.metadata.metadata_column import MetadataColumn, take_columns
+from selection_job.needs import Needs, find_needs, list_strategies
+from selection_job.predictions.image_sizes import note_misfits
+from selection_job.predictions.loading import load_predictions
+from selection_job.predictions.task_predictions import TaskPredictions, add_images, take_images
+from selection_job.pretagging_stage import pretag_images
 from selection_job.selection.gathered_sources import GatheredSources
-from selection_job.selection.goal import NamedStrategy, make_goal
+from selection_job.selection.named_parts import check_named_parts
 from selection_job.workplace import Workplace
-
-COMPUTED = "lightly."
-"""What keys of metadata that are computed from the images begin with."""
 
 
 @dataclass(frozen=True)
-class Needs:
-    """What the strategies of a run look at besides the images' embeddings. All sorted."""
+class LoadedSources:
+    """What the lightly datasource and the built-in detector say about the images. Aligned with names."""
 
-    tasks: tuple[str, ...]
-    """Whose predictions are read: for scores, counts and classes."""
-    scores: tuple[tuple[str, str], ...]
-    """Task and score."""
-    object_tasks: tuple[str, ...]
-    """Whose objects are embedded."""
-    metadata: tuple[str, ...]
-    """Keys."""
-    query_sets: tuple[tuple[str, str], ...]
-    """dataset_id and tag_name."""
-
-
-def find_needs(spec: SelectionRunSpec) -> Needs:
-    """Return what the configuration names."""
-    entries = _list_strategies(spec)
-    scores = {(entry.input.task or "", entry.input.score or "") for entry in _of_type(entries, "SCORES")}
-    counted = {entry.input.task or "" for entry in _of_type(entries, "PREDICTIONS")}
-    embeddings = _of_type(entries, "EMBEDDINGS")
-    return Needs(
-        tasks=tuple(sorted({task for task, _ in scores if task} | counted)),
-        scores=tuple(sorted(scores)),
-        object_tasks=tuple(sorted({entry.input.task for entry in embeddings if entry.input.task})),
-        metadata=tuple(sorted({entry.input.key or "" for entry in _of_type(entries, "METADATA")})),
-        query_sets=tuple(
-            sorted(
-                {
-                    (entry.input.dataset_id, entry.input.tag_name)
-                    for entry in embeddings
-                    if entry.input.dataset_id and entry.input.tag_name
-                }
-            )
-        ),
-    )
-
-
-def _list_strategies(spec: SelectionRunSpec) -> tuple[NamedStrategy, ...]:
-    goal = make_goal(spec, 1)
-    return (*goal.thresholds, *goal.rankings)
+    names: list[str]
+    tasks: dict[str, TaskPredictions] = field(default_factory=dict)
+    columns: dict[str, MetadataColumn] = field(default_factory=dict)
 
 
 def list_source_versions(place: Workplace) -> list[tuple[str, str]]:
-    """Return key and version of every file that the strategies read, sorted: they change when one is changed."""
+    """Return key and version of every file that the strategies or the built-in detector read, sorted.
+
+    They change when one of the files is changed.
+    """
     needs = find_needs(place.spec)
-    folders = [f".lightly/predictions/{task}/" for task in sorted({*needs.tasks, *needs.object_tasks})]
-    if any(not key.startswith(COMPUTED) for key in needs.metadata):
-        folders.append(".lightly/metadata/")
+    folders = [f".lightly/predictions/{task}/" for task in _tasks_in_files(place, needs)]
+    if uses_metadata_files(place.spec):
+        folders.append(METADATA_FOLDER)
     keys = {query_key(*query_set) for query_set in needs.query_sets}
+    if place.worker.pretagging and (checkpoint := place.worker.pretagging_config.checkpoint):
+        keys.add(checkpoint)
     found = [(info.key, info.version) for folder in folders for info in place.target.list(folder)]
     found += [(info.key, info.version) for key in keys for info in place.target.list(key) if info.key in keys]
     return sorted(found)
 
 
-def _of_type(entries: tuple[NamedStrategy, ...], kind: str) -> list[NamedStrategy]:
-    return [entry for entry in entries if entry.input.type == kind]
+def _tasks_in_files(place: Workplace, needs: Needs) -> list[str]:
+    return [task for task in needs.tasks if not (place.worker.pretagging and task == PRETAGGING_TASK)]
+
+
+def _has_custom(needs: Needs) -> bool:
+    return any(not key.startswith(COMPUTED) for key in needs.metadata)
+
+
+def load_sources(place: Workplace, listing: Listing, pool: Sequence[str] = ()) -> LoadedSources:
+    """Load predictions and metadata that the strategies look at, and run the built-in detector where it is asked for.
+
+    pool  names of the datapool's images, which come behind the listed ones
+    Raises UnusableData where something that the configuration names is missing or wrong.
+    """
+    needs, loaded = find_needs(place.spec), LoadedSources([*listing.names, *pool])
+    if _has_custom(needs):
+        with place.progress.stage(Stage.LOADING_METADATA):
+            loaded.columns.update({column.key: column for column in load_metadata(place, loaded.names)})
+    if tasks := _tasks_in_files(place, needs):
+        with place.progress.stage(Stage.LOADING_PREDICTION):
+            loaded.tasks.update(load_predictions(place, tasks, loaded.names))
+    if place.worker.pretagging:
+        with place.progress.stage(Stage.PRETAGGING):
+            loaded.tasks[PRETAGGING_TASK] = add_images(pretag_images(place, listing), len(pool))
+    check_named_parts(list_strategies(place.spec), loaded.tasks)
+    return loaded
 
 
 def gather_sources(
-    place: Workplace, embedded: Embedded, table_scores: NDArray[np.float64] | None = None
+    place: Workplace, loaded: LoadedSources, embedded: Embedded, table_scores: NDArray[np.float64] | None = None
 ) -> GatheredSources:
-    """Load all that the strategies look at, and compute the scores.
+    """Align all that was loaded with the catalog, add what the images themselves gave, and compute the scores.
 
     table_scores  (n,) the al_score column of workerConfig.embeddings, where it has one
     Raises UnusableData where something that the configuration names is missing or wrong.
     """
-    needs, names = find_needs(place.spec), embedded.catalog.names
+    needs, catalog = find_needs(place.spec), embedded.catalog
+    rows = _rows_of(catalog, loaded.names)
+    columns = {**take_columns(loaded.columns, rows), **make_measured_columns(catalog)}
     sources = GatheredSources(
-        n=len(names),
-        columns=_load_columns(place, embedded, needs),
-        tasks=_load_tasks(place, names, needs),
+        n=len(catalog.names),
+        columns=columns,
+        tasks={name: take_images(task, rows) for name, task in loaded.tasks.items()},
         objects={crops.task: (crops.vectors, crops.owners) for crops in embedded.crops},
         queries=_load_queries(place, needs, embedded.embeddings.shape[1]),
         scorer_config=place.worker.scorer_config,
         table_scores=table_scores,
     )
+    for name in _tasks_in_files(place, needs):
+        note_misfits(place, sources.tasks[name], catalog)
     if needs.scores:
-        with place.progress.stage(Stage.COMPUTING_ACTIVE_LEARNING_SCORES):
-            for entry in _of_type(_list_strategies(place.spec), "SCORES"):
-                with entry.located():
-                    sources.scores(entry.input.task or "", entry.input.score or "")
+        _compute_scores(place, sources)
     return sources
 
 
-def _load_columns(place: Workplace, embedded: Embedded, needs: Needs) -> dict[str, MetadataColumn]:
-    if not needs.metadata:
-        return {}
-    from selection_job.metadata.loading import load_metadata  # type: ignore[import-not-found]
+def _rows_of(catalog: Catalog, names: list[str]) -> NDArray[np.int64]:
+    """Return (n,) the place among the names of each image of the catalog."""
+    if len(catalog.names) == len(names):
+        return np.arange(len(names))
+    places = {name: row for row, name in enumerate(names)}
+    return np.array([places[name] for name in catalog.names], dtype=np.int64)
 
-    with place.progress.stage(Stage.LOADING_METADATA):
-        return {column.key: column for column in load_metadata(place.target, embedded.catalog.names)}
 
-
-def _load_tasks(place: Workplace, names: list[str], needs: Needs) -> dict[str, TaskPredictions]:
-    if not needs.tasks:
-        return {}
-    from selection_job.predictions.loading import load_predictions  # type: ignore[import-not-found]
-
-    with place.progress.stage(Stage.LOADING_PREDICTION):
-        loaded: dict[str, TaskPredictions] = load_predictions(place.target, needs.tasks, names)
-    return loaded
+def _compute_scores(place: Workplace, sources: GatheredSources) -> None:
+    with place.progress.stage(Stage.COMPUTING_ACTIVE_LEARNING_SCORES):
+        for entry in list_strategies(place.spec):
+            if entry.input.type == "SCORES":
+                with entry.located():
+                    sources.scores(entry.input.task or "", entry.input.score or "")
 
 
 def _load_queries(place: Workplace, needs: Needs, dimensions: int) -> dict[tuple[str, str], NDArray[np.float32]]:

@@ -10,7 +10,16 @@ from selection_job.manifest import read_manifest
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 BUCKETS = {"s3": "s3://bucket/", "gcs": "gs://bucket/", "azure": "my-container/"}
-NAMES = ["simple", "training", "lightly-parameters", "relevant-filenames", "quickstart", "embeddings"]
+NAMES = [
+    "simple",
+    "training",
+    "lightly-parameters",
+    "relevant-filenames",
+    "quickstart",
+    "embeddings",
+    "pretagging",
+    "datapool",
+]
 
 SIMPLE = {
     "enable_corruptness_check": True,

@@ -30,9 +30,20 @@ ACCEPTED_AND_REFUSED = {
     WORKER + "object_level.crop_dataset_name": (["", "cats crops"], ["a/b", 1]),
     WORKER + "object_level.padding": ([0, 0.1, 3], [-0.1, "1"]),
     WORKER + "pretagging": (YES_NO, NOT_BOOL),
+    WORKER + "pretagging_config.checkpoint": (["", ".lightly/detector.pth"], ["/a.pth", "a/../b", 1]),
+    WORKER + "pretagging_config.input_size": ([-1, 0, 320, 2048, 800.0], [-2, 2049, 1.5, "320"]),
+    WORKER + "pretagging_config.min_score": (SHARE, NOT_SHARE),
+    WORKER + "pretagging_config.min_counts": ([{}, {"person": 1, "car": 2}], [{"persons": 1}, {"car": "1"}, [1], 1]),
+    **{
+        WORKER + f"pretagging_config.min_counts.{category}": ([0, 1, 2.0, 100], [-1, 101, 1.5, "1", True])
+        for category in ("bicycle", "bus", "car", "motorcycle", "person", "train", "truck")
+    },
+    WORKER + "pretagging_upload": (YES_NO, NOT_BOOL),
     WORKER + "pretagging_debug": (YES_NO, NOT_BOOL),
     WORKER + "selected_sequence_length": ([1, 10, 2.0], [0, -1, 1.5, "1"]),
     WORKER + "use_datapool": (YES_NO, NOT_BOOL),
+    WORKER + "datasource.process_all": (YES_NO, NOT_BOOL),
+    WORKER + "datasource.enable_datapool_update": (YES_NO, NOT_BOOL),
     WORKER + "relevant_filenames_file": (
         ["", ".lightly/relevant_filenames.txt", ".lightly/a/b.txt"],
         ["relevant.txt", "/.lightly/a.txt", ".lightly/../a.txt", ".lightly/", "lightly/a.txt", 1],

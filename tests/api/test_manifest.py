@@ -108,8 +108,8 @@ def test_every_problem_is_in_the_message(write, document):
 
 
 def test_what_this_version_cannot_do_is_refused(write, document):
-    message = refusal(write(yaml.safe_dump(document({"spec.workerConfig.pretagging": True}))))
-    assert message.endswith("spec.workerConfig.pretagging: true is not supported by this version")
+    message = refusal(write(yaml.safe_dump(document({"spec.dataset.type": "VIDEOS"}))))
+    assert message.endswith("spec.dataset.type: VIDEOS is not supported by this version; use IMAGES")
 
 
 def test_share_of_one_hundredth_of_a_thousandth_is_a_number(write, text):

@@ -212,3 +212,24 @@ def test_null_legacy_keys_beside_a_selection_config_are_absent(problems):
 def test_resolved_settings_of_a_selection_config_read_back(document):
     run = parse_manifest(document({"spec.workerConfig": ..., HERE: config()}))
     assert parse_manifest(run.resolved_settings()) == run
+
+
+ODD_TASKS = ["../x", "a//b", "/a", "a/", ".", "a/.."]
+
+
+@pytest.mark.parametrize("task", ODD_TASKS)
+def test_a_task_that_is_no_folder_is_refused(problems, task):
+    entry = {"input": {"type": "SCORES", "task": task, "score": "s"}, "strategy": {"type": "WEIGHTS"}}
+    changes = {"spec.workerConfig": ..., "spec.selectionConfig": {"n_samples": 2, "strategies": [entry]}}
+    assert "below .lightly/predictions/" in problems(changes)["spec.selectionConfig.strategies[0].input.task"]
+    for key in ("active_learning", "object_level"):
+        path = f"spec.workerConfig.{key}.task_name"
+        assert "below .lightly/predictions/" in problems({path: task})[path]
+
+
+def test_a_task_may_lie_deeper_and_must_not_be_empty(problems):
+    entry = {"input": {"type": "SCORES", "task": "models/a.b", "score": "s"}, "strategy": {"type": "WEIGHTS"}}
+    changes = {"spec.workerConfig": ..., "spec.selectionConfig": {"n_samples": 2, "strategies": [entry]}}
+    assert problems(changes) == {}
+    entry["input"]["task"] = ""
+    assert problems(changes) == {"spec.selectionConfig.strategies[0].input.task": "is empty; name a prediction task"}

@@ -11,6 +11,10 @@ S3 = {"type": "S3", "resourcePath": "s3://bucket/", "region": "eu"}
 DIVERSITY = {"input": {"type": "EMBEDDINGS"}, "strategy": {"type": "DIVERSITY"}}
 RANDOM = {"input": {"type": "RANDOM", "random_seed": 1}, "strategy": {"type": "WEIGHTS"}}
 SCORES = {"input": {"type": "SCORES", "task": "t", "score": "uncertainty_margin"}, "strategy": {"type": "WEIGHTS"}}
+PREDICTIONS = {
+    "input": {"type": "PREDICTIONS", "task": "t", "name": "CLASS_DISTRIBUTION"},
+    "strategy": {"type": "BALANCE", "distribution": "UNIFORM"},
+}
 TYPICALITY = {"input": {"type": "EMBEDDINGS"}, "strategy": {"type": "TYPICALITY"}}
 
 
@@ -20,22 +24,9 @@ def select(*strategies, **more):
 
 TILING = {"type": "TILING", "name": "t", "num_rows": 1, "num_cols": 1}
 NOT_YET = [
-    ({WORKER + "pretagging": True}, WORKER + "pretagging"),
-    ({WORKER + "pretagging_debug": True}, WORKER + "pretagging_debug"),
-    ({WORKER + "object_level.task_name": "t"}, WORKER + "object_level.task_name"),
-    ({WORKER + "use_datapool": True}, WORKER + "use_datapool"),
     ({WORKER + "selected_sequence_length": 2}, WORKER + "selected_sequence_length"),
     ({"spec.dataset.type": "VIDEOS"}, "spec.dataset.type"),
     ({LIGHTLY + "trainer.gpus": 2}, LIGHTLY + "trainer.gpus"),
-    ({WORKER + "method": "coral", WORKER + "active_learning.task_name": "t"}, WORKER + "active_learning.task_name"),
-    ({WORKER + "active_learning.task_name": "t"}, WORKER + "active_learning.task_name"),
-    (select(DIVERSITY, SCORES), SELECTION + ".strategies[1].input.type"),
-    (select({**DIVERSITY, "input": {"type": "EMBEDDINGS", "task": "t"}}), SELECTION + ".strategies[0].input.task"),
-    (select(DIVERSITY, lightly_path_regex="a"), SELECTION + ".lightly_path_regex"),
-    (
-        select({**DIVERSITY, "input": {"type": "EMBEDDINGS", "task": "t"}}, auto_tasks=[{**TILING, "name": "u"}]),
-        SELECTION + ".strategies[0].input.task",
-    ),
 ]
 
 
@@ -71,8 +62,76 @@ def test_what_is_made_from_pixels_is_refused_beside_given_embeddings(parse, chan
     assert [problem.path for problem in problems] == [path]
 
 
+POOLED = {"use_datapool": True}
+OBJECTS = select({**DIVERSITY, "input": {"type": "EMBEDDINGS", "task": "t"}}, auto_tasks=[TILING])
+
+
+def test_objects_are_refused_beside_the_datapool_which_keeps_whole_images(parse):
+    run = parse({**OBJECTS, "spec.workerConfig": {**POOLED, "object_level": {"task_name": "t"}}})
+    paths = [problem.path for problem in unsupported_options(run.spec) if "use_datapool" in problem.message]
+    assert paths == [WORKER + "object_level.task_name", SELECTION + ".strategies[0].input.task"]
+    assert unsupported_options(parse({**select(DIVERSITY), "spec.workerConfig": POOLED}).spec) == []
+
+
+def test_settings_of_the_datapool_without_one_are_named(parse):
+    run = parse({WORKER + "datasource": {"process_all": True}})
+    assert any("datasource has no effect: use_datapool is false" in note for note in accepted_without_effect(run.spec))
+
+
+ON_OBJECTS = {"object_level": {"task_name": "t"}}
+TWO_MEANINGS = [
+    ({WORKER + "object_level.task_name": "t", WORKER + "embeddings": "a.csv"}, WORKER + "object_level.task_name"),
+    (
+        {WORKER + "object_level.task_name": "t", WORKER + "active_learning.task_name": "u"},
+        WORKER + "active_learning.task_name",
+    ),
+    (
+        {WORKER + "object_level.task_name": "t", WORKER + "method": "coral", WORKER + "pretagging": True},
+        WORKER + "method",
+    ),
+    (
+        {**select({**DIVERSITY, "input": {"type": "EMBEDDINGS", "task": "u"}}), "spec.workerConfig": ON_OBJECTS},
+        SELECTION + ".strategies[0].input.task",
+    ),
+    (
+        {**select(DIVERSITY, {**SCORES, "input": {**SCORES["input"], "task": "u"}}), "spec.workerConfig": ON_OBJECTS},
+        SELECTION + ".strategies[1].input.task",
+    ),
+    (
+        {
+            **select({**DIVERSITY, "input": {"type": "EMBEDDINGS", "task": "t"}}, SCORES, auto_tasks=[TILING]),
+            "spec.workerConfig": ON_OBJECTS,
+        },
+        SELECTION + ".strategies[1].input.task",
+    ),
+    (
+        select({**DIVERSITY, "input": {"type": "EMBEDDINGS", "task": "t"}}, PREDICTIONS, auto_tasks=[TILING]),
+        SELECTION + ".auto_tasks[0].name",
+    ),
+    (
+        {
+            **select(DIVERSITY, auto_tasks=[{**TILING, "name": "lightly_pretagging"}]),
+            "spec.workerConfig": {"pretagging": True},
+        },
+        SELECTION + ".auto_tasks[0].name",
+    ),
+    ({WORKER + "object_level.task_name": "t", WORKER + "use_datapool": True}, WORKER + "object_level.task_name"),
+]
+
+
+@pytest.mark.parametrize(("changes", "path"), TWO_MEANINGS)
+def test_what_crops_have_not_and_names_of_two_meanings_are_refused(parse, changes, path):
+    assert path in [problem.path for problem in unsupported_options(parse(changes).spec)]
+
+
 HARMLESS = [
+    {WORKER + "object_level": {"task_name": "t", "padding": 0.1}},
+    {WORKER + "object_level.task_name": "t", WORKER + "active_learning.task_name": "t"},
+    select({**DIVERSITY, "input": {"type": "EMBEDDINGS", "task": "t"}}),
+    {**select(DIVERSITY, SCORES, PREDICTIONS), "spec.workerConfig": ON_OBJECTS},
     {WORKER + "pretagging": False, WORKER + "pretagging_debug": False},
+    {WORKER + "pretagging": True, WORKER + "pretagging_debug": True, WORKER + "pretagging_upload": True},
+    {WORKER + "pretagging": True, WORKER + "pretagging_config.min_counts": {"person": 1}},
     {WORKER + "active_learning": {"task_name": "", "score_name": "uncertainty_margin"}},
     {WORKER + "object_level": {"task_name": "", "padding": 0.1}},
     {WORKER + "scorer": "object-frequency", WORKER + "scorer_config.min_score": 0.5},
@@ -84,6 +143,11 @@ HARMLESS = [
     select({**DIVERSITY, "strategy": {"type": "DIVERSITY", "strength": 2.0}}),
     select(RANDOM),
     {WORKER + "method": "coral", WORKER + "embeddings": "a.csv"},
+    {WORKER + "method": "coral", WORKER + "active_learning.task_name": "t"},
+    {WORKER + "active_learning.task_name": "t", WORKER + "scorer_config.min_score": 0.5},
+    select(DIVERSITY, SCORES),
+    select({**SCORES, "strategy": {"type": "THRESHOLD", "threshold": 0.5, "operation": "BIGGER"}}),
+    select(PREDICTIONS),
     select(TYPICALITY, DIVERSITY, RANDOM),
     select({**DIVERSITY, "strategy": {"type": "DIVERSITY", "strength": -1}}),
     select({**RANDOM, "strategy": {"type": "WEIGHTS", "stopping_condition_max_sum": 3}}),
@@ -97,10 +161,13 @@ def test_value_that_changes_nothing_is_supported(parse, changes):
 
 
 def test_check_names_every_unsupported_option(parse):
-    run = parse({WORKER + "pretagging": True, "spec.dataset.type": "VIDEOS"})
+    run = parse({WORKER + "selected_sequence_length": 2, "spec.dataset.type": "VIDEOS"})
     with pytest.raises(ManifestError) as caught:
         check_supported(run)
-    assert [problem.path for problem in caught.value.problems] == ["spec.dataset.type", WORKER + "pretagging"]
+    assert [problem.path for problem in caught.value.problems] == [
+        "spec.dataset.type",
+        WORKER + "selected_sequence_length",
+    ]
 
 
 NOTES = [
@@ -114,7 +181,36 @@ NOTES = [
     ),
     ({WORKER + "active_learning.task_name": "t", WORKER + "scorer_config.min_score": 0.5}, WORKER + "scorer_config"),
     ({WORKER + "object_level.task_name": ""}, WORKER + "object_level"),
+    (
+        {
+            WORKER + "object_level.task_name": "t",
+            WORKER + "active_learning": {"task_name": "t", "score_name": "object_frequency"},
+        },
+        WORKER + "active_learning.score_name",
+    ),
+    (
+        {
+            WORKER + "object_level.task_name": "t",
+            WORKER + "active_learning.task_name": "t",
+            WORKER + "scorer": "object-frequency",
+        },
+        WORKER + "scorer",
+    ),
+    (
+        {
+            **select(DIVERSITY, {**SCORES, "input": {**SCORES["input"], "score": "object_frequency"}}),
+            "spec.workerConfig": ON_OBJECTS,
+        },
+        SELECTION + ".strategies[1].input.score",
+    ),
+    (
+        {WORKER + "object_level": {"task_name": "t", "crop_dataset_name": "crops"}},
+        WORKER + "object_level.crop_dataset_name",
+    ),
     ({WORKER + "corruptness_check.corruption_threshold": 0.2}, WORKER + "corruptness_check.corruption_threshold"),
+    ({WORKER + "pretagging_config.min_score": 0.3}, WORKER + "pretagging_config"),
+    ({WORKER + "pretagging_upload": True}, WORKER + "pretagging_upload"),
+    ({WORKER + "pretagging_debug": True}, WORKER + "pretagging_debug"),
     ({WORKER + "output_image_size": 64}, WORKER + "output_image_size"),
     ({WORKER + "output_image_format": "jpg"}, WORKER + "output_image_format"),
     ({LIGHTLY + "collate.kernel_size": 0.1}, LIGHTLY + "collate.kernel_size"),

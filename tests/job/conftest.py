@@ -1,6 +1,7 @@
 """Tiny trainings: pictures in memory, a network of 80,000 weights, seconds at most."""
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ class MemoryStore:
     """The reading half of a Store over a dict; picklable, so that workers can read from it."""
 
     url = "memory:"
+    parallel_reads = 1
 
     def __init__(self, objects):
         self.objects = objects
@@ -193,3 +195,48 @@ def make_report(make_report_input):
         return build_report(ReportSource(facts, given["catalog"], given["selection"], pool, worker))
 
     return make
+
+
+@pytest.fixture
+def prediction_place(tmp_path):
+    """A factory of workplaces over folders; the files lie below .lightly/predictions/, as JSON values or bytes."""
+    from selection_api import parse_manifest
+    from selection_job.workplace import set_up
+
+    for name in ("input", "lightly", "scratch"):
+        (tmp_path / name).mkdir()
+
+    def make(files):
+        for key, content in files.items():
+            path = tmp_path / "lightly/.lightly/predictions" / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+        folders = {
+            purpose: {"type": "LOCAL", "resourcePath": str(tmp_path / purpose)} for purpose in ("input", "lightly")
+        }
+        names = {"apiVersion": "dataselection.io/v1alpha1", "kind": "SelectionRun", "metadata": {"name": "a"}}
+        spec = {"datasources": folders, "workerConfig": {"stopping_condition": {"n_samples": 2}}}
+        return set_up(parse_manifest({**names, "spec": spec}), tmp_path / "scratch", Progress(quiet=True))
+
+    return make
+
+
+@pytest.fixture
+def task_place(prediction_place):
+    """A factory of workplaces with a task t of some kind, a car (id 3) and a bus (id 7), and these of its files."""
+
+    def make(kind, files, **schema):
+        categories = [{"id": 7, "name": "bus"}, {"id": 3, "name": "car"}]
+        whole = {"task_type": kind, "categories": categories, **schema}
+        own = {f"t/{name}": content for name, content in files.items()}
+        return prediction_place({"tasks.json": ["other", "t"], "t/schema.json": whole, **own})
+
+    return make
+
+
+@pytest.fixture
+def load_task():
+    """What the task t says about images of these names."""
+    from selection_job.predictions.loading import load_predictions
+
+    return lambda place, names: load_predictions(place, ["t"], names)["t"]

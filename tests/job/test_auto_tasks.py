@@ -68,7 +68,7 @@ def test_tiles_are_embedded_and_chosen_as_if_cut_out_by_hand(photos, make_tiled,
     place = prepare(manifest, tmp_path / "again")
     listing = list_images(place.source, place.target)
     encoder = load_stage(place)
-    embedded = embed_images(place, listing, encoder, make_wanted_boxes(place.spec, len(listing.names)))
+    embedded = embed_images(place, listing, encoder, make_wanted_boxes(place.spec, len(listing.names), {}))
     (crops,) = embedded.crops
     size = 1 / (1 + 2 * 0.75), 1 / (1 + 0.75)
     boxes = [
@@ -113,7 +113,7 @@ def test_a_task_that_no_strategy_names_is_not_embedded_and_said_to_have_no_effec
 def test_kept_crops_are_used_again_and_other_tiles_are_cut_anew(make_tiled, tmp_path, monkeypatch):
     def run_to_the_end_of_embedding(selection, name):
         place = prepare(make_tiled(selection), tmp_path / name)
-        monkeypatch.setattr("selection_job.pipeline.select_images", fail)
+        monkeypatch.setattr("selection_job.pipeline.choose_images", fail)
         with pytest.raises(StorageUnavailable, match="here it ends"):
             run_pipeline(place)
         return place.source.bytes_read

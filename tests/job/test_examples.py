@@ -1,9 +1,10 @@
-"""Every manifest in examples/, run as it stands but for its folders."""
+"""Every manifest in examples/, run as it stands but for its folders, and for the weights of its detector."""
 
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+import street_scenes
 import torch
 from lightly.utils.io import load_embeddings
 from PIL import Image
@@ -55,6 +56,9 @@ def prepare(example, base):
         path.parent.mkdir()
         rows = [f"{name},{i},{i * i},0" for i, name in enumerate(sorted([*RELEVANT, *others]))]
         path.write_text("\n".join(["filenames,embedding_0,embedding_1,labels", *rows]))
+    if worker.get("pretagging"):
+        (base / "output/.lightly/streets.pth").symlink_to(street_scenes.find_detector())
+        worker["pretagging_config"]["checkpoint"] = ".lightly/streets.pth"
     for purpose, folder in (("input", "input"), ("lightly", "output")):
         manifest["spec"]["datasources"][purpose]["resourcePath"] = str(base / folder)
     return manifest, RELEVANT if "relevant_filenames_file" in worker else sorted([*RELEVANT, *others])
@@ -64,6 +68,7 @@ def test_there_are_examples():
     assert {path.stem for path in EXAMPLES} >= {
         "embeddings",
         "lightly-parameters",
+        "pretagging",
         "quickstart",
         "relevant-filenames",
         "simple",

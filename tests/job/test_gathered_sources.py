@@ -63,3 +63,8 @@ def test_what_is_not_there_is_named_beside_what_is():
 def test_the_scores_of_the_embeddings_table_have_no_task():
     scores = np.array([0.1, 0.2])
     assert GatheredSources(2, table_scores=scores).scores("", "al_score") is scores
+
+
+def test_shares_that_would_fill_the_memory_are_refused():
+    with pytest.raises(UnusableData, match=r"task t has 3 categories for 1,000,000,000 images; .* 500,000,000 at most"):
+        GatheredSources(10**9, tasks={"t": make_task(*OBJECTS)}).class_distributions("t")

@@ -1,6 +1,7 @@
 """Copies of images: where they lie, what they hold, what happens to one that is gone."""
 
 import io
+import threading
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def stores(tmp_path):
     return LocalStore(tmp_path / "input"), LocalStore(tmp_path / "output", writable=True)
 
 
-def dump(stores, images, **worker):
+def dump(stores, images, *, glance=lambda: None, **worker):
     source, target = stores
     for name, content in images.items():
         source.write(name, content)
@@ -83,7 +84,8 @@ def dump(stores, images, **worker):
     )
     notes = dump_images(
         source, target, "run/", catalog=catalog, selection=selection,
-        worker=WorkerConfig.model_validate({"dump_dataset": True, **worker}), progress=Progress(quiet=True),
+        worker=WorkerConfig.model_validate({"dump_dataset": True, **worker}),
+        progress=Progress(quiet=True), glance=glance,
     )  # fmt: skip
     return notes, sorted(info.key.removeprefix("run/data/sampled/") for info in target.list("run/data/sampled/"))
 
@@ -103,6 +105,73 @@ def test_an_image_that_cant_be_had_in_the_size_is_a_note_and_the_others_are_copi
     notes, copies = dump(stores, images, output_image_size=output_size, output_image_format=image_format)
     assert copies == [f"square.{image_format}"]
     assert len(notes) == 1 and words in notes[0] and "long" in notes[0]
+
+
+class Lost(Exception):
+    """The lock is."""
+
+
+def glancing(n):
+    """Return a glance that finds the lock lost after n calls."""
+    left = iter(range(n))
+
+    def glance():
+        if next(left, None) is None:
+            raise Lost
+
+    return glance
+
+
+def test_copying_ends_where_the_lock_is_lost(stores):
+    with pytest.raises(Lost):
+        dump(stores, {f"{i}.png": as_png((4, 4)) for i in range(9)}, glance=glancing(3))
+    assert len(list(stores[1].list("run/"))) <= 3
+
+
+def test_writing_thumbnails_ends_where_the_lock_is_lost(stores):
+    local = {"type": "LOCAL", "resourcePath": "/x", "thumbnailSuffix": SUFFIX}
+    datasources = Datasources.model_validate({"input": local, "lightly": local})
+    names = [f"{i}.jpg" for i in range(9)]
+    with pytest.raises(Lost):
+        write_thumbnails(stores[1], datasources, names, lambda name: b"jpeg", glance=glancing(3))
+    assert len(list(stores[1].list())) <= 3
+
+
+def test_thumbnails_are_written_side_by_side(stores):
+    _, target = stores
+    target.parallel_reads = 4
+    together = threading.Barrier(4, timeout=30)
+    local = {"type": "LOCAL", "resourcePath": "/x", "thumbnailSuffix": SUFFIX}
+    datasources = Datasources.model_validate({"input": local, "lightly": local})
+
+    def thumbnail(name):
+        together.wait()
+        return name.encode()
+
+    assert write_thumbnails(target, datasources, [f"{i}.jpg" for i in range(8)], thumbnail) == []
+    assert {target.read(info.key) for info in target.list()} == {f"{i}.jpg".encode() for i in range(8)}
+
+
+class Climbing:
+    """A bucket's object whose key a folder can't hold."""
+
+    parallel_reads = 1
+
+    def read(self, key):
+        return as_png((4, 4))
+
+    def copy_to(self, key, target, target_key):
+        return False
+
+    def write(self, key, content):
+        """Hold nothing."""
+
+
+def test_an_image_whose_copy_would_climb_out_of_the_folder_is_a_note(stores, tmp_path):
+    notes, copies = dump((Climbing(), stores[1]), {"a.png": b"", "x/../../../../y.png": b""})
+    assert copies == ["a.png"]
+    assert len(notes) == 2 and all("is no key inside" in note for note in notes), "clean/ and sampled/"
+    assert not list(tmp_path.rglob("y.png"))
 
 
 LONGEST = "x" * 251 + ".png"  # 255 bytes

@@ -45,6 +45,11 @@ def test_hidden_files_and_folders_are_left_out():
     assert names_of(".a.jpg", ".lightly/thumbnails/a.jpg", "sub/.cache/a.jpg", "sub/a.jpg", "..a.jpg") == ["sub/a.jpg"]
 
 
+def test_parts_that_are_one_or_two_dots_hide_nothing():
+    names = ["../a.jpg", "./a.jpg", "x/../y.jpg", "x/./y.jpg"]
+    assert names_of(*names, "../.b.jpg", "x/../.hidden/y.jpg") == names
+
+
 def test_names_are_sorted_by_code_point():
     names = ["b.jpg", "B.jpg", "a/b.jpg", "a.jpg", "ä.jpg", "日.jpg", "a b.jpg", "10.jpg", "9.jpg", "😀.jpg", "｡.jpg"]
     assert names_of(*names) == sorted(names, key=lambda name: [ord(letter) for letter in name])

@@ -1,20 +1,27 @@
 """Objects: their boxes, how they are cut out, and that embedding them equals embedding the crops as images."""
 
+import dataclasses
+import io
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from selection_api import parse_manifest
 from selection_api.lightly_config import LightlyConfig
 from selection_api.selection_config import AutoTask
+from selection_job.catalog import reading
+from selection_job.catalog.reading import ReadOptions, read_images
 from selection_job.encoder.architecture import build_model
 from selection_job.encoder.embedding import embed_pixels
 from selection_job.encoder.encoder import make_encoder
 from selection_job.errors import UnusableData
+from selection_job.needs import find_needs
 from selection_job.objects.crop_embedder import CropEmbedder
 from selection_job.objects.crops import Crops, load_crops, save_crops
 from selection_job.objects.cutting import cut_objects
-from selection_job.objects.object_boxes import MOST_OBJECTS, make_auto_boxes, make_object_boxes
+from selection_job.objects.object_boxes import MOST_OBJECTS, make_auto_boxes, make_object_boxes, make_wanted_boxes
 from selection_job.predictions.task_predictions import Category, TaskPredictions
 
 
@@ -189,3 +196,115 @@ def test_kept_crops_that_do_not_fit_are_refused(tmp_path, owners, n_images, dime
     save_crops(some_crops(owners), tmp_path / "crops.npz")
     with pytest.raises(ValueError, match=r"crops\.npz"):
         load_crops(tmp_path / "crops.npz", n_images=n_images, dimensions=dimensions)
+
+
+def keep(path, **changes):
+    """Write crops with some of the arrays changed."""
+    columns = {name: value for name, value in vars(some_crops()).items() if isinstance(value, np.ndarray)}
+    columns |= {"task": np.array("cars"), "categories": np.array(["car", "bus"]), **changes}
+    np.savez(path, **{name: value for name, value in columns.items() if value is not None})
+
+
+BROKEN = [
+    {"owners": None},
+    {"owners": np.zeros((), np.int64)},
+    {"owners": np.array(["0", "0", "2"])},
+    {"scores": np.ones(2, np.float32)},
+    {"boxes_px": np.zeros((3, 3), np.int32)},
+    {"category_index": np.full(3, 2, np.int32)},
+    {"category_index": np.full(3, -1, np.int32)},
+    {"vectors": np.full((3, 5), np.nan, np.float32)},
+    {"vectors": np.array([[{}] * 5] * 3)},
+    {"categories": np.array("car")},
+]
+
+
+@pytest.mark.parametrize("changes", BROKEN, ids=str)
+def test_kept_crops_of_another_form_are_refused(tmp_path, changes):
+    keep(tmp_path / "crops.npz", **changes)
+    with pytest.raises(ValueError, match=r"crops\.npz|allow_pickle=False"):
+        load_crops(tmp_path / "crops.npz", n_images=3, dimensions=5)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:-9],
+        lambda content: content[:200],
+        lambda content: b"",
+        lambda content: content.replace(b"\x00\x00\x80?", b"abcd"),
+    ],
+)
+def test_kept_crops_that_are_cut_off_or_changed_are_refused(tmp_path, damage):
+    path = tmp_path / "crops.npz"
+    save_crops(some_crops(), path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match="crops"):
+        load_crops(path, n_images=3, dimensions=5)
+
+
+def make_run(strategies=(), auto_tasks=(), **level):
+    names = {"apiVersion": "dataselection.io/v1alpha1", "kind": "SelectionRun", "metadata": {"name": "a"}}
+    folders = {key: {"type": "LOCAL", "resourcePath": f"/data/{key}"} for key in ("input", "lightly")}
+    entries = [{"input": {"type": "EMBEDDINGS", **given}, "strategy": {"type": "DIVERSITY"}} for given in strategies]
+    config = {"n_samples": 1, "strategies": entries, "auto_tasks": list(auto_tasks)}
+    spec = {"datasources": folders, "workerConfig": {"object_level": level}, "selectionConfig": config}
+    return parse_manifest({**names, "spec": spec}).spec
+
+
+TILES = {"type": "TILING", "name": "tiles", "num_rows": 1, "num_cols": 2}
+
+
+def test_boxes_are_made_of_what_a_strategy_compares_and_on_the_object_level_of_its_task_alone():
+    tasks = {name: detections([0, 2], [[0, 0, 2, 2], [2, 2, 4, 4]]) for name in ("cars", "scored")}
+    both = make_run([{"task": "cars"}, {"task": "tiles"}, {}], [TILES, {**TILES, "name": "unused"}])
+    assert [boxes.is_relative for boxes in make_wanted_boxes(both, 4, tasks)] == [False, True]
+    assert make_wanted_boxes(make_run([{}], [TILES]), 4, tasks) == []
+    (cars,) = make_wanted_boxes(make_run([{}], task_name="cars", padding=0.5), 4, tasks)
+    assert cars.corners_of(2).tolist() == [[1, 1, 7, 7]]
+    (tiles,) = make_wanted_boxes(make_run([{}], [TILES], task_name="tiles", padding=1), 4, tasks)
+    assert tiles.corners_of(3).tolist() == [[-0.25, -0.5, 0.75, 1.5], [0.25, -0.5, 1.25, 1.5]]
+    assert cut(tiles.corners_of(3), is_relative=True).boxes_px.tolist() == [[0, 0, 30, 30], [10, 0, 40, 30]]
+
+
+def test_the_object_level_reads_the_predictions_of_its_task_and_none_of_tiles():
+    assert find_needs(make_run([{}], task_name="cars")).tasks == ("cars",)
+    assert find_needs(make_run([{}], [TILES], task_name="tiles")).tasks == ()
+
+
+def test_a_task_without_boxes_is_refused_by_the_field_that_names_it():
+    tasks = {"surfaces": dataclasses.replace(detections([], []), kind="semantic-segmentation", boxes_px=None)}
+    with pytest.raises(UnusableData, match=r"^spec\.selectionConfig\.strategies\[1\]\.input\.task: .*has no boxes"):
+        make_wanted_boxes(make_run([{}, {"task": "surfaces"}]), 4, tasks)
+    with pytest.raises(UnusableData, match=r"^spec\.workerConfig\.object_level\.task_name: .*has no boxes"):
+        make_wanted_boxes(make_run([{}], task_name="surfaces"), 4, tasks)
+
+
+def test_any_padding_ends_at_the_image():
+    boxes = make_object_boxes(detections([1, 1], [[10, 20, 4, 2], [5, 5, 0, 0]]), padding=1e308)
+    assert cut(boxes.corners_of(1)).boxes_px.tolist() == [[0, 0, 40, 30]]
+
+
+class Same:
+    """A store that gives the same picture under any name, and counts what was read."""
+
+    url, parallel_reads, n_reads = "memory:", 1, 0
+
+    def __init__(self):
+        buffer = io.BytesIO()
+        picture().save(buffer, "PNG")
+        self.content = buffer.getvalue()
+
+    def read(self, key):
+        self.n_reads += 1
+        return self.content
+
+
+def test_cut_out_objects_count_among_the_bytes_in_flight(monkeypatch):
+    """Ten objects of 8 x 8 pixels take 1,920 bytes: with room for two images no more are begun and not yet taken."""
+    monkeypatch.setattr(reading, "_IN_FLIGHT_BYTES", 4000)
+    task, store = detections(np.repeat(np.arange(30), 10), [[0, 0, 9, 9]] * 300, n=30), Same()
+    options = ReadOptions(input_size_px=8, num_threads=4)
+    images = read_images(store, [f"{i}" for i in range(30)], options=options, boxes=[make_object_boxes(task)])
+    ahead = [store.n_reads - taken for taken, _ in enumerate(images)]
+    assert max(ahead) <= 3

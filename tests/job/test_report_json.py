@@ -57,7 +57,8 @@ def test_the_schema_refuses_a_report_with_a_missing_or_an_unknown_key(make_repor
 def test_counts_add_up_to_the_input(make_report):
     corrupt = {"broken.jpg": "empty"}
     sizes = make_report(3, 1, duplicates=1, corrupt=corrupt)["generalInformation"]["datasetInformation"]["datasetSizes"]
-    assert sizes == {"nInput": 4, "nCorrupt": 1, "nDuplicate": 1, "nRemoved": 1, "nSelected": 1}
+    parts = {"nCorrupt": 1, "nDuplicate": 1, "nRemoved": 1, "nSelected": 1}
+    assert sizes == {"nInput": 4, **parts, "nPreselectedDatapool": 0, "nSelectedWithDatapool": 1}
 
 
 @pytest.mark.slow

@@ -118,3 +118,55 @@ def test_a_score_that_the_kind_lacks_is_refused_with_those_it_has(kind):
     some = task(kind, 1, [0], [0])
     with pytest.raises(UnusableData, match=rf"no score 'beauty'.*{available_scores(some)[0]}"):
         compute_score(some, "beauty", 1)
+
+
+FROM_SCORES = [  # score of the first of three categories; least confidence, margin, entropy by hand
+    (1.0, (0.0, 0.0, 0.0)),
+    (0.6, (0.6, 0.6, -(0.6 * math.log2(0.6) + 0.4 * math.log2(0.2)) / math.log2(3))),
+    (0.1, (0.825, 1.0, -(0.1 * math.log2(0.1) + 0.9 * math.log2(0.45)) / math.log2(3))),
+    (0.0, (0.75, 1.0, 1 / math.log2(3))),
+]
+
+
+@pytest.mark.parametrize(("score", "expected"), FROM_SCORES)
+@pytest.mark.parametrize("kind", ["object-detection", "instance-segmentation", "classification"])
+def test_uncertainties_of_a_mere_score_are_those_computed_by_hand(kind, score, expected):
+    cars = task(kind, 1, [0], [0], scores=[score])
+    assert [compute_score(cars, name, 1)[0] for name in UNCERTAINTIES] == pytest.approx(expected, abs=1e-6)
+
+
+def test_segments_with_mere_scores_count_by_their_area_too():
+    areas = np.array([100.0, 300.0, 0.0, 7.0])
+    road = task("semantic-segmentation", 3, [0, 0, 0, 2], [0, 1, 2, 0], scores=[1, 0.6, 0.1, 0.6], areas_px=areas)
+    assert compute_score(road, "uncertainty_margin", 3) == pytest.approx([0.75 * 0.6, 0, 0.6], abs=1e-6)
+    entropy = -(0.6 * math.log2(0.6) + 0.4 * math.log2(0.2)) / math.log2(3)
+    assert compute_score(road, "uncertainty_entropy", 3) == pytest.approx([0.75 * entropy, 0, entropy], abs=1e-6)
+
+
+def test_object_frequency_equals_the_formula_over_a_data_set():
+    random = np.random.default_rng(1)
+    n, m, c = 200, 900, 4
+    owners, classes = np.sort(random.integers(0, n - 20, m)), random.integers(0, c, m)
+    config = ScorerConfig(frequency_penalty=0.4, min_score=0.3)
+    raw = []
+    for row in range(n):
+        counts = [int(((owners == row) & (classes == one)).sum()) for one in range(c)]
+        raw.append(sum(1 + 0.4 * (count - 1) for count in counts if count))
+    expected = [0.3 + 0.7 * (value - min(raw)) / (max(raw) - min(raw)) for value in raw]
+    for kind in ("object-detection", "instance-segmentation", "keypoint-detection"):
+        found = compute_score(task(kind, n, owners, classes, c=c), "object_frequency", n, scorer_config=config)
+        assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["classification", "object-detection", "instance-segmentation", "semantic-segmentation", "keypoint-detection"],
+)
+def test_an_image_without_predictions_has_the_least_of_every_score(kind):
+    columns = {"areas_px": np.array([5.0]), "keypoint_confidences": np.array([0.5], np.float32)}
+    some = task(kind, 3, [1], [0], **columns)
+    for score in available_scores(some):
+        missing = 0.9 if score == "object_frequency" else 0
+        assert compute_score(some, score, 3)[[0, 2]] == pytest.approx([missing] * 2), score
+        nothing = task(kind, 2, [], [], **{name: column[:0] for name, column in columns.items()})
+        assert compute_score(nothing, score, 2).tolist() == [1 if score == "object_frequency" else 0] * 2

@@ -1,16 +1,16 @@
 """What a run loads besides its images, and what makes it run again."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
 from selection_api import parse_manifest
+from selection_job.catalog.catalog import Catalog, Listing
 from selection_job.embedding_stage import Embedded
 from selection_job.embeddings.query_set import query_key
 from selection_job.errors import UnusableData
+from selection_job.needs import Needs, find_needs
 from selection_job.progress import Progress
-from selection_job.source_stage import Needs, find_needs, gather_sources, list_source_versions
+from selection_job.source_stage import gather_sources, list_source_versions, load_sources
 from selection_job.workplace import set_up
 
 DATASET, TAG = "a" * 24, "queries"
@@ -60,7 +60,7 @@ def make_place(tmp_path):
 
 def test_every_kind_of_input_is_found(make_place):
     assert find_needs(make_place(EVERYTHING).spec) == Needs(
-        tasks=("a", "b", "c"), scores=(("a", "s"), ("b", "s")), object_tasks=("d",),
+        tasks=("a", "b", "c", "d"), scores=(("a", "s"), ("b", "s")), object_tasks=("d",),
         metadata=("lightly.sharpness",), query_sets=((DATASET, TAG),),
     )  # fmt: skip
 
@@ -93,26 +93,58 @@ def test_only_files_that_a_strategy_reads_make_a_run_run_again(make_place, tmp_p
     assert [key for key, _ in list_source_versions(make_place(own))] == [".lightly/metadata/schema.json"]
 
 
-def embedded_of(n):
-    @dataclasses.dataclass
-    class Names:
-        names: list
-
-    return Embedded(Names([f"{i}.jpg" for i in range(n)]), np.zeros((n, 2), np.float32))
+def gather(place, n=3, scores=None):
+    """Gather over n images, none of which is corrupt."""
+    names = [f"{i}.jpg" for i in range(n)]
+    listing = Listing(names, np.ones(n, np.int64), [""] * n)
+    catalog = Catalog(
+        names, np.zeros((n, 32), np.uint8), np.ones(n, np.int64), np.ones(n, np.int32), np.ones(n, np.int32),
+        np.arange(n), {},
+    )  # fmt: skip
+    embedded = Embedded(catalog, np.zeros((n, 2), np.float32))
+    return gather_sources(place, load_sources(place, listing), embedded, scores)
 
 
 def test_a_query_set_is_loaded_and_a_missing_one_is_an_error(make_place, tmp_path):
     place = make_place([SIMILARITY])
     with pytest.raises(UnusableData, match="does not exist"):
-        gather_sources(place, embedded_of(3))
+        gather(place)
     write(tmp_path, query_key(DATASET, TAG), "filenames,embedding_0,embedding_1,labels\na,1,2,0\n")
-    assert gather_sources(place, embedded_of(3)).query_vectors(DATASET, TAG).tolist() == [[1, 2]]
+    assert gather(place).query_vectors(DATASET, TAG).tolist() == [[1, 2]]
 
 
 def test_the_scores_of_the_embeddings_table_take_part(make_place):
     place = make_place(method="coral", embeddings=".lightly/embeddings/a.csv", stopping_condition={"n_samples": 2})
-    sources = gather_sources(place, embedded_of(3), np.array([0.1, 0.2, 0.3]))
+    sources = gather(place, scores=np.array([0.1, 0.2, 0.3]))
     assert sources.scores("", "al_score").tolist() == [0.1, 0.2, 0.3]
     assert "COMPUTING_ACTIVE_LEARNING_SCORES" in place.progress.stage_seconds
     with pytest.raises(UnusableData, match="has none"):
-        gather_sources(place, embedded_of(3))
+        gather(place)
+
+
+def predictions_of(name, strategy, **more):
+    return {"input": {"type": "PREDICTIONS", "task": "t", "name": name, **more}, "strategy": strategy}
+
+
+BALANCE = {"type": "BALANCE", "distribution": "TARGET", "target": {"bus": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        (
+            scores("t", "mean_uncertainty"),
+            r"^spec.selectionConfig.strategies\[0\]: .* has no score 'mean_uncertainty'; ",
+        ),
+        (predictions_of("CATEGORY_COUNT", WEIGHTS, categories=["car", "x"]), r"strategies\[0\]: .* no categories 'x'"),
+        (predictions_of("CLASS_DISTRIBUTION", BALANCE), r"strategies\[0\].strategy.target: 'bus' is not among .*'car'"),
+    ],
+)
+def test_what_a_task_does_not_have_is_told_before_any_image_is_read(make_place, tmp_path, strategy, message):
+    write(tmp_path, ".lightly/predictions/tasks.json", '["t"]')
+    schema = '{"task_type": "classification", "categories": [{"id": 0, "name": "car"}]}'
+    write(tmp_path, ".lightly/predictions/t/schema.json", schema)
+    write(tmp_path, ".lightly/predictions/t/a.json", '{"predictions": []}')
+    listing = Listing(["a.jpg"], np.ones(1, np.int64), [""])
+    with pytest.raises(UnusableData, match=message):
+        load_sources(make_place([strategy]), listing)

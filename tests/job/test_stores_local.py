@@ -32,6 +32,18 @@ def store(tmp_path):
     return LocalStore(tmp_path, writable=True)
 
 
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK])
+def test_one_creator_wins_where_the_file_system_has_no_hard_links(store, monkeypatch, code, tmp_path):
+    def refuse(self, target):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
+    assert store.create("sub/lock", b"one")
+    assert not store.create("sub/lock", b"two")
+    assert store.read("sub/lock") == b"one"
+    assert [path.name for path in (tmp_path / "sub").iterdir()] == ["lock"]
+
+
 def keys(store, prefix=""):
     return sorted(info.key for info in store.list(prefix))
 

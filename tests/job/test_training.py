@@ -226,6 +226,8 @@ def test_images_that_are_all_gone_end_the_training(train, tiny_config, make_imag
 
 
 class FailingStore:
+    parallel_reads = 1
+
     def __init__(self, objects):
         self.objects = objects
 

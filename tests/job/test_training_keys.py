@@ -175,6 +175,8 @@ def test_shuffle_orders_each_epoch_anew(rows_by_batch):
 
 
 class PidStore:
+    parallel_reads = 1
+
     def __init__(self, store, folder):
         self.store, self.folder = store, folder
 

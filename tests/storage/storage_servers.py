@@ -84,8 +84,8 @@ def start_moto(folder, *, tls=None, **environment):
     return running(command, _url(port, tls), folder / "moto.log", **environment)
 
 
-def _url(port, tls):
-    return f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+def _url(port, tls, address="127.0.0.1"):
+    return f"{'https' if tls else 'http'}://{address}:{port}"
 
 
 def start_rclone(folder, access_key, secret, *, tls=None):
@@ -144,11 +144,15 @@ HANG_UP = "hang up"
 
 
 @contextlib.contextmanager
-def answering(answer, *, tls=None):
-    """Run a server whose answers a function gives: request -> (status, headers, body), or HANG_UP."""
+def answering(answer, *, tls=None, address="127.0.0.1"):
+    """Run a server whose answers a function gives: request -> (status, headers, body), or HANG_UP; yield its URL.
+
+    address    of this machine; pods reach others than loopback
+    """
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or a body waits 40 ms for the acknowledgement of its headers
 
         def _answer(self):
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -171,13 +175,13 @@ def answering(answer, *, tls=None):
         def log_message(self, *arguments):
             """Say nothing."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = http.server.ThreadingHTTPServer((address, 0), Handler)
     if tls:
         server.socket = tls.context().wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield _url(server.server_port, tls)
+        yield _url(server.server_port, tls, address)
     finally:
         server.shutdown()
         server.server_close()
@@ -185,11 +189,20 @@ def answering(answer, *, tls=None):
 
 
 @contextlib.contextmanager
-def proxying(target, meddle):
-    """Run a proxy before a server; meddle: request -> an answer of its own, or None to pass it on."""
-    pool = urllib3.PoolManager(retries=False)
+def proxying(target, meddle, *, after=lambda request: None, address="127.0.0.1"):
+    """Run a proxy before a server; meddle: request -> an answer of its own, or None to pass it on.
+
+    after    called with the request when its answer is known
+    """
+    pool = urllib3.PoolManager(retries=False, maxsize=64)
 
     def answer(request):
+        try:
+            return pass_on(request)
+        finally:
+            after(request)
+
+    def pass_on(request):
         own = meddle(request)
         if own is not None:
             return own
@@ -203,7 +216,7 @@ def proxying(target, meddle):
             kept["Content-Length"] = given.headers["content-length"]
         return given.status, kept, given.data
 
-    with answering(answer) as url, pool:
+    with answering(answer, address=address) as url, pool:
         yield url
 
 

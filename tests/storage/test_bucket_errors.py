@@ -67,6 +67,19 @@ def test_the_region_of_a_redirect_without_a_body_is_read_from_its_header(open_an
         open_answering(answer)
 
 
+@pytest.mark.parametrize("writable", [False, True])
+def test_a_redirect_that_names_no_region_is_a_refusal(open_answering, writable):
+    asked = []
+
+    def answer(request):
+        asked.append(request)
+        return (200, {}, LISTING) if "list-type" in request.path else (301, {}, b"")
+
+    with pytest.raises(StorageRefused, match="in another region or behind another address: check region and endpoint"):
+        open_answering(answer, writable=writable)
+    assert len(asked) < 10, "botocore looks for the region by requests that are redirected too"
+
+
 LISTING = (
     b"<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>in/a.jpg</Key><Size>3</Size>"
     b'<ETag>"e"</ETag></Contents></ListBucketResult>'
@@ -131,7 +144,11 @@ def test_a_wrong_secret_is_refused_with_the_providers_code(kind, make_place, ope
 
 
 MISSING_KEYS = {
-    "s3-moto": ({"access_key": "x"}, "lacks secret_access_key .*Expected keys: access_key, secret_access_key; found"),
+    "s3-moto": (
+        {"access_key": "x"},
+        "The Secret a-secret of spec.datasources.lightly lacks secret_access_key .*"
+        "Expected keys: access_key, secret_access_key; found: access_key",
+    ),
     "gcs": ({"credential": "{}"}, "lacks credentials .*found: credential"),
     "azure": ({"key": "x"}, "expected the key sas_token or account_key"),
 }

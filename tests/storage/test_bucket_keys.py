@@ -8,6 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selection_api.datasource import Datasource
+from selection_job.catalog.listing import list_images
+from selection_job.catalog.reading import ReadOptions, read_images
+from selection_job.errors import ObjectRefused
 from selection_job.stores.keys import is_plain
 from selection_job.stores.opening import open_bucket, split_place
 
@@ -75,6 +78,36 @@ def test_an_odd_key_goes_up_and_down_as_a_file(kind, make_place, open_place, tmp
     assert (tmp_path / "back").read_bytes() == b"content"
     assert bucket.create("c//d", b"one")
     assert not bucket.create("c//d", b"two")
+
+
+@pytest.mark.parametrize("key", CLIMBING)
+def test_azure_is_never_asked_for_a_key_that_climbs_to_another(key, make_place, open_place, tmp_path):
+    bucket = open_place(make_place("azure"))
+    bucket.write("y", b"not asked for")
+    (tmp_path / "file").write_bytes(b"x")
+    for act in (
+        lambda: bucket.read(key),
+        lambda: bucket.write(key, b"x"),
+        lambda: bucket.create(key, b"x"),
+        lambda: bucket.delete(key),
+        lambda: bucket.exists(key),
+        lambda: bucket.upload(key, tmp_path / "file"),
+        lambda: bucket.download(key, tmp_path / "file"),
+    ):
+        with pytest.raises(ObjectRefused, match=r"UnnameableKey: Azure takes no '\.' and '\.\.' between slashes"):
+            act()
+    assert not bucket.copy_to(key, bucket, "copy")
+    assert keys(bucket) == ["y"]
+
+
+@pytest.mark.parametrize("kind", ["s3-moto", "gcs"])
+def test_an_image_that_lies_beyond_two_dots_is_listed_and_read(kind, make_place, open_place):
+    bucket = open_place(make_place(kind))
+    bucket.write("x/../y.jpg", b"image")
+    assert list_images(bucket, bucket).names == ["x/../y.jpg"]
+    assert [
+        image.size_bytes for image in read_images(bucket, ["x/../y.jpg"], options=ReadOptions(input_size_px=None))
+    ] == [5]
 
 
 @pytest.fixture(scope="module")

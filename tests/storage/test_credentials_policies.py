@@ -4,7 +4,6 @@ Azure's are enforced by azurite. moto and fake-gcs-server let everybody do every
 AWS and Google would: it knows which permission each request takes, and who may do what by the page.
 """
 
-import fnmatch
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pytest
 import storage_servers
+from aws_iam import Iam, allows
 from conftest import BUCKET, make_service_account
 from storage_servers import ACCOUNT, ACCOUNT_KEY
 from test_runs import RUN_KEY, fill, run_job, write_manifest
@@ -31,57 +31,6 @@ def read_policies(**places):
     for word, place in places.items():
         blocks = [block.replace(word, place) for block in blocks]
     return [json.loads(block) for block in blocks]
-
-
-def as_list(value):
-    return value if isinstance(value, list) else [value]
-
-
-def allows(policy, action, resource, prefix=""):
-    """Say whether a policy of AWS allows an action; of conditions it knows s3:prefix."""
-    for statement in policy["Statement"]:
-        patterns = statement.get("Condition", {}).get("StringLike", {}).get("s3:prefix", ["*"])
-        if (
-            statement["Effect"] == "Allow"
-            and any(fnmatch.fnmatchcase(action, pattern) for pattern in as_list(statement["Action"]))
-            and any(fnmatch.fnmatchcase(resource, pattern) for pattern in as_list(statement["Resource"]))
-            and any(fnmatch.fnmatchcase(prefix, pattern) for pattern in as_list(patterns))
-        ):
-            return True
-    return False
-
-
-class Iam:
-    """AWS's IAM before an S3 that has none: access key -> its policies."""
-
-    def __init__(self, policies):
-        self.policies, self.done, self.denied = policies, [], []
-
-    def __call__(self, request):
-        key = re.search(r"Credential=([A-Z0-9]+)", request.headers.get("authorization", "") + request.path)[1]
-        for action, resource, prefix in self._needs(request):
-            allowed = any(allows(policy, action, resource, prefix) for policy in self.policies[key])
-            (self.done if allowed else self.denied).append((key, action))
-            if not allowed:
-                body = f"<Error><Code>AccessDenied</Code><Message>not authorized to perform: {action}</Message></Error>"
-                return 403, {}, body.encode()
-        return None
-
-    def _needs(self, request):
-        """Yield action, resource and prefix of all that the request takes (AWS: actions for Amazon S3)."""
-        parts = urlsplit(request.path)
-        query = parse_qs(parts.query, keep_blank_values=True)
-        place = f"arn:aws:s3:::{unquote(parts.path.removeprefix('/'))}"
-        if "list-type" in query:
-            yield "s3:ListBucket", place.rstrip("/"), query.get("prefix", [""])[0]
-        elif request.method in ("GET", "HEAD"):
-            yield "s3:GetObject", place, ""
-        elif request.method == "DELETE":
-            yield ("s3:AbortMultipartUpload" if "uploadId" in query else "s3:DeleteObject"), place, ""
-        else:
-            yield "s3:PutObject", place, ""
-            if source := request.headers.get("x-amz-copy-source"):
-                yield "s3:GetObject", f"arn:aws:s3:::{unquote(source).removeprefix('/')}", ""
 
 
 class Guarded:

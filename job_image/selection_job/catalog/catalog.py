@@ -41,6 +41,10 @@ class Catalog:
     ]  # (n,) row of the first image with the same bytes; its own row where it is the first
     corrupt: dict[str, str]
     """Name of each image that can't be used, and why: 'truncated: …', 'too large: …', 'empty', …"""
+    measures: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    """(n_new,) what the pass over the images measured, by the names of image_measures.MEASURES."""
+    n_pool: int = 0
+    """The last so many rows are images that earlier runs selected: they count in the selection and are no input."""
     was_read: bool = True
     """False where embeddings were given and no image was opened: then digests, widths and heights are zeros, and
     duplicates are images with equal vectors."""
@@ -48,7 +52,12 @@ class Catalog:
     @property
     def n_input(self) -> int:
         """How many images were listed, corrupt ones included."""
-        return len(self.names) + len(self.corrupt)
+        return self.n_new + len(self.corrupt)
+
+    @property
+    def n_new(self) -> int:
+        """How many rows are images of this run's input; the datapool's come behind them."""
+        return len(self.names) - self.n_pool
 
     @property
     def is_duplicate(self) -> NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 import zipfile
 import zlib
 from array import array
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from selection_job.catalog.catalog import Catalog
 from selection_job.catalog.reading import ReadImage
 from selection_job.errors import UnusableData
+from selection_job.packed_names import pack_names, unpack_names
 
 CATALOG_FILE = "catalog.npz"
 _COLUMNS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {  # type, and shape of a row
@@ -22,12 +23,14 @@ _COLUMNS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {  # type, and s
     "heights_px": (np.int32, ()),
     "duplicate_of": (np.int64, ()),
 }
+_MEASURE = "measure_"
 
 
 class CatalogBuilder:
-    """Collects images in their order, in columns: about 60 bytes an image beside its name."""
+    """Collects images in their order, in columns: about 60 bytes an image beside its name, 8 for each measure."""
 
-    def __init__(self) -> None:
+    def __init__(self, measures: Sequence[str] = ()) -> None:
+        self._measures = {name: array("d") for name in measures}
         self._names: list[str] = []
         self._digests = bytearray()
         self._sizes_bytes = array("q")
@@ -45,6 +48,8 @@ class CatalogBuilder:
         self._sizes_bytes.append(image.size_bytes)
         self._widths_px.append(image.width_px)
         self._heights_px.append(image.height_px)
+        for values, value in zip(self._measures.values(), image.measures, strict=True):
+            values.append(value)
 
     def build(self) -> Catalog:
         """Return the catalog of what was added so far."""
@@ -57,6 +62,7 @@ class CatalogBuilder:
             heights_px=np.array(self._heights_px, dtype=np.int32),
             duplicate_of=find_first_equal(digests),
             corrupt=dict(self._corrupt),
+            measures={name: np.array(values, dtype=np.float64) for name, values in self._measures.items()},
         )
 
 
@@ -81,9 +87,10 @@ def save_catalog(catalog: Catalog, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     columns: dict[str, Any] = {
         **{column: getattr(catalog, column) for column in _COLUMNS},
-        **_pack("names", catalog.names),
-        **_pack("corrupt_names", catalog.corrupt.keys()),
-        **_pack("corrupt_reasons", catalog.corrupt.values()),
+        **{f"{_MEASURE}{name}": values for name, values in catalog.measures.items()},
+        **pack_names("names", catalog.names),
+        **pack_names("corrupt_names", catalog.corrupt.keys()),
+        **pack_names("corrupt_reasons", catalog.corrupt.values()),
     }
     np.savez(folder / CATALOG_FILE, **columns)
 
@@ -95,11 +102,16 @@ def load_catalog(folder: Path) -> Catalog:
         with path.open("rb") as file, zipfile.ZipFile(file), np.load(file, allow_pickle=False) as columns:
             return _check_columns(
                 Catalog(
-                    names=_unpack("names", columns),
+                    names=unpack_names("names", columns),
                     corrupt=dict(
-                        zip(_unpack("corrupt_names", columns), _unpack("corrupt_reasons", columns), strict=True)
+                        zip(
+                            unpack_names("corrupt_names", columns),
+                            unpack_names("corrupt_reasons", columns),
+                            strict=True,
+                        )
                     ),
                     **{column: columns[column] for column in _COLUMNS},
+                    measures=_take_measures(columns),
                 )
             )
     except (ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
@@ -109,8 +121,15 @@ def load_catalog(folder: Path) -> Catalog:
         ) from error
 
 
+def _take_measures(columns: Any) -> dict[str, NDArray[np.float64]]:
+    return {name.removeprefix(_MEASURE): columns[name] for name in columns.files if name.startswith(_MEASURE)}
+
+
 def _check_columns(catalog: Catalog) -> Catalog:
     n = len(catalog.names)
+    for name, values in catalog.measures.items():
+        if values.dtype != np.float64 or values.shape != (n,) or not np.isfinite(values).all():
+            raise ValueError(f"{name} does not fit {n} names")
     for column, (dtype, shape) in _COLUMNS.items():
         values = getattr(catalog, column)
         if values.dtype != dtype or values.shape != (n, *shape):
@@ -118,18 +137,3 @@ def _check_columns(catalog: Catalog) -> Catalog:
     if n and not 0 <= catalog.duplicate_of.min() <= catalog.duplicate_of.max() < n:
         raise ValueError("it names duplicates of rows that do not exist")
     return catalog
-
-
-def _pack(column: str, texts: Iterable[str]) -> dict[str, NDArray[Any]]:
-    """Return texts as one array of bytes and one of their ends: names may hold newlines, NULs and surrogates."""
-    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-    ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
-    return {column: np.frombuffer(b"".join(encoded), dtype=np.uint8), f"{column}_ends": ends}
-
-
-def _unpack(column: str, columns: Any) -> list[str]:
-    content, ends = columns[column].tobytes(), columns[f"{column}_ends"].tolist()
-    starts = [0, *ends[:-1]] if ends else []
-    if any(end < start for start, end in zip(starts, ends, strict=True)) or (ends[-1] if ends else 0) != len(content):
-        raise ValueError(f"its {column} do not add up")
-    return [content[start:end].decode("utf-8", "surrogatepass") for start, end in zip(starts, ends, strict=True)]

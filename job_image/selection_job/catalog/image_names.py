@@ -12,10 +12,14 @@ _MAX_QUOTED = 10
 def is_hidden(key: str) -> bool:
     """Say whether the file or a folder on its way starts with '.': .lightly/ and what people hide.
 
-    >>> [is_hidden(key) for key in ("a.jpg", ".lightly/a.jpg", "sub/.cache/a.jpg", "sub/a..jpg")]
-    [False, True, True, False]
+    Parts that are '.' or '..' as a whole hide nothing: in a bucket they are letters like others.
+
+    >>> [is_hidden(key) for key in ("a.jpg", ".lightly/a.jpg", "sub/.cache/a.jpg", "sub/a..jpg", "sub/../a.jpg")]
+    [False, True, True, False, False]
     """
-    return key.startswith(".") or "/." in key
+    if not key.startswith(".") and "/." not in key:
+        return False
+    return any(part.startswith(".") and part not in (".", "..") for part in key.split("/"))
 
 
 def is_utf8(name: str) -> bool:

@@ -44,8 +44,8 @@ def list_images(input_store: Store, lightly_store: Store, *, relevant_filenames_
         )
     sizes_bytes = np.frombuffer(sighting.sizes_bytes, np.int64)
     names, versions = sighting.names, sighting.versions
-    if any(name > following for name, following in pairwise(names)):  # buckets list in order, folders don't
-        order = sorted(range(len(names)), key=names.__getitem__)
+    if any(name > following for name, following in pairwise(names)):  # folders are listed as they come
+        order = np.array(names, dtype=object).argsort(kind="stable")  # 8 bytes a name, where a list would take 40
         names, versions = [names[row] for row in order], [versions[row] for row in order]
         sizes_bytes = sizes_bytes[order]
     return Listing(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from selection_job.catalog.decoding import CorruptImage, load_rgb, open_image
+from selection_job.catalog.image_measures import measure_image
 from selection_job.catalog.image_names import escape_name, is_utf8
 from selection_job.catalog.thumbnails import make_thumbnail
 from selection_job.errors import ObjectMissing, ObjectRefused
@@ -48,6 +49,8 @@ class ReadImage:
     pixels: NDArray[np.uint8] | None = None  # (s, s, 3) RGB; None without input_size_px
     thumbnail: bytes | None = None  # JPEG
     cuttings: tuple[Cuttings, ...] = ()  # the objects, for each of the given boxes
+    picture: NDArray[np.uint8] | None = None  # (h, w, 3) RGB in the size that ReadOptions.fit gives
+    measures: tuple[float, ...] = ()  # in the order of ReadOptions.measures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,12 @@ class ReadOptions:
     check_corruptness: bool = True  # False: damaged files are used as far as they can be decoded
     num_threads: int = 1
     thumbnails: bool = True
+    fit: Callable[[int, int], tuple[int, int]] | None = None
+    """Width and height of the picture for a detector, of those of the image; None: no picture is made."""
+    picture_bytes: int = 0
+    """What a picture takes at most, so that the bytes in flight stay below their limit."""
+    measures: tuple[str, ...] = ()
+    """What is measured, among image_measures.MEASURES; an image is then decoded exactly, whatever the decoder."""
 
 
 @dataclass(frozen=True)
@@ -114,12 +123,13 @@ def _read_ahead(pool: _Pool, names: Sequence[str], sizes_bytes: NDArray[np.int64
     in_flight_bytes = 0
     for row, name in enumerate(names):
         size_bytes = 0 if sizes_bytes is None else int(sizes_bytes[row])
-        while _is_full(len(pending), in_flight_bytes + size_bytes, pool):
+        kept_bytes = size_bytes + pool.options.picture_bytes + _count_cut_bytes(pool, row)
+        while _is_full(len(pending), in_flight_bytes + kept_bytes, pool):
             future, done_bytes = pending.popleft()
             in_flight_bytes -= done_bytes
             yield future.result()
-        pending.append((_submit(pool, row, name, size_bytes), size_bytes))
-        in_flight_bytes += size_bytes
+        pending.append((_submit(pool, row, name, size_bytes), kept_bytes))
+        in_flight_bytes += kept_bytes
     while pending:
         yield pending.popleft()[0].result()
 
@@ -133,6 +143,11 @@ def _submit(pool: _Pool, row: int, name: str, size_bytes: int) -> Future[ReadIma
 
 def _is_worth_reading(name: str, size_bytes: int) -> bool:
     return is_utf8(name) and size_bytes <= MAX_OBJECT_BYTES
+
+
+def _count_cut_bytes(pool: _Pool, row: int) -> int:
+    """Return what the objects of an image take once they are cut out: 150 kB each for an input of 224 pixels."""
+    return sum(len(boxes.corners_of(row)) for boxes in pool.boxes) * 3 * (pool.options.input_size_px or 0) ** 2
 
 
 def _is_full(n_pending: int, in_flight_bytes: int, pool: _Pool) -> bool:
@@ -169,16 +184,31 @@ def _examine(pool: _Pool, row: int, name: str, content: bytes) -> ReadImage:
         with _one_large_at_a_time(pool, width_px * height_px):
             image = load_rgb(
                 opened,
-                decoder="exact" if _has_objects(pool, row) else options.decoder,
-                target_px=size_px,
+                decoder="exact" if options.measures or _has_objects(pool, row) else options.decoder,
+                target_px=_target_px(options, width_px, height_px),
                 allow_truncated=not options.check_corruptness,
             )
             pixels = None if size_px is None else resize_pixels(image, size_px)
             cuttings = _cut(pool, row, image) if size_px is not None else ()
+            picture = _make_picture(image, options)
+            measures = measure_image(image, options.measures)
             thumbnail = make_thumbnail(image) if options.thumbnails else None
     except CorruptImage as error:
         return ReadImage(name, digest, len(content), width_px, height_px, str(error))
-    return ReadImage(name, digest, len(content), width_px, height_px, None, pixels, thumbnail, cuttings)
+    return ReadImage(
+        name, digest, len(content), width_px, height_px, None, pixels, thumbnail, cuttings, picture, measures
+    )
+
+
+def _target_px(options: ReadOptions, width_px: int, height_px: int) -> int | None:
+    """Return the edge that the image is resized to, so that 'fast' decodes no more than is needed."""
+    return options.input_size_px if options.fit is None else min(options.fit(width_px, height_px))
+
+
+def _make_picture(image: Image.Image, options: ReadOptions) -> NDArray[np.uint8] | None:
+    if options.fit is None:
+        return None
+    return np.array(image.resize(options.fit(image.width, image.height), Image.Resampling.BILINEAR))
 
 
 def _has_objects(pool: _Pool, row: int) -> bool:

@@ -43,7 +43,7 @@ def read_checkpoint(path: Path, *, name: str = "") -> Checkpoint:
     Raises UnusableData where the file is missing, is no checkpoint, holds code, or holds numbers that are not finite.
     """
     name = name or str(path)
-    content = _load_plainly(path, name)
+    content = load_plainly(path, name)
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         found = f"the keys {sorted(map(str, content))[:5]}" if isinstance(content, dict) else type(content).__name__
         raise UnusableData(
@@ -108,7 +108,11 @@ def write_checkpoint(path: Path, weights: Mapping[str, Tensor], *, settings: Map
         raise StorageUnavailable(f"Checkpoint {path} can't be written: {error.strerror or error}.") from error
 
 
-def _load_plainly(path: Path, name: str) -> Any:
+def load_plainly(path: Path, name: str) -> Any:
+    """Return what torch.save wrote, where that is tensors and plain containers; name is how the user knows the file.
+
+    Raises UnusableData where the file is missing, is no checkpoint, is compressed or holds code.
+    """
     try:
         _refuse_compressed(path, name)
         with warnings.catch_warnings():
@@ -154,12 +158,13 @@ def _rename(state_dict: Mapping[Any, Any], name: str) -> dict[str, Tensor]:
     # beside the model a Lightning checkpoint may hold the loss's buffers
     weights = {_rename_key(key.removeprefix("model.")): state_dict[key] for key in prefixed or keys}
     for key, tensor in weights.items():
-        if not _is_plain_tensor(tensor):
+        if not is_plain_tensor(tensor):
             raise UnusableData(f"Checkpoint {name!r}: {key} is a {type(tensor).__name__}, expected a dense tensor.")
     return weights
 
 
-def _is_plain_tensor(value: Any) -> bool:
+def is_plain_tensor(value: Any) -> bool:
+    """Say whether it is a dense tensor of real numbers on the CPU."""
     return (
         isinstance(value, Tensor)
         and value.layout is torch.strided

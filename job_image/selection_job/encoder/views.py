@@ -4,11 +4,13 @@ Neither the number of workers, nor where an interrupted run goes on, nor what el
 """
 
 import logging
+import multiprocessing
 import random
 import signal
 import warnings
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 
 import numpy as np
@@ -22,10 +24,12 @@ from selection_api.lightly_config import LightlyConfig
 from selection_job.catalog.decoding import CorruptImage
 from selection_job.encoder.image_source import ImageSource
 from selection_job.errors import JobError, ObjectMissing, ObjectRefused, UnusableData
+from selection_job.parallel_calls import call_in_parallel
 
 log = logging.getLogger("selection_job")
 
 _REPLACEMENTS = 100
+_PARALLEL_READS = 16  # in each worker
 
 
 class TrainingViews(Dataset["Tensor | JobError"]):
@@ -59,13 +63,32 @@ class TrainingViews(Dataset["Tensor | JobError"]):
         )
 
     def __getitem__(self, key: tuple[int, int]) -> "Tensor | JobError":
-        epoch, row = key
+        return self._transform_seeded(key, self._read_or_fail(key[1]))
+
+    def __getitems__(self, keys: list[tuple[int, int]]) -> "list[Tensor | JobError]":
+        """Return the views of a batch, its images read side by side where the storage has latency to hide."""
+        parallel = min(len(keys), self._images.store.parallel_reads, _PARALLEL_READS)
+        if parallel <= 1:
+            return [self[key] for key in keys]
+        images = call_in_parallel((partial(self._read_or_fail, row) for _, row in keys), parallel)
+        return [self._transform_seeded(key, image) for key, image in zip(keys, images, strict=True)]
+
+    def _read_or_fail(self, row: int) -> "Image | JobError":
         try:
-            image = self._read_or_replace(row)
+            return self._read_or_replace(row)
         except JobError as error:
             return error
-        with _seeded(mix_seed(self._seed, epoch, row)):
+
+    def _transform_seeded(self, key: tuple[int, int], image: "Image | JobError") -> "Tensor | JobError":
+        if isinstance(image, JobError):
+            return image
+        with _seeded(mix_seed(self._seed, *key)):
             return torch.stack(self._transform(image))
+
+    @property
+    def start_method(self) -> str | None:
+        """How processes that read are started; None: as Python does. obstore can't work in a forked process."""
+        return "forkserver" if self._images.store.parallel_reads > 1 else None
 
     def _read_or_replace(self, row: int) -> Image:
         n_tries = min(len(self._images), _REPLACEMENTS)
@@ -162,6 +185,8 @@ def load_views(
     views: TrainingViews, batches: TrainingBatches, *, num_workers: int, pin: bool
 ) -> Generator[Tensor, None, None]:
     """Yield the views (2, b, 3, s, s) of each batch; workers read and augment ahead. Raises what the storage raised."""
+    if views.start_method == "forkserver":
+        multiprocessing.set_forkserver_preload([__name__])  # torch is imported once for all workers
     with warnings.catch_warnings():
         # the user's number of workers counts, whatever torch suggests
         warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
@@ -173,6 +198,7 @@ def load_views(
             worker_init_fn=_leave_interrupts,
             pin_memory=pin,
             generator=torch.Generator(),  # or it draws from the process-wide one
+            multiprocessing_context=views.start_method if num_workers > 0 else None,
         )
         loaded = iter(loader)
     try:

@@ -55,7 +55,13 @@ class Zoo:
         key = zoo_key(config)
         if key not in self.urls:
             raise ZooUnavailable(f"lightly's model zoo has nothing for {key} (it has {', '.join(sorted(self.urls))})")
-        url = self.urls[key]
+        return self.fetch_url(self.urls[key])
+
+    def fetch_url(self, url: str) -> Path:
+        """Return a local copy of a file whose name ends in the first hex digits of its SHA-256, as in torch's hub.
+
+        Raises as fetch does.
+        """
         path = self.folder / url.rpartition("/")[2]
         if path.is_file() and _has_hash(path.read_bytes(), path.name):
             return path

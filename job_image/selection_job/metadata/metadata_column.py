@@ -1,16 +1,49 @@
 """MetadataColumn: one value of metadata for every image."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from selection_job.errors import UnusableData
+
 
 @dataclass(frozen=True, eq=False)
 class MetadataColumn:
-    """Either numbers or labels is set; both are aligned with the catalog's names."""
+    """Numbers, labels or both are set; they are aligned with the catalog's names."""
 
     key: str
     """As selectionConfig names it: weather.temperature, or lightly.sharpness for a computed one."""
-    numbers: NDArray[np.float64] | None = None  # (n,) finite
-    labels: list[str] | None = None  # (n,)
+    numbers: NDArray[np.float64] | None = None  # (n,) finite; NaN where there is no value
+    labels: list[str] | None = None  # (n,) '' where there is no value
+
+    def need_numbers(self, strategy: str) -> NDArray[np.float64]:
+        """Return numbers. Raises UnusableData, in the name of the strategy's type, where the column holds words."""
+        if self.numbers is None:
+            raise UnusableData(
+                f"The metadata {self.key!r} hold words, and {strategy} needs numbers. "
+                "Use BALANCE for them, or another key."
+            )
+        return self.numbers
+
+    def need_labels(self) -> list[str]:
+        """Return labels, which BALANCE needs. Raises UnusableData where the column holds numbers."""
+        if self.labels is None:
+            raise UnusableData(
+                f"The metadata {self.key!r} are numbers, and BALANCE needs categories. "
+                "Use WEIGHTS or THRESHOLD for them, or another key."
+            )
+        return self.labels
+
+
+def take_columns(columns: Mapping[str, MetadataColumn], rows: NDArray[np.int64]) -> dict[str, MetadataColumn]:
+    """Return the values of these rows, in their order; a row may come several times."""
+    return {
+        key: MetadataColumn(
+            key,
+            numbers=None if column.numbers is None else column.numbers[rows],
+            labels=None if column.labels is None else [column.labels[row] for row in rows.tolist()],
+        )
+        for key, column in columns.items()
+    }

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_job.numeric.compiling import compiled_freely
+from selection_job.numeric.compiling import compiled_freely, inner_freely
 
 LANES = 16
 """Points of a leaf, children of a node, floats of a vector."""
@@ -95,7 +95,7 @@ def _order(rows: NDArray[np.float32], ids: NDArray[np.int32], keys: NDArray[np.f
         n_open += 2
 
 
-@compiled_freely
+@inner_freely
 def _project(
     rows: NDArray[np.float32], ids: NDArray[np.int32], keys: NDArray[np.float32], low: int, high: int,
     means: NDArray[np.float32], sums: NDArray[np.float32],
@@ -112,7 +112,7 @@ def _project(
         keys[i] = key
 
 
-@compiled_freely
+@inner_freely
 def _find_two_means(
     rows: NDArray[np.float32], ids: NDArray[np.int32], low: int, high: int,
     means: NDArray[np.float32], sums: NDArray[np.float32],
@@ -141,7 +141,7 @@ def _find_two_means(
             means[1, f] = sums[1, f] / np.float32(n_right)
 
 
-@compiled_freely
+@inner_freely
 def _is_right(rows: NDArray[np.float32], row: int, means: NDArray[np.float32]) -> bool:
     """Whether the row lies nearer to the second mean than to the first."""
     side = np.float32(0.0)
@@ -151,7 +151,7 @@ def _is_right(rows: NDArray[np.float32], row: int, means: NDArray[np.float32]) -
     return bool(side > 0)
 
 
-@compiled_freely
+@inner_freely
 def _find_farthest(
     rows: NDArray[np.float32], ids: NDArray[np.int32], low: int, high: int, step: int, point: NDArray[np.float32]
 ) -> int:
@@ -167,7 +167,7 @@ def _find_farthest(
     return int(farthest)
 
 
-@compiled_freely
+@inner_freely
 def select_smallest(keys: NDArray[Any], ids: NDArray[Any], low: int, high: int, middle: int) -> None:
     """Reorder keys and ids in low..high so that no key before middle is larger than one from there on. Hoare 1961."""
     high -= 1
@@ -233,7 +233,7 @@ def _wrap_level(
             tiles[at + f * LANES] = centre[f]
 
 
-@compiled_freely
+@inner_freely
 def _find_mean(
     rows: NDArray[np.float32], ids: NDArray[np.int32], low: int, high: int,
     total: NDArray[np.float64], mean: NDArray[np.float32],

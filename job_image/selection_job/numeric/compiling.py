@@ -44,7 +44,9 @@ def _choose_common_processor() -> None:
 
 _choose_common_processor()
 
-_FAST = {"reassoc", "contract", "nsz", "arcp"}  # NaN and infinity keep their meaning
+_COMMON = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+_STRICT = {**_COMMON, "_nrt": False}
+_FREE = {**_COMMON, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}  # NaN and infinity keep their meaning
 
 
 def compiled(kernel: Kernel) -> Kernel:
@@ -53,17 +55,35 @@ def compiled(kernel: Kernel) -> Kernel:
     No check of bounds, no interpreter lock, and no counting of references, which took up to half of the time: such a
     kernel can't make arrays or return them.
     """
-    return _keep(kernel, numba.njit(nogil=True, error_model="numpy", _nrt=False)(kernel))
+    return _keep(kernel, numba.njit(**_STRICT)(kernel))
 
 
 def compiled_freely(kernel: Kernel) -> Kernel:
     """Return the kernel compiled with sums in any order, which is faster: for what steers work, never for a result."""
-    return _keep(kernel, numba.njit(nogil=True, error_model="numpy", fastmath=_FAST)(kernel))
+    return _keep(kernel, numba.njit(**_FREE)(kernel))
+
+
+def inner(kernel: Kernel) -> Kernel:
+    """Return a kernel as compiled does that other kernels alone call; called from Python, it crashes.
+
+    To unpack Python's arguments takes up to half of the time that compiling a short kernel takes.
+    """
+    return _keep(kernel, numba.njit(**_STRICT, no_cpython_wrapper=True)(kernel))
+
+
+def inner_freely(kernel: Kernel) -> Kernel:
+    """Return a kernel as compiled_freely does that other kernels alone call; called from Python, it crashes."""
+    return _keep(kernel, numba.njit(**_FREE, no_cpython_wrapper=True)(kernel))
 
 
 def _keep(kernel: Kernel, dispatcher: Any) -> Kernel:
     dispatcher._cache = _KernelCache(kernel)
     return cast(Kernel, dispatcher)
+
+
+def is_kept(kernel: Callable[..., Any]) -> bool:
+    """Say whether compiled code of the kernel is kept, for whatever types."""
+    return bool(cast(Any, kernel)._cache._cache_file._load_index())
 
 
 @functools.cache

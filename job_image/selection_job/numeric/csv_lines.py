@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_job.numeric.compiling import compiled
+from selection_job.numeric.compiling import compiled, inner
 
 LONGEST_NUMBER = 15
 """Characters of the longest float32 in nine significant digits: -1.23456789e-38."""
@@ -65,7 +65,7 @@ def format_rows(
     return at
 
 
-@compiled
+@inner
 def _write_number(value: np.float32, text: NDArray[np.uint8], at: int, digits: NDArray[np.uint8]) -> int:
     """Write one number and return where it ends."""
     if value < 0 or (value == 0 and 1 / value < 0):
@@ -89,7 +89,7 @@ def _write_number(value: np.float32, text: NDArray[np.uint8], at: int, digits: N
     return _write_digits(text, at, digits, n_digits, exponent + 1)
 
 
-@compiled
+@inner
 def _write_digits(text: NDArray[np.uint8], at: int, digits: NDArray[np.uint8], n_digits: int, n_whole: int) -> int:
     """Write the digits with a point after n_whole of them where more follow, and zeros where there are fewer."""
     for i in range(max(n_digits, n_whole)):
@@ -101,7 +101,7 @@ def _write_digits(text: NDArray[np.uint8], at: int, digits: NDArray[np.uint8], n
     return at
 
 
-@compiled
+@inner
 def _round_to_digits(size: float, digits: NDArray[np.uint8]) -> tuple[int, int]:
     """Fill in the significant digits, rounded half to even, and return the decimal exponent and how many are needed.
 

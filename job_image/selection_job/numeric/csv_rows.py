@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_job.numeric.compiling import compiled
+from selection_job.numeric.compiling import compiled, inner
 
 TEXT = -2
 """A field that is skipped."""
@@ -70,7 +70,7 @@ def parse_rows(
     return ParsedRows(n_rows, at, n_slow, len(columns))
 
 
-@compiled
+@inner
 def _measure_blank(text: NDArray[np.uint8], at: int) -> int:
     """Return how many bytes the line takes where it is blank, else 0."""
     if text[at] == _NEWLINE:
@@ -78,7 +78,7 @@ def _measure_blank(text: NDArray[np.uint8], at: int) -> int:
     return 2 if text[at] == _RETURN and at + 1 < len(text) and text[at + 1] == _NEWLINE else 0
 
 
-@compiled
+@inner
 def _parse_row(
     text: NDArray[np.uint8],
     at: int,
@@ -109,7 +109,7 @@ def _parse_row(
             return at, n_fields, n_slow
 
 
-@compiled
+@inner
 def _find_field(text: NDArray[np.uint8], at: int) -> tuple[int, int, int, int]:
     """Return first byte and end of the field's content, its quotes, and where the next field begins; -1 for no end.
 
@@ -133,7 +133,7 @@ def _find_field(text: NDArray[np.uint8], at: int) -> tuple[int, int, int, int]:
     return at, end - 1 if has_return else end, 0, end + 1
 
 
-@compiled
+@inner
 def _find_closing_quote(text: NDArray[np.uint8], at: int) -> tuple[int, int]:
     """Return where the quote is that no other follows, or the end of text, and 2 where there were doubled ones."""
     quotes = 1
@@ -165,7 +165,7 @@ def _read_number(text: NDArray[np.uint8], first: int, end: int) -> float:
     return sign * _scale(mantissa, exponent)
 
 
-@compiled
+@inner
 def _read_digits(text: NDArray[np.uint8], at: int, end: int) -> tuple[int, np.uint64, int, int]:
     """Return where the digits end, their number, how many count, and how many stand behind the point."""
     mantissa, n_digits, n_behind, has_point = np.uint64(0), 0, 0, False
@@ -182,7 +182,7 @@ def _read_digits(text: NDArray[np.uint8], at: int, end: int) -> tuple[int, np.ui
     return at, mantissa, n_digits, n_behind
 
 
-@compiled
+@inner
 def _read_exponent(text: NDArray[np.uint8], at: int, end: int) -> int:
     """Return the number after the e, 0 where the field ends here, _NO_EXPONENT where it is anything else."""
     if at == end:

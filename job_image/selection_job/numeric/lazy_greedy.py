@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.numeric.ball_tree import LANES
-from selection_job.numeric.compiling import compiled
+from selection_job.numeric.compiling import compiled, inner
+from selection_job.numeric.helping import start_helper
 from selection_job.numeric.lazy_tree import CHUNK, FLOOR, N_POOL, POOL, Search, refresh, start_search
 from selection_job.numeric.vectors import PAIRS, add_squares, find_below, lower_to
 
@@ -29,7 +30,9 @@ def traverse(
     rows     (n, d) float32, C-contiguous, of a magnitude whose squares float32 can hold
     returns  indices (k,) int64; distances (k + 1,) float32: at which each was taken, then the covering radius
     """
+    helper = start_helper("refresh", refresh)  # while the tree is built
     greedy = _Greedy(rows)
+    helper.wait()
     picks, sq_dist = np.empty(n_samples, dtype=np.int64), np.full(n_samples + 1, np.inf, dtype=np.float32)
     n_done = 0
     if not len(chosen):
@@ -122,7 +125,7 @@ def tell_all(search: Search, chosen: NDArray[np.int64]) -> None:
         start, size = start + size, 2 * size
 
 
-@compiled
+@inner
 def _lay_out(search: Search, pool: Pool, n_pool: int) -> None:
     d = search.d
     for i in range(n_pool):
@@ -159,7 +162,7 @@ def _pick(
     return n_done, False
 
 
-@compiled
+@inner
 def _find_farthest(distances: NDArray[np.float32], ids: NDArray[np.int32], n_pool: int) -> int:
     best = 0
     for i in range(1, n_pool):

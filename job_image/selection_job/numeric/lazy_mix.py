@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.numeric.ball_tree import LANES, BallTree
+from selection_job.numeric.helping import start_helper
 from selection_job.numeric.lazy_greedy import GROUP, tell_all
 from selection_job.numeric.lazy_tree import POOL, Search, start_search
 from selection_job.numeric.mix_kernels import (
@@ -45,6 +46,7 @@ class LazyMix:
     """A selection under way."""
 
     def __init__(self, n: int, strategies: Sequence[Strategy], is_open: NDArray[np.bool_], n_most: int) -> None:
+        self._helper = start_helper("pool", fill)
         self._strategies = strategies
         diversity = next(s for s in strategies if isinstance(s, Diversity))
         self._search = start_search(np.ascontiguousarray(diversity.vectors))
@@ -52,8 +54,8 @@ class LazyMix:
         self._lanes = np.empty(n, dtype=np.int64)
         self._lanes[ids[ids >= 0]] = np.flatnonzero(ids >= 0)
         self._scores = make_scores(strategies, self._search.tree, is_open, measure_spread(diversity.vectors))
-        self._chosen = _make_room(n_most, self._search.d)
-        self._pool = _make_pool(self._search, self._scores)
+        self._chosen = make_room(n_most, self._search.d)
+        self._pool = make_pool(self._search, self._scores)
         self._width, self._wait, self._patience = np.inf, 0, 1
 
     def preselect(self, rows: NDArray[np.int64]) -> None:
@@ -119,6 +121,7 @@ class LazyMix:
         level, counts = self._pool.level, self._pool.counts
         good = float(level[BEST]) if counts[BEST_LANE] >= 0 else -np.inf
         tau = good - self._width if np.isfinite(good) and np.isfinite(self._width) else -np.inf
+        self._helper.wait()
         fill(self._search, self._scores, self._chosen, self._pool, tau)
         if level[FLOOR] > tau and np.isfinite(good):
             self._width = max(good - float(level[FLOOR]), 1e-9)
@@ -133,7 +136,14 @@ class LazyMix:
 
 
 def make_scores(strategies: Sequence[Strategy], tree: BallTree, is_open: NDArray[np.bool_], spread: float) -> Scores:
-    """Lay the strategies out by lanes. Raises ValueError for arrays that don't fit."""
+    """Lay the strategies out by lanes, nothing chosen. Raises ValueError for arrays that don't fit."""
+    scores = lay_out_scores(strategies, tree, is_open, spread)
+    set_tables(scores)
+    return scores
+
+
+def lay_out_scores(strategies: Sequence[Strategy], tree: BallTree, is_open: NDArray[np.bool_], spread: float) -> Scores:
+    """Lay the strategies out by lanes, the tables not yet filled in."""
     ids, n = tree.ids, len(is_open)
     for strategy in strategies:
         if not isinstance(strategy, Diversity):
@@ -148,7 +158,7 @@ def make_scores(strategies: Sequence[Strategy], tree: BallTree, is_open: NDArray
     largest = np.array([v.max(initial=0.0) for v in raised])
     strength = next(s.strength for s in strategies if isinstance(s, Diversity))
     classes, roots = _pad_balances(balances, firsts)
-    scores = Scores(
+    return Scores(
         is_open=is_open[ids] & (ids >= 0),
         values=values,
         kinds=kinds[ids].astype(np.int32),
@@ -167,8 +177,6 @@ def make_scores(strategies: Sequence[Strategy], tree: BallTree, is_open: NDArray
         touch=np.concatenate([[spread], largest]),
         plane=np.zeros(2 + len(weights)),
     )
-    set_tables(scores)
-    return scores
 
 
 def _pad_balances(
@@ -204,7 +212,8 @@ def _find_best_values(
     return has_kind, np.where(np.isfinite(best), best * signs, 0.0)
 
 
-def _make_room(n_most: int, d: int) -> Chosen:
+def make_room(n_most: int, d: int) -> Chosen:
+    """Return room for so many chosen rows of d features."""
     room = -(-max(n_most, 1) // GROUP) * GROUP
     return Chosen(
         order=np.zeros(room, dtype=np.int32),
@@ -214,7 +223,8 @@ def _make_room(n_most: int, d: int) -> Chosen:
     )
 
 
-def _make_pool(search: Search, scores: Scores) -> MixPool:
+def make_pool(search: Search, scores: Scores) -> MixPool:
+    """Return an empty pool."""
     return MixPool(
         lanes=np.zeros(ROOM + LANES, dtype=np.int64),
         bounds=np.zeros(ROOM + LANES),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.numeric.ball_tree import LANES, BallTree, build_tree, find_stretch, select_smallest
-from selection_job.numeric.compiling import compiled
+from selection_job.numeric.compiling import compiled, inner
 from selection_job.numeric.vectors import PAIRS, add_squares, find_below, lower_to, lowest_bit
 
 POOL = 512
@@ -48,16 +48,18 @@ class Search(NamedTuple):
 
 def start_search(rows: NDArray[np.float32]) -> Search:
     """Return a search in which nothing is chosen and every distance is infinite; rows as for build_tree."""
-    n, d = rows.shape
     rows = np.asarray(rows).view()
     rows.flags.writeable = False  # one type for all inputs, mapped files too: the kernels are compiled once
-    tree = build_tree(rows)
-    n_nodes, n_leaves = int(tree.first[-1]), int(tree.first[1])
+    return lay_out(build_tree(rows), rows)
+
+
+def lay_out(tree: BallTree, rows: NDArray[np.float32]) -> Search:
+    """Return a search over a tree; rows (n, d) as it was built from, read-only."""
+    (n, d), n_nodes, n_leaves = rows.shape, int(tree.first[-1]), int(tree.first[1])
     limits = np.full(LANES * n_nodes, -1, dtype=np.float32)
     limits[:n] = np.inf
     for level in range(1, len(tree.first) - 1):
-        n_children = tree.first[level] - tree.first[level - 1]
-        limits[LANES * tree.first[level] :][:n_children] = np.inf
+        limits[LANES * tree.first[level] :][: tree.first[level] - tree.first[level - 1]] = np.inf
     return Search(
         tree=tree,
         rows=rows.reshape(-1),
@@ -111,7 +113,7 @@ def refresh(search: Search, chosen: NDArray[np.int32], tau: float, is_deep: bool
         _raise_floor(search)
 
 
-@compiled
+@inner
 def tell_root(search: Search, chosen: NDArray[np.int32]) -> None:
     """Let rows, at most POOL, wait at the root, whose list is empty."""
     root = len(search.peak) - 1
@@ -121,7 +123,7 @@ def tell_root(search: Search, chosen: NDArray[np.int32]) -> None:
     search.n_pending[root] = size + len(chosen)
 
 
-@compiled
+@inner
 def enter(search: Search, level: int, node: int, is_deep: bool) -> None:
     """Begin at a node; one that is only emptied because its list is full visits none of its children."""
     search.walk[NODE, level] = node
@@ -129,7 +131,7 @@ def enter(search: Search, level: int, node: int, is_deep: bool) -> None:
     search.walk[LANE, level] = 0 if is_deep else LANES
 
 
-@compiled
+@inner
 def find_list(node: int, n_leaves: int) -> int:
     """Return where the rows that wait at a node begin."""
     if node < n_leaves:
@@ -137,13 +139,13 @@ def find_list(node: int, n_leaves: int) -> int:
     return n_leaves * _LEAF_ROOM + (node - n_leaves) * _NODE_ROOM
 
 
-@compiled
+@inner
 def first_child(search: Search, level: int, node: int) -> int:
     """Return the first child of a node above the leaves."""
     return int(search.tree.first[level - 1] + LANES * (node - search.tree.first[level]))
 
 
-@compiled
+@inner
 def find_near(search: Search, node: int, at: int, n_rows: int) -> int:
     """Compare four waiting rows with the node's lanes: bit 16 j + lane says whether row j changes that lane."""
     d, pending, sums, limits = search.d, search.pending, search.sums, search.limits
@@ -166,7 +168,7 @@ def find_near(search: Search, node: int, at: int, n_rows: int) -> int:
     return found
 
 
-@compiled
+@inner
 def hand_down(search: Search, level: int, node: int) -> int:
     """Pass waiting rows on to the children they may change; stop at a child whose list is full and return it, or -1."""
     n_leaves = search.tree.first[1]
@@ -197,7 +199,7 @@ def hand_down(search: Search, level: int, node: int) -> int:
     return full
 
 
-@compiled
+@inner
 def _find_full(n_pending: NDArray[np.int32], first: int, last: int, room: int) -> int:
     for node in range(first, last):
         if n_pending[node] > room - PAIRS:
@@ -205,7 +207,7 @@ def _find_full(n_pending: NDArray[np.int32], first: int, last: int, room: int) -
     return -1
 
 
-@compiled
+@inner
 def _find_next(search: Search, level: int, node: int) -> int:
     """Return the next child with anything above tau, or -1."""
     child = first_child(search, level, node)
@@ -220,7 +222,7 @@ def _find_next(search: Search, level: int, node: int) -> int:
     return -1
 
 
-@compiled
+@inner
 def lower_leaf(search: Search, leaf: int) -> None:
     """Lower the distances of the leaf's points by what waits there."""
     limit, at, size = leaf * LANES, leaf * _LEAF_ROOM, search.n_pending[leaf]
@@ -234,7 +236,7 @@ def lower_leaf(search: Search, leaf: int) -> None:
         set_peak(search, 0, leaf)
 
 
-@compiled
+@inner
 def _settle_leaf(search: Search, leaf: int, is_visited: bool) -> None:
     """Bring the leaf up to date, and collect its points above tau where that is asked for."""
     lower_leaf(search, leaf)
@@ -242,7 +244,7 @@ def _settle_leaf(search: Search, leaf: int, is_visited: bool) -> None:
         _collect(search, leaf)
 
 
-@compiled
+@inner
 def set_peak(search: Search, level: int, node: int) -> None:
     """Take the node's bound anew from its lanes, and tell its parent from which distance on a row can't change it."""
     peak = np.float32(-1.0)
@@ -261,7 +263,7 @@ def set_peak(search: Search, level: int, node: int) -> None:
         search.limits[LANES * search.tree.first[level + 1] + lane] = reach * reach if peak > 0 else -1.0
 
 
-@compiled
+@inner
 def _collect(search: Search, leaf: int) -> None:
     n_pool = search.counts[N_POOL]
     for i in range(leaf * LANES, leaf * LANES + LANES):
@@ -274,7 +276,7 @@ def _collect(search: Search, leaf: int) -> None:
         _raise_floor(search)
 
 
-@compiled
+@inner
 def _raise_floor(search: Search) -> None:
     """Keep the largest of the pool, fewer than POOL, and raise tau and floor to the largest value that is left out.
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.numeric.ball_tree import LANES
-from selection_job.numeric.compiling import compiled
+from selection_job.numeric.compiling import compiled, inner
 from selection_job.numeric.lazy_greedy import GROUP
 from selection_job.numeric.lazy_tree import CHUNK, Search
 from selection_job.numeric.vectors import add_squares, find_below, lower_to
@@ -77,7 +77,7 @@ def set_tables(scores: Scores) -> None:
             scores.tables[last, kind] += worth
 
 
-@compiled
+@inner
 def set_plane(scores: Scores) -> None:
     """Lay the plane above all scores: tangents of positive strengths, chords of negative ones, 0 for their x."""
     plane, state = scores.plane, scores.distance_state
@@ -92,7 +92,7 @@ def set_plane(scores: Scores) -> None:
         )
 
 
-@compiled
+@inner
 def _add_line(
     plane: NDArray[np.float64], which: int, strength: float, base: float, high: float, at: float, least: float
 ) -> None:
@@ -110,13 +110,13 @@ def _add_line(
     plane[which] = slope
 
 
-@compiled
+@inner
 def raised(above: float) -> float:
     """Return a bound that covers its own rounding."""
     return above + 1e-10 * (1 + abs(above))
 
 
-@compiled
+@inner
 def bound_node(scores: Scores, node: int, peak: float) -> float:
     """Return a bound on the scores of all rows below a node."""
     plane, table = scores.plane, scores.tables[len(scores.tables) - 1]
@@ -133,7 +133,7 @@ def bound_node(scores: Scores, node: int, peak: float) -> float:
     return raised(above)
 
 
-@compiled
+@inner
 def bound_lane(scores: Scores, lane: int, x: float) -> float:
     """Return a bound on the score of a row whose squared distance is x or less."""
     plane = scores.plane
@@ -145,7 +145,7 @@ def bound_lane(scores: Scores, lane: int, x: float) -> float:
     return raised(above)
 
 
-@compiled
+@inner
 def score_lane(scores: Scores, lane: int, x: float) -> float:
     """Return the score of a row at the squared distance x."""
     score, state = 0.0, scores.distance_state
@@ -157,7 +157,7 @@ def score_lane(scores: Scores, lane: int, x: float) -> float:
     return float(score + scores.tables[len(scores.tables) - 1, scores.kinds[lane]])
 
 
-@compiled
+@inner
 def explain_lane(scores: Scores, lane: int, x: float, parts: NDArray[np.float64]) -> None:
     """Set parts to what the row gives to the diversity, each weight and each balance."""
     state, n_weights = scores.distance_state, len(scores.strengths)
@@ -168,7 +168,7 @@ def explain_lane(scores: Scores, lane: int, x: float, parts: NDArray[np.float64]
         parts[1 + n_weights + b] = scores.tables[b, scores.kinds[lane]]
 
 
-@compiled
+@inner
 def take(search: Search, scores: Scores, chosen: Chosen, lane: int, x: float) -> None:
     """Choose the row of a lane; x is its exact squared distance to the nearest chosen one."""
     d, at, row = search.d, int(scores.distance_state[N_CHOSEN]), search.tree.ids[lane]

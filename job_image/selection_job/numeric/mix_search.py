@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.numeric.ball_tree import LANES, select_smallest
-from selection_job.numeric.compiling import compiled
+from selection_job.numeric.compiling import compiled, inner
 from selection_job.numeric.lazy_greedy import lower_tiles
 from selection_job.numeric.lazy_tree import (
     LANE,
@@ -81,7 +81,7 @@ def fill(search: Search, scores: Scores, chosen: Chosen, pool: MixPool, tau: flo
     _lay_out(search, pool)
 
 
-@compiled
+@inner
 def _touch(scores: Scores, pool: MixPool) -> None:
     """Let the plane touch the scores where the pool's best row lies."""
     for i in range(pool.counts[SIZE]):
@@ -104,7 +104,7 @@ def find_best(search: Search, scores: Scores, chosen: Chosen, pool: MixPool) -> 
     return int(pool.counts[BEST_LANE])
 
 
-@compiled
+@inner
 def _walk(search: Search, scores: Scores, chosen: Chosen, pool: MixPool, tau: float) -> None:
     """Bring all nodes whose bound reaches tau up to date and look at their rows."""
     n_chosen = int(scores.distance_state[N_CHOSEN])
@@ -135,7 +135,7 @@ def _walk(search: Search, scores: Scores, chosen: Chosen, pool: MixPool, tau: fl
     scores.distance_state[PEAK] = max(np.float64(search.peak[root]), 0.0)
 
 
-@compiled
+@inner
 def _find_next(search: Search, scores: Scores, pool: MixPool, level: int, node: int) -> int:
     """Return the next child whose bound reaches tau, or -1."""
     child = first_child(search, level, node)
@@ -150,7 +150,7 @@ def _find_next(search: Search, scores: Scores, pool: MixPool, level: int, node: 
     return -1
 
 
-@compiled
+@inner
 def _look(search: Search, scores: Scores, pool: MixPool, leaf: int) -> None:
     """Collect the leaf's rows above tau, or compare them with the best."""
     for lane in range(leaf * LANES, leaf * LANES + LANES):
@@ -170,14 +170,14 @@ def _look(search: Search, scores: Scores, pool: MixPool, leaf: int) -> None:
         _raise_floor(pool)
 
 
-@compiled
+@inner
 def _compare(search: Search, scores: Scores, pool: MixPool, lane: int, x: float) -> None:
     score, best, ids = score_lane(scores, lane, x), pool.counts[BEST_LANE], search.tree.ids
     if score > pool.level[BEST] or (score == pool.level[BEST] and (best < 0 or ids[lane] < ids[best])):
         pool.counts[BEST_LANE], pool.level[BEST] = lane, score
 
 
-@compiled
+@inner
 def _raise_floor(pool: MixPool) -> None:
     """Keep the largest of the pool, fewer than POOL, and raise tau and floor to the largest bound left out."""
     size = pool.counts[SIZE]
@@ -191,7 +191,7 @@ def _raise_floor(pool: MixPool) -> None:
     pool.counts[SIZE] = n_kept
 
 
-@compiled
+@inner
 def _lay_out(search: Search, pool: MixPool) -> None:
     d, size = search.d, pool.counts[SIZE]
     for i in range(POOL):
@@ -233,7 +233,7 @@ def pick_lane(
             pool.distances[i] = -1.0
 
 
-@compiled
+@inner
 def _find_in_pool(search: Search, scores: Scores, pool: MixPool) -> int:
     """Return the position of the best row in the pool, the lowest row of equals, or -1."""
     pool.counts[BEST_LANE], pool.level[BEST] = -1, -np.inf
@@ -246,7 +246,7 @@ def _find_in_pool(search: Search, scores: Scores, pool: MixPool) -> int:
     return best
 
 
-@compiled
+@inner
 def _bound_outside(scores: Scores, pool: MixPool) -> float:
     """Return a bound on the rows that the pool left out, as things stand.
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from selection_job.numeric.ball_tree import LANES, BallTree, build_tree, find_stretch, order_rows
-from selection_job.numeric.compiling import compiled
+from selection_job.numeric.compiling import compiled, inner
 from selection_job.numeric.lazy_tree import CHUNK
 from selection_job.numeric.vectors import PAIRS, add_squares, find_below, lowest_bit
 
@@ -126,7 +126,7 @@ def search_groups(targets: Targets, queries: Queries, walk: _Walk, start: int, e
         _search_group(targets, queries, walk, size)
 
 
-@compiled
+@inner
 def _search_group(targets: Targets, queries: Queries, walk: _Walk, size: int) -> None:
     n_open, root, top = 1, len(targets.lowest) - 1, len(targets.tree.first) - 2
     walk.nodes[0], walk.levels[0] = root, top
@@ -142,7 +142,7 @@ def _search_group(targets: Targets, queries: Queries, walk: _Walk, size: int) ->
             n_open = _open_node(targets, queries, walk, node, level, n_active, n_open)
 
 
-@compiled
+@inner
 def _gather(targets: Targets, queries: Queries, walk: _Walk, node: int, level: int, size: int) -> int:
     """Find the queries of the group that may have a neighbour below the node."""
     last, n_active = queries.sq_dist.shape[1] - 1, 0
@@ -182,19 +182,19 @@ def _measure(
     return found
 
 
-@compiled
+@inner
 def _drop_repeated(found: int, n_left: int) -> int:
     """Return the bits of the first n_left of four queries."""
     return found & ((1 << (LANES * n_left)) - 1) if n_left < PAIRS else found
 
 
-@compiled
+@inner
 def _above(sq_dist: np.float32) -> np.float32:
     """Return a little more: a row at the same distance may be a lower one."""
     return max(sq_dist * np.float32(1 + 2.0**-22), np.float32(1e-37))
 
 
-@compiled
+@inner
 def _search_leaf(targets: Targets, queries: Queries, walk: _Walk, leaf: int, n_active: int) -> None:
     tile, ids, reach = leaf * LANES * queries.d, targets.tree.ids, walk.reach
     for first in range(0, n_active, PAIRS):
@@ -213,7 +213,7 @@ def _search_leaf(targets: Targets, queries: Queries, walk: _Walk, leaf: int, n_a
                 _insert(queries.sq_dist, queries.ids, query, walk.sums[bit], target)
 
 
-@compiled
+@inner
 def _insert(sq_dist: NDArray[np.float32], ids: NDArray[np.int32], query: int, value: float, target: int) -> None:
     """Put a neighbour where it belongs among the query's, and drop the last."""
     at = ids.shape[1] - 1
@@ -228,7 +228,7 @@ def _insert(sq_dist: NDArray[np.float32], ids: NDArray[np.int32], query: int, va
     sq_dist[query, at], ids[query, at] = value, target
 
 
-@compiled
+@inner
 def _open_node(
     targets: Targets, queries: Queries, walk: _Walk, node: int, level: int, n_active: int, n_open: int
 ) -> int:
@@ -248,7 +248,7 @@ def _open_node(
     return n_open
 
 
-@compiled
+@inner
 def _measure_centres(
     targets: Targets, queries: Queries, walk: _Walk, node: int, child: int, level: int, n_active: int
 ) -> int:

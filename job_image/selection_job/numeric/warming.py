@@ -1,9 +1,18 @@
-"""Compile every kernel into a folder, for an image to ship: python -m selection_job.numeric.warming FOLDER"""
+"""Compile every kernel into a folder, for an image to ship: python -m selection_job.numeric.warming FOLDER
+
+With the name of a group after the folder, only that group's kernels: helping.py starts such processes.
+"""
 
 import os
 import sys
+from typing import TYPE_CHECKING, Any
 
+import numba
 import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from selection_job.numeric.lazy_tree import Search
 
 
 def compile_kernels() -> None:
@@ -39,10 +48,48 @@ def _compile_tables() -> None:
     format_rows(numbers, line, np.array([1]), line, np.array([0]), scratch, written)
 
 
+def _compile_refresh() -> None:
+    """Compile what looks through the tree, by types alone: nothing else is needed for it."""
+    from selection_job.numeric.lazy_tree import refresh
+
+    search, _ = _lay_out_few()
+    _compile_for(refresh, search, np.empty(0, dtype=np.int32), 0.0, True, True)
+
+
+def _compile_pool() -> None:
+    """Compile what collects the rows that may come next in a mix, by types alone."""
+    from selection_job.numeric.lazy_mix import lay_out_scores, make_pool, make_room
+    from selection_job.numeric.mix_search import fill
+    from selection_job.numeric.objectives import Diversity
+
+    search, rows = _lay_out_few()
+    scores = lay_out_scores([Diversity(rows)], search.tree, np.ones(len(rows), dtype=bool), 1.0)
+    _compile_for(fill, search, scores, make_room(1, search.d), make_pool(search, scores), 0.0)
+
+
+def _lay_out_few() -> "tuple[Search, NDArray[np.float32]]":
+    """Return a search over one leaf, made without a kernel, and its rows."""
+    from selection_job.numeric.ball_tree import LANES, BallTree
+    from selection_job.numeric.lazy_tree import lay_out
+
+    rows = np.zeros((LANES, 1), dtype=np.float32)
+    rows.flags.writeable = False
+    ids, numbers = np.arange(LANES, dtype=np.int32), np.zeros(LANES, dtype=np.float32)
+    return lay_out(BallTree(ids, np.array([0, 1]), numbers, numbers[:1]), rows), rows
+
+
+def _compile_for(kernel: Any, *arguments: object) -> None:
+    kernel.compile(tuple(numba.typeof(argument) for argument in arguments))
+
+
+GROUPS = {"refresh": _compile_refresh, "pool": _compile_pool}
+"""Groups that take a helper about as long as whoever starts it has to compile before it needs them."""
+
+
 def main() -> None:
-    """Compile into the folder that the first argument names."""
+    """Compile into the folder that the first argument names: all, or the group that the second names."""
     os.environ["NUMBA_CACHE_DIR"] = sys.argv[1]
-    compile_kernels()
+    GROUPS[sys.argv[2]]() if len(sys.argv) > 2 else compile_kernels()
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,14 +14,45 @@ from selection_job.objects.cutting import Cuttings
 from selection_job.objects.object_boxes import ObjectBoxes
 
 
-@dataclass
 class _Collected:
-    """What was seen of one task."""
+    """What was seen of one task: arrays for all of its boxes, which take memory only as far as they are filled."""
 
-    owners: list[NDArray[np.int64]] = field(default_factory=list)
-    places: list[NDArray[np.int64]] = field(default_factory=list)  # rows of the ObjectBoxes
-    boxes_px: list[NDArray[np.int32]] = field(default_factory=list)
-    vectors: list[NDArray[np.float32]] = field(default_factory=list)
+    def __init__(self, boxes: ObjectBoxes, dimensions: int) -> None:
+        m = len(boxes.numbers)
+        self._boxes = boxes
+        self._owners = np.empty(m, dtype=np.int64)
+        self._places = np.empty(m, dtype=np.int64)  # rows of the ObjectBoxes
+        self._boxes_px = np.empty((m, 4), dtype=np.int32)
+        self._vectors = np.empty((m, dimensions), dtype=np.float32)
+        self._n_seen = self._n_embedded = 0
+
+    def add(self, listing_row: int, catalog_row: int, cut: Cuttings) -> None:
+        """Note the objects of one image."""
+        block = slice(self._n_seen, self._n_seen + len(cut.places))
+        self._owners[block] = catalog_row
+        self._places[block] = cut.places + self._boxes.starts[listing_row]
+        self._boxes_px[block] = cut.boxes_px
+        self._n_seen = block.stop
+
+    def add_vectors(self, rows: NDArray[np.float32]) -> None:
+        """Note the embeddings of the next objects."""
+        self._vectors[self._n_embedded : self._n_embedded + len(rows)] = rows
+        self._n_embedded += len(rows)
+
+    def gather(self) -> Crops:
+        """Return the objects that were seen and embedded."""
+        m, boxes = self._n_seen, self._boxes
+        places = self._places[:m]
+        return Crops(
+            task=boxes.task,
+            categories=boxes.categories,
+            owners=self._owners[:m],
+            numbers=boxes.numbers[places],
+            boxes_px=self._boxes_px[:m],
+            category_index=boxes.category_index[places],
+            scores=boxes.scores[places],
+            vectors=self._vectors[:m],
+        )
 
 
 class CropEmbedder:
@@ -38,10 +67,8 @@ class CropEmbedder:
         device: torch.device,
         precision: int,
     ) -> None:
-        self._boxes = boxes
         self._batch_size = batch_size
-        self._dimensions = encoder.dimensions
-        self._collected = [_Collected() for _ in boxes]
+        self._collected = [_Collected(task, encoder.dimensions) for task in boxes]
         self._waiting: deque[tuple[int, NDArray[np.uint8]]] = deque()  # task, pixels (j, s, s, 3)
         self._n_waiting = 0
         self._batch: NDArray[np.uint8] | None = None
@@ -49,11 +76,8 @@ class CropEmbedder:
 
     def add(self, listing_row: int, catalog_row: int, cuttings: Sequence[Cuttings]) -> None:
         """Take one image's cuttings, one for each ObjectBoxes. Raises UnusableData where embeddings are not finite."""
-        for task, (boxes, cut) in enumerate(zip(self._boxes, cuttings, strict=True)):
-            collected = self._collected[task]
-            collected.owners.append(np.full(len(cut.places), catalog_row, dtype=np.int64))
-            collected.places.append(cut.places + boxes.starts[listing_row])
-            collected.boxes_px.append(cut.boxes_px)
+        for task, (collected, cut) in enumerate(zip(self._collected, cuttings, strict=True)):
+            collected.add(listing_row, catalog_row, cut)
             if len(cut.pixels):
                 self._waiting.append((task, cut.pixels))
                 self._n_waiting += len(cut.pixels)
@@ -64,7 +88,7 @@ class CropEmbedder:
         """Embed what is left and return the crops of each task."""
         if self._n_waiting:
             self._embed(self._n_waiting)
-        return [self._gather(*pair) for pair in zip(self._boxes, self._collected, strict=True)]
+        return [collected.gather() for collected in self._collected]
 
     def _embed(self, n: int) -> None:
         tasks, parts, taken = [], [], 0
@@ -80,26 +104,9 @@ class CropEmbedder:
         self._batch = np.concatenate(parts)
         rows, start = next(self._embedded), 0
         for task, length in tasks:
-            self._collected[task].vectors.append(rows[start : start + length])
+            self._collected[task].add_vectors(rows[start : start + length])
             start += length
 
     def _batches(self) -> Iterator[NDArray[np.uint8]]:
         while self._batch is not None:
             yield self._batch
-
-    def _gather(self, boxes: ObjectBoxes, collected: _Collected) -> Crops:
-        places = _join(collected.places, (0,), np.int64)
-        return Crops(
-            task=boxes.task,
-            categories=boxes.categories,
-            owners=_join(collected.owners, (0,), np.int64),
-            numbers=boxes.numbers[places],
-            boxes_px=_join(collected.boxes_px, (0, 4), np.int32),
-            category_index=boxes.category_index[places],
-            scores=boxes.scores[places],
-            vectors=_join(collected.vectors, (0, self._dimensions), np.float32),
-        )
-
-
-def _join(parts: Sequence[NDArray[Any]], empty: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
-    return np.concatenate(parts) if parts else np.empty(empty, dtype=dtype)

@@ -1,5 +1,7 @@
 """Crops: the objects of one task that were cut out of the images of a catalog, with their embeddings."""
 
+import zipfile
+import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -43,13 +45,13 @@ def save_crops(crops: Crops, path: Path) -> None:
 
 def load_crops(path: Path, *, n_images: int, dimensions: int) -> Crops:
     """Read what save_crops wrote. Raises ValueError where it is something else, or does not fit the catalog."""
-    with np.load(path, allow_pickle=False) as file:
-        try:
-            columns = {name: file[name] for name in _ARRAYS}
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            columns = {name: np.asarray(file[name]) for name in _ARRAYS}
             task, categories = str(file["task"]), tuple(str(name) for name in file["categories"])
-        except KeyError as error:
-            raise ValueError(f"{path.name} lacks {error}") from error
-    m = len(columns["owners"])
+    except (KeyError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path.name} is damaged: {error}") from error
+    m = columns["owners"].size
     for name, dtype in _ARRAYS.items():
         shape = {"boxes_px": (m, 4), "vectors": (m, dimensions)}.get(name, (m,))
         if columns[name].dtype != dtype or columns[name].shape != shape:
@@ -57,6 +59,9 @@ def load_crops(path: Path, *, n_images: int, dimensions: int) -> Crops:
     owners = columns["owners"]
     if m and not (owners[0] >= 0 and owners[-1] < n_images and (np.diff(owners) >= 0).all()):
         raise ValueError(f"{path.name} names images that do not exist")
+    index = columns["category_index"]
+    if m and not 0 <= index.min() <= index.max() < len(categories):
+        raise ValueError(f"{path.name} names categories that do not exist")
     if not np.isfinite(columns["vectors"]).all():
         raise ValueError(f"{path.name} has vectors that are not finite")
     return Crops(task, categories, **columns)

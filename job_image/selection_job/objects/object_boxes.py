@@ -1,5 +1,6 @@
 """ObjectBoxes: where the objects of one task lie, from predictions, or from tiles and crops that need no model."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from selection_job.predictions.task_predictions import TaskPredictions
 
 MOST_OBJECTS = 1000
 """Objects of an image that are cut out: those with the highest scores. A file of 10 MB may name 100,000."""
+
+_MOST_PADDING = 1e6  # beyond it every box covers its image
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,13 +35,37 @@ class ObjectBoxes:
         return self.corners[self.starts[row] : self.starts[row + 1]]
 
 
-def make_wanted_boxes(spec: SelectionRunSpec, n_images: int) -> list[ObjectBoxes]:
-    """Return the boxes of the auto_tasks whose embeddings a strategy looks at."""
-    config = spec.selection_config
-    if config is None:
-        return []
-    named = {entry.input.task for entry in config.strategies if entry.input.type == "EMBEDDINGS"}
-    return [make_auto_boxes(task, n_images) for task in config.auto_tasks if task.name in named]
+def make_wanted_boxes(spec: SelectionRunSpec, n_images: int, tasks: Mapping[str, TaskPredictions]) -> list[ObjectBoxes]:
+    """Return the boxes of each task whose embeddings are looked at: on the object level of that task alone.
+
+    tasks  predictions, aligned with the n images; a name that auto_tasks have too means theirs
+    Raises UnusableData for a task without boxes.
+    """
+    config, own = spec.selection_config, spec.worker_config.object_level
+    auto = {task.name: task for task in config.auto_tasks} if config else {}
+    made = []
+    for name, path in sorted(_name_wanted(spec).items()):
+        padding = own.padding if name == own.task_name else 0.0
+        if name in auto:
+            made.append(make_auto_boxes(auto[name], n_images, padding=padding))
+            continue
+        try:
+            made.append(make_object_boxes(tasks[name], padding=padding))
+        except UnusableData as error:
+            raise UnusableData(f"{path}: {error}") from error
+    return made
+
+
+def _name_wanted(spec: SelectionRunSpec) -> dict[str, str]:
+    """Return each task whose objects are cut out, with the path of the field that first names it."""
+    own = spec.worker_config.object_level.task_name
+    if own:
+        return {own: "spec.workerConfig.object_level.task_name"}
+    paths: dict[str, str] = {}
+    for i, entry in enumerate(spec.selection_config.strategies if spec.selection_config else ()):
+        if entry.input.type == "EMBEDDINGS" and entry.input.task:
+            paths.setdefault(entry.input.task, f"spec.selectionConfig.strategies[{i}].input.task")
+    return paths
 
 
 def make_object_boxes(task: TaskPredictions, *, padding: float = 0.0) -> ObjectBoxes:
@@ -55,14 +82,13 @@ def make_object_boxes(task: TaskPredictions, *, padding: float = 0.0) -> ObjectB
     n = len(task.has_file)
     has_box = np.isfinite(task.boxes_px).all(axis=1)
     kept = np.flatnonzero(has_box)[_best_per_owner(task.owners[has_box], task.scores[has_box])]
-    x, y, width, height = task.boxes_px[kept].T.astype(np.float64)
-    grow_x, grow_y = width * padding / 2, height * padding / 2
-    corners = np.stack([x - grow_x, y - grow_y, x + width + grow_x, y + height + grow_y], axis=1)
+    boxes = task.boxes_px[kept].astype(np.float64)
+    corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     starts = np.searchsorted(task.owners[kept], np.arange(n + 1))
     return ObjectBoxes(
         task=task.name,
         starts=starts,
-        corners=corners.astype(np.float32),
+        corners=_grow(corners, padding).astype(np.float32),
         is_relative=False,
         numbers=_number_within(task.owners)[kept],
         category_index=task.category_index[kept],
@@ -71,9 +97,10 @@ def make_object_boxes(task: TaskPredictions, *, padding: float = 0.0) -> ObjectB
     )
 
 
-def make_auto_boxes(task: AutoTask, n_images: int) -> ObjectBoxes:
-    """Return the same boxes on every image: a grid of tiles that covers it, or the given ones."""
+def make_auto_boxes(task: AutoTask, n_images: int, *, padding: float = 0.0) -> ObjectBoxes:
+    """Return the same boxes on every image: a grid of tiles that covers it, or the given ones; padding as above."""
     corners = _tile_corners(task) if task.type == "TILING" else _crop_corners(task)
+    corners = _grow(corners.astype(np.float64), padding).astype(np.float32)
     k = len(corners)
     return ObjectBoxes(
         task=task.name,
@@ -81,10 +108,16 @@ def make_auto_boxes(task: AutoTask, n_images: int) -> ObjectBoxes:
         corners=np.tile(corners, (n_images, 1)),
         is_relative=True,
         numbers=np.tile(np.arange(k, dtype=np.int32), n_images),
-        category_index=np.zeros(n_images * k, dtype=np.int32),
-        scores=np.ones(n_images * k, dtype=np.float32),
+        category_index=np.broadcast_to(np.int32(0), n_images * k),
+        scores=np.broadcast_to(np.float32(1), n_images * k),
         categories=("tile" if task.type == "TILING" else "crop",),
     )
+
+
+def _grow(corners: NDArray[np.float64], padding: float) -> NDArray[np.float64]:
+    """Return (m, 4) the boxes, each larger by this share of its width and height, around its middle."""
+    more = (corners[:, 2:] - corners[:, :2]) * (min(padding, _MOST_PADDING) / 2)
+    return np.concatenate([corners[:, :2] - more, corners[:, 2:] + more], axis=1)
 
 
 def _best_per_owner(owners: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -58,6 +58,13 @@ def available_scores(task: TaskPredictions) -> tuple[str, ...]:
     return _SCORES.get(task.kind, ())
 
 
+def check_score(task: TaskPredictions, score: str) -> None:
+    """Raise UnusableData where the task's kind has no such score, naming those it has."""
+    if score not in available_scores(task):
+        known = quote_some(list(available_scores(task))) or "none"
+        raise UnusableData(f"The task {task.name!r} ({task.kind}) has no score {score!r}; its scores: {known}.")
+
+
 def compute_score(
     task: TaskPredictions, score: str, n: int, *, scorer_config: ScorerConfig | None = None
 ) -> NDArray[np.float64]:
@@ -68,9 +75,7 @@ def compute_score(
     equal shares of the rest for the others.
     Raises UnusableData where the task's kind has no such score, naming those it has.
     """
-    if score not in available_scores(task):
-        known = quote_some(list(available_scores(task))) or "none"
-        raise UnusableData(f"The task {task.name!r} ({task.kind}) has no score {score!r}; its scores: {known}.")
+    check_score(task, score)
     if score == "object_frequency":
         return _object_frequency(task, n, scorer_config or ScorerConfig())
     if score == "objectness_least_confidence":

@@ -16,6 +16,10 @@ MOST_PICKS = 1000
 
 _LINES = 10
 _WHY_NOT = {
+    "objects": (
+        "What was chosen are objects on the images, so the images themselves were not chosen for a radius; only the "
+        "one at their end is known."
+    ),
     "random": "A random choice does not aim at a radius, so only the one at its end is known.",
     "strategies": (
         "Where several strategies are combined, or one is turned round, only the radius at the end is known; DIVERSITY "

@@ -30,14 +30,20 @@ def compare_distances(pool: Pool) -> JsonObject:
     pairwiseDistance                  between any two images of a set: input, selected, random
     distanceToNearestNeighborInSet    from each image of a set to its nearest other one: input, selected, random
     distanceToCoverInput              from each input image to the nearest one of a set: selected, random
+    With a datapool there are the sets preselectedDatapool and selectedWithDatapool too, and both choices cover the
+    input together with the pool.
     """
     sets = {"input": pool.vectors, "selected": pool.vectors[pool.selected], "random": pool.vectors[pool.random]}
+    covering = np.concatenate([sets["random"], pool.preselected])
+    if len(pool.preselected):
+        sets["preselectedDatapool"] = pool.preselected
+        sets["selectedWithDatapool"] = np.concatenate([pool.preselected, sets["selected"]])
     return {
         "pairwiseDistance": _compare({name: pairwise_distances(rows, seed=pool.seed) for name, rows in sets.items()}),
         "distanceToNearestNeighborInSet": _compare(
             {name: neighbour_distances(rows, seed=pool.seed) for name, rows in sets.items()}
         ),
-        "distanceToCoverInput": _compare(_cover(pool, sets["random"])),
+        "distanceToCoverInput": _compare(_cover(pool, covering)),
     }
 
 

@@ -10,8 +10,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from numpy.typing import NDArray
 from PIL import Image
+
+from selection_job.report.fonts import LATIN, name_font, split_by_font
 
 DPI = 150
 
@@ -22,6 +25,7 @@ FAINT = "#d7dce2"
 INPUT = "#a9b2bc"
 SELECTED = "#d55e00"
 RANDOM = "#0072b2"
+POOL = "#009e73"
 
 Thumbnail = Callable[[str], bytes | None]
 
@@ -70,7 +74,9 @@ def add_axes(drawn: Figure, left: float, bottom: float, width: float, height: fl
 def add_title(drawn: Figure, title: str, subtitle: str) -> None:
     """Write title and subtitle at the upper left."""
     width, height = drawn.get_size_inches()
-    drawn.text(0.35 / width, 1 - 0.30 / height, title, fontsize=13, fontweight="bold", va="center")
+    is_latin = all(font == LATIN for font, _ in split_by_font(title))
+    font = FontProperties(family=LATIN, size=13, weight="bold") if is_latin else name_font(13)  # which has no bold
+    drawn.text(0.35 / width, 1 - 0.30 / height, title, fontproperties=font, va="center")
     drawn.text(0.35 / width, 1 - 0.475 / height, subtitle, fontsize=9, color=MUTED, va="top")
 
 

@@ -8,6 +8,7 @@ from selection_job.report.drawing import Thumbnail
 from selection_job.report.histogram_figures import write_histograms
 from selection_job.report.pair_figures import write_decisions
 from selection_job.report.scatter_figures import write_scatters
+from selection_job.report.source_figures import write_source_plots
 
 JsonObject = dict[str, Any]
 
@@ -23,3 +24,4 @@ def write_figures(folder: Path, report: JsonObject, thumbnail: Thumbnail) -> Non
     write_coverage(folder, report["selectionInformation"], information["distanceToCoverInput"])
     write_decisions(folder, report["selectedAndRemovedImageExamples"], thumbnail)
     write_scatters(folder, information["scatterPlotData"], thumbnail)
+    write_source_plots(folder, report)

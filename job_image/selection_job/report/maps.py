@@ -31,9 +31,10 @@ JsonObject = dict[str, Any]
 
 @dataclass(frozen=True)
 class MapSample:
-    """The candidates that are drawn on the maps."""
+    """The candidates that are drawn on the maps, and the images that earlier runs selected."""
 
     positions: NDArray[np.int64]  # (p,) sorted positions in the pool
+    preselected: NDArray[np.int64]  # (q,) sorted rows of the pool's preselected
     is_selected: NDArray[np.bool_]  # (p,)
     choice_order: NDArray[np.int64]  # (p,) indices into positions: selected in order of choice, then removed
 
@@ -45,7 +46,7 @@ def make_maps(pool: Pool, names: Sequence[str]) -> tuple[JsonObject, float]:
     """
     sample = sample_for_maps(pool)
     pca = fit_pca(pool.vectors)
-    vectors = pool.vectors[sample.positions]
+    vectors = np.concatenate([pool.vectors[sample.positions], pool.preselected[sample.preselected]])
     coordinates = project_pca(pca, vectors)
     shown = [names[row] for row in pool.catalog_rows[sample.positions].tolist()]
     started = time.perf_counter()
@@ -74,9 +75,17 @@ def sample_for_maps(pool: Pool, most: int = MAP_POINTS) -> MapSample:
     positions = np.sort(np.concatenate([selected, removed]))
     return MapSample(
         positions=positions,
+        preselected=_sample_preselected(pool, max(1, most // 4)),
         is_selected=pool.is_selected[positions],
         choice_order=np.searchsorted(positions, np.concatenate([selected, removed])),
     )
+
+
+def _sample_preselected(pool: Pool, most: int) -> NDArray[np.int64]:
+    n = len(pool.preselected)
+    if n <= most:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(pool.seed).choice(n, most, replace=False))
 
 
 def _describe_sample(pool: Pool, sample: MapSample, shown: Sequence[str]) -> JsonObject:
@@ -87,6 +96,8 @@ def _describe_sample(pool: Pool, sample: MapSample, shown: Sequence[str]) -> Jso
         "nSelected": len(pool.selected),
         "nInputShown": len(sample.positions),
         "nSelectedShown": int(sample.is_selected.sum()),
+        "nPreselectedDatapool": len(pool.preselected),
+        "nPreselectedDatapoolShown": len(sample.preselected),
     }
 
 
@@ -112,13 +123,17 @@ def _make_umaps(
 
 
 def _absent_map(reason: str) -> JsonObject:
-    return {"input2dEmbeddings": [], "exampleImages": [], "nNeighbors": None, "reason": reason}
+    nothing: JsonObject = {"input2dEmbeddings": [], "datapool2dEmbeddings": [], "exampleImages": []}
+    return {**nothing, "nNeighbors": None, "reason": reason}
 
 
 def _describe_map(coordinates: NDArray[np.float64], sample: MapSample, shown: Sequence[str]) -> JsonObject:
+    """Describe a map. coordinates: (p + q, 2), those of the datapool last."""
+    n = len(sample.positions)
     examples = place_examples(coordinates, sample.choice_order)
     return {
-        "input2dEmbeddings": points(coordinates),
+        "input2dEmbeddings": points(coordinates[:n]),
+        "datapool2dEmbeddings": points(coordinates[n:]),
         "exampleImages": [
             {
                 "filename": shown[i],

@@ -7,7 +7,9 @@ from reportlab.lib.units import mm
 from reportlab.platypus import CondPageBreak, Flowable, PageBreak, Paragraph, Spacer
 
 from selection_job.report import pdf_style as style
+from selection_job.report.drawing import Thumbnail
 from selection_job.report.fonts import shorten
+from selection_job.report.pdf_groups import make_copies
 from selection_job.report.pdf_parts import facts_table, name, paragraph, section, subsection, table
 from selection_job.report.wording import count, plural
 
@@ -25,9 +27,10 @@ _TASKS = {
 }
 
 
-def make_input_sections(report: JsonObject) -> list[Flowable]:
+def make_input_sections(report: JsonObject, thumbnail: Thumbnail) -> list[Flowable]:
     """Return the corrupt images with their reasons, and the exact copies."""
-    return [PageBreak(), *_corrupt_section(report["corruptImages"]), *_duplicate_section(report["exactDuplicates"])]
+    copies = _duplicate_section(report["exactDuplicates"], thumbnail)
+    return [PageBreak(), *_corrupt_section(report["corruptImages"]), *copies]
 
 
 def _corrupt_section(corrupt: JsonObject) -> list[Flowable]:
@@ -48,7 +51,7 @@ def _corrupt_section(corrupt: JsonObject) -> list[Flowable]:
     ]
 
 
-def _duplicate_section(duplicates: JsonObject) -> list[Flowable]:
+def _duplicate_section(duplicates: JsonObject, thumbnail: Thumbnail) -> list[Flowable]:
     heading = [Spacer(1, 6 * mm), CondPageBreak(50 * mm), section("Exact copies")]
     same = "the same bytes" if duplicates["comparedBy"] == "bytes" else "the same vector"
     if not duplicates["total"]:
@@ -59,6 +62,8 @@ def _duplicate_section(duplicates: JsonObject) -> list[Flowable]:
     return [
         *heading,
         paragraph(f"{plural(duplicates['total'], 'image')} with {same} as another one {fate}."),
+        *make_copies(duplicates["groups"], thumbnail),
+        subsection("All copies"),
         table(["file", f"{same} as"], rows, [85 * mm, style.TEXT_WIDTH - 85 * mm]),
         *_rest(duplicates["total"] - len(rows), "filenames/duplicate_filenames.txt"),
     ]

@@ -11,7 +11,7 @@ from reportlab.lib.colors import Color
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.lib.utils import ImageReader
-from reportlab.platypus import Flowable, Image, Paragraph, Table
+from reportlab.platypus import Flowable, Image, Paragraph, Spacer, Table
 
 from selection_job.report import pdf_style as style
 from selection_job.report.drawing import Thumbnail
@@ -19,6 +19,10 @@ from selection_job.report.fonts import drawable, shorten, split_by_font
 
 NAME_LENGTH = 150
 """Letters of a file name that are shown; longer ones lose their middle, report.json has them whole."""
+
+
+CAPTION_LENGTH = 48
+"""Letters below a picture in a grid."""
 
 
 def markup(text: object, most: int = 2000) -> str:
@@ -47,8 +51,8 @@ def section(title: str) -> Paragraph:
 
 
 def subsection(title: str) -> Paragraph:
-    """Return a heading inside a section."""
-    return Paragraph(escape(title), style.SUBSECTION)
+    """Return a heading inside a section. It may hold names: any letter is drawn or escaped, any length wraps."""
+    return Paragraph(markup(title, NAME_LENGTH), style.SUBSECTION)
 
 
 def facts_table(rows: Sequence[tuple[str, object]], width: float = style.TEXT_WIDTH) -> Table:
@@ -87,6 +91,21 @@ def plot(path: Path, width: float) -> Image:
     """Return a plot of the plots folder, scaled to a width."""
     pixels_wide, pixels_high = ImageReader(str(path)).getSize()
     return Image(str(path), width=width, height=width * pixels_high / pixels_wide)
+
+
+def picture_grid(cells: Sequence[list[Flowable]], columns: int) -> Table:
+    """Return cells, one at least, in rows of `columns` over the width of the text; the last row may be shorter."""
+    rows: list[list[Any]] = [list(cells[start : start + columns]) for start in range(0, len(cells), columns)]
+    rows[-1] += [""] * (columns - len(rows[-1]))
+    return Table(rows, colWidths=[style.TEXT_WIDTH / columns] * columns, style=style.GRID, hAlign="LEFT")
+
+
+def captioned(picture: Flowable, file_name: str, words: str = "") -> list[Flowable]:
+    """Return a picture with its file's name, and words, below it."""
+    lines = [Paragraph(markup(file_name, CAPTION_LENGTH), style.CAPTION)]
+    if words:
+        lines.append(Paragraph(markup(words, CAPTION_LENGTH), style.CAPTION_WORDS))
+    return [picture, Spacer(1, 1 * mm), *lines]
 
 
 def thumbnail_image(thumbnail: Thumbnail, file_name: str, side: float) -> Flowable:

@@ -23,24 +23,29 @@ def make_selection_section(report: JsonObject, plots: Path) -> list[Flowable]:
     selection = report["selectionInformation"]
     return [
         section("How the images were selected"),
-        *_strategies(selection),
-        *_balances(selection["strategies"]),
+        *describe_strategies(selection, "image"),
         *_coverage(selection, plots),
     ]
 
 
-def _strategies(selection: JsonObject) -> list[Flowable]:
+def describe_strategies(selection: JsonObject, noun: str) -> list[Flowable]:
+    """Return what each strategy did, and the classes of each BALANCE.
+
+    selection  selectionInformation, or objectLevelInformation
+    noun       what was selected: image or object
+    """
     strategies = selection["strategies"]
     by_chance = (
-        [paragraph("The images were taken in a random order: no strategy ranks them.")]
+        [paragraph(f"The {noun}s were taken in a random order: no strategy ranks them.")]
         if selection["method"] == "random"
         else []
     )
     if not strategies:
         return by_chance
     words = (
-        "What each strategy measures, for all images that took part, for the selected ones, and for a random choice of "
-        "as many. Several strategies are combined into one product, so that each gives way to the others a little."
+        f"What each strategy measures, for all {noun}s that took part, for the selected ones, and for a random choice "
+        "of as many: what lies between the last two is what the strategy did. Several strategies are combined into one "
+        "product, so that each gives way to the others a little."
     )
     rows = [
         [
@@ -58,7 +63,8 @@ def _strategies(selection: JsonObject) -> list[Flowable]:
         Paragraph(words, style.BODY),
         table(head, rows, widths, numbers=3),
         Spacer(1, 2 * mm),
-        *[paragraph(_say_filtered(entry, selection)) for entry in strategies if "nPassing" in entry],
+        *[paragraph(_say_filtered(entry, selection, noun)) for entry in strategies if "nPassing" in entry],
+        *_balances(strategies),
     ]
 
 
@@ -71,8 +77,8 @@ def _measure(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
-def _say_filtered(entry: JsonObject, selection: JsonObject) -> str:
-    passing = plural(entry["nPassing"], "image")
+def _say_filtered(entry: JsonObject, selection: JsonObject, noun: str) -> str:
+    passing = plural(entry["nPassing"], noun)
     return f"{entry['name']}: {passing} pass. All thresholds together keep {count(selection['nFiltered'])} out."
 
 

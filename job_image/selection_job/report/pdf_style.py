@@ -59,6 +59,8 @@ CELL_HEAD = _style("cell head", 7.2, 10, fontName=BOLD_FONT, textColor=MUTED)
 CELL_HEAD_NUMBER = _style("cell head number", 7.2, 10, fontName=BOLD_FONT, textColor=MUTED, alignment=2)
 NAME = _style("name", 7.6, 10.2, wordWrap="CJK")
 """For file names and other text without spaces: lines break at any letter."""
+CAPTION = _style("caption", 6.2, 8, textColor=MUTED, wordWrap="CJK")
+CAPTION_WORDS = _style("caption words", 6.6, 8.6)
 TILE_NUMBER = _style("tile number", 19, 23, fontName=BOLD_FONT)
 TILE_WORDS = _style("tile words", 7.6, 10.2, textColor=MUTED, rightIndent=6)
 
@@ -70,6 +72,15 @@ TABLE = TableStyle(
         ("TOPPADDING", (0, 0), (-1, -1), 3),
         ("BOTTOMPADDING", (0, 0), (-1, -1), 3.5),
         ("LINEBELOW", (0, 0), (-1, -1), 0.4, FAINT),
+    ]
+)
+GRID = TableStyle(
+    [
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
+        ("LEFTPADDING", (0, 0), (-1, -1), 0),
+        ("RIGHTPADDING", (0, 0), (-1, -1), 6),
+        ("TOPPADDING", (0, 0), (-1, -1), 2),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 6),
     ]
 )
 PLAIN = TableStyle(

@@ -45,7 +45,7 @@ def make_cover(report: JsonObject, thumbnail: Thumbnail) -> list[Flowable]:
         Spacer(1, 2 * mm),
         name(f"Run {run['runId']} · finished {run['endTimestamp'].replace('T', ' ')}"),
         Spacer(1, 9 * mm),
-        Paragraph(_headline(sizes, report["selectionInformation"]), style.LEAD),
+        Paragraph(_headline(sizes, report["selectionInformation"]) + _say_pool(sizes), style.LEAD),
         Spacer(1, 2 * mm),
         _stacked_bar(sizes, report["selectionInformation"]),
         Spacer(1, 4 * mm),
@@ -69,6 +69,11 @@ def _headline(sizes: JsonObject, selection: JsonObject) -> str:
         )
     rest = f"The other {count(n - k)} can't be used, {_why_not(selection)}."
     return f"<b>{count(k)}</b> of {plural(n, 'image')} ({share(k, n)}) {verb} worth labelling first. {rest}"
+
+
+def _say_pool(sizes: JsonObject) -> str:
+    n = sizes["nPreselectedDatapool"]
+    return f" They add to {plural(n, 'image')} that earlier runs selected." if n else ""
 
 
 def _why_not(selection: JsonObject) -> str:

@@ -20,8 +20,9 @@ class Pool:
     selected: NDArray[np.int64]  # (k,) positions in order of choice
     removed: NDArray[np.int64]  # (m - k,) positions, sorted
     random: NDArray[np.int64]  # (k,) positions of a seeded random choice of the same size, sorted
-    distance_to_selected: NDArray[np.float32]  # (m,) 0 where selected
+    distance_to_selected: NDArray[np.float32]  # (m,) to the nearest selected or preselected; 0 where selected
     seed: int
+    preselected: NDArray[np.float32]  # (p, d) vectors of what earlier runs selected; no candidates
 
     @property
     def is_selected(self) -> NDArray[np.bool_]:
@@ -38,13 +39,19 @@ def make_pool(embeddings: NDArray[np.float32], selection: Selection, *, normaliz
     One copy of the candidates' vectors is made, block by block.
     """
     candidates = selection.candidates
-    vectors = np.empty((len(candidates), embeddings.shape[1]), dtype=np.float32)
-    for start in range(0, len(candidates), _BLOCK):
-        block = embeddings[candidates[start : start + _BLOCK]]
-        vectors[start : start + _BLOCK] = normalize_rows(block) if normalize else block
+    vectors = _take(embeddings, candidates, normalize=normalize)
     selected = np.searchsorted(candidates, selection.selected)
     removed = np.searchsorted(candidates, selection.removed)
     distances = np.zeros(len(candidates), dtype=np.float32)
     distances[removed] = selection.nearest_distance
     chance = np.random.default_rng(seed).choice(len(candidates), len(selected), replace=False)
-    return Pool(vectors, candidates, selected, removed, np.sort(chance), distances, seed)
+    preselected = _take(embeddings, selection.preselected, normalize=normalize)
+    return Pool(vectors, candidates, selected, removed, np.sort(chance), distances, seed, preselected)
+
+
+def _take(embeddings: NDArray[np.float32], rows: NDArray[np.int64], *, normalize: bool) -> NDArray[np.float32]:
+    vectors = np.empty((len(rows), embeddings.shape[1]), dtype=np.float32)
+    for start in range(0, len(rows), _BLOCK):
+        block = embeddings[rows[start : start + _BLOCK]]
+        vectors[start : start + _BLOCK] = normalize_rows(block) if normalize else block
+    return vectors

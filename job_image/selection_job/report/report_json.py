@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.resources import files
 from itertools import islice
@@ -16,14 +16,19 @@ from selection_job.report.coverage import describe_coverage, describe_curve
 from selection_job.report.distances import compare_distances
 from selection_job.report.examples import choose_examples
 from selection_job.report.facts import RunFacts
+from selection_job.report.image_groups import find_outliers, find_thinned, group_duplicates
 from selection_job.report.maps import make_maps
 from selection_job.report.numbers import finite, rounded
+from selection_job.report.object_level import describe_object_level
 from selection_job.report.pool import Pool
 from selection_job.report.savings import estimate_savings
+from selection_job.report.source_statistics import describe_metadata, describe_predictions
 from selection_job.report.strategy_effects import describe_strategies
+from selection_job.selection.gathered_sources import GatheredSources
+from selection_job.selection.object_selection import ObjectSelection
 from selection_job.selection.selection import Selection
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 """major.minor: the minor grows with added keys, the major when a key changes its meaning or goes."""
 
 MOST_LISTED = 1000
@@ -36,6 +41,16 @@ JsonObject = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class SourceFindings:
+    """What a run knows of its images beside their embeddings."""
+
+    gathered: GatheredSources = field(default_factory=lambda: GatheredSources(0))
+    """Metadata, predictions and scores, aligned with the catalog."""
+    objects: ObjectSelection | None = None
+    """What was chosen on the object level."""
+
+
+@dataclass(frozen=True)
 class ReportSource:
     """What the report is made of."""
 
@@ -44,6 +59,7 @@ class ReportSource:
     selection: Selection
     pool: Pool
     worker: WorkerConfig
+    sources: SourceFindings = field(default_factory=SourceFindings)
 
 
 def build_report(source: ReportSource) -> JsonObject:
@@ -51,6 +67,7 @@ def build_report(source: ReportSource) -> JsonObject:
     catalog, selection, pool = source.catalog, source.selection, source.pool
     maps, umap_seconds = make_maps(pool, catalog.names)
     distances = compare_distances(pool)
+    outliers, n_searched = find_outliers(pool, catalog.names)
     report = {
         "schemaVersion": SCHEMA_VERSION,
         "generalInformation": _describe_general(source, umap_seconds),
@@ -59,14 +76,27 @@ def build_report(source: ReportSource) -> JsonObject:
         "exactDuplicates": _list_duplicates(catalog, selection),
         "annotationSavings": estimate_savings(
             source.worker.report,
-            n_avoided=len(catalog.names) - len(selection.selected),
+            n_avoided=catalog.n_new - len(selection.selected),
             compute_seconds=sum(source.facts.stage_seconds.values()),
         ),
         "selectedAndRemovedImageExamples": choose_examples(pool, catalog.names, source.worker.n_example_images),
-        "datasetAnalysis": {"embeddingInformation": {**distances, "scatterPlotData": maps}},
+        "imageGroups": {
+            "thinned": find_thinned(selection, catalog.names),
+            "outliers": outliers,
+            "nSearched": n_searched,
+        },
+        "datasetAnalysis": {
+            "embeddingInformation": {**distances, "scatterPlotData": maps},
+            "metadataInformation": describe_metadata(source.sources.gathered, pool),
+        },
+        "predictionTaskInformation": describe_predictions(source.sources.gathered, pool, catalog),
         "settings": {"config": source.facts.config, "overrides": source.facts.overrides},
         "notes": list(source.facts.notes),
     }
+    if source.sources.objects is not None:
+        report["objectLevelInformation"] = describe_object_level(
+            source.sources.objects, normalize=source.worker.normalize_embeddings, seed=source.facts.seed
+        )
     return dict(finite(report))
 
 
@@ -111,9 +141,11 @@ def _count_images(facts: RunFacts, catalog: Catalog, selection: Selection) -> Js
     return {
         "nInput": facts.n_input,
         "nCorrupt": len(catalog.corrupt),
-        "nDuplicate": len(catalog.names) - len(selection.candidates),
+        "nDuplicate": catalog.n_new - len(selection.candidates),
         "nRemoved": len(selection.removed),
         "nSelected": len(selection.selected),
+        "nPreselectedDatapool": len(selection.preselected),
+        "nSelectedWithDatapool": len(selection.selected) + len(selection.preselected),
     }
 
 
@@ -157,11 +189,12 @@ def _list_duplicates(catalog: Catalog, selection: Selection) -> JsonObject:
     return {
         "total": len(rows),
         "comparedBy": "bytes" if catalog.was_read else "vectors",
-        "areRemoved": len(selection.candidates) < len(catalog.names),
+        "areRemoved": len(selection.candidates) < catalog.n_new,
         "images": [
             {"filename": catalog.names[row], "duplicateOf": catalog.names[catalog.duplicate_of[row]]}
             for row in rows[:MOST_LISTED].tolist()
         ],
+        "groups": group_duplicates(catalog),
     }
 
 

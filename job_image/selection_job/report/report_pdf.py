@@ -15,7 +15,10 @@ from selection_job.report.pdf_appendix import (
     make_settings_section,
 )
 from selection_job.report.pdf_document import ReportDocument
+from selection_job.report.pdf_groups import make_groups_section
+from selection_job.report.pdf_objects import make_object_section
 from selection_job.report.pdf_selection import make_selection_section
+from selection_job.report.pdf_sources import make_source_sections
 from selection_job.report.pdf_style import register_fonts
 from selection_job.report.pdf_summary import make_cover, make_job_section
 
@@ -44,10 +47,13 @@ def write_report_pdf(path: Path, report: JsonObject, plots: Path, thumbnail: Thu
             PageBreak(),
             *make_selection_section(report, plots),
             PageBreak(),
+            *make_object_section(report, plots),
+            *make_source_sections(report, plots, thumbnail),
             *make_statistics_section(report, plots),
             *make_maps_section(report, plots),
             *make_decisions_section(report, thumbnail),
-            *make_input_sections(report),
+            *make_groups_section(report, thumbnail),
+            *make_input_sections(report, thumbnail),
             *make_savings_section(report["annotationSavings"]),
             *make_notes_section(report),
             *make_settings_section(report),

@@ -15,6 +15,7 @@ from selection_job.report.drawing import (
     FAINT,
     INPUT,
     MUTED,
+    POOL,
     SELECTED,
     Thumbnail,
     add_axes,
@@ -52,12 +53,22 @@ def _write_pair(
                 say_why_empty(drawn, one_map["reason"])
                 continue
             add_title(drawn, words[0], f"{_count_points(sample)}\n{words[1]}")
-            coordinates = np.array(one_map["input2dEmbeddings"])
-            axes = _draw_points(drawn, coordinates, np.array(sample["selected"], dtype=bool))
+            is_selected = np.array(sample["selected"], dtype=bool)
+            shown, before = (_as_points(one_map[f"{key}2dEmbeddings"]) for key in ("input", "datapool"))
+            axes = _draw_points(drawn, shown, is_selected, before)
             _draw_thumbnails(axes, examples, thumbnail)
 
 
+def _as_points(points: list[list[float]]) -> NDArray[np.float64]:
+    return np.array(points, dtype=np.float64).reshape(-1, 2)
+
+
 def _count_points(sample: JsonObject) -> str:
+    n_pool = sample["nPreselectedDatapool"]
+    return _count_new(sample) + (f", {n_pool:,} selected by earlier runs" if n_pool else "")
+
+
+def _count_new(sample: JsonObject) -> str:
     if sample["nInputShown"] == sample["nInput"]:
         return f"{plural(sample['nInput'], 'image')}, {sample['nSelected']:,} selected"
     n_removed, n_removed_shown = (sample[f"nInput{end}"] - sample[f"nSelected{end}"] for end in ("", "Shown"))
@@ -67,32 +78,44 @@ def _count_points(sample: JsonObject) -> str:
     )
 
 
-def _draw_points(drawn: Figure, coordinates: NDArray[np.float64], is_selected: NDArray[np.bool_]) -> Axes:
+def _make_axes(drawn: Figure, everything: NDArray[np.float64]) -> Axes:
+    """Return axes without ticks that show all points with one scale."""
     axes = add_axes(drawn, 0.4, 0.25, *MAP_BOX)
-    centre = (coordinates.min(axis=0) + coordinates.max(axis=0)) / 2
-    half = np.array(MAP_BOX) * map_scale(coordinates) / 2
+    centre = (everything.min(axis=0) + everything.max(axis=0)) / 2
+    half = np.array(MAP_BOX) * map_scale(everything) / 2
     axes.set_xlim(centre[0] - half[0], centre[0] + half[0])
     axes.set_ylim(centre[1] - half[1], centre[1] + half[1])
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set(visible=True, color=FAINT)
-    area = float(np.clip(_INK_BUDGET / len(coordinates), 2.0, 36.0))
+    return axes
+
+
+def _draw_points(
+    drawn: Figure, coordinates: NDArray[np.float64], is_selected: NDArray[np.bool_], before: NDArray[np.float64]
+) -> Axes:
+    everything = np.concatenate([coordinates, before])
+    axes = _make_axes(drawn, everything)
+    area = float(np.clip(_INK_BUDGET / len(everything), 2.0, 36.0))
     removed, selected = coordinates[~is_selected], coordinates[is_selected]
     axes.scatter(removed[:, 0], removed[:, 1], s=area, c=INPUT, linewidths=0, rasterized=True)
+    axes.scatter(before[:, 0], before[:, 1], s=area * 1.6, c=POOL, marker="D", linewidths=0, rasterized=True)
     edge = 0.4 if area > 8 else 0.0  # around small points an edge would be all there is to see
     axes.scatter(
         selected[:, 0], selected[:, 1], s=area * 1.6, c=SELECTED, linewidths=edge, edgecolors="white", rasterized=True
     )
-    _draw_legend(drawn, has_removed=len(removed) > 0)
+    _draw_legend(drawn, has_removed=len(removed) > 0, has_pool=len(before) > 0)
     return axes
 
 
-def _draw_legend(drawn: Figure, *, has_removed: bool) -> None:
-    marks = [(SELECTED, "selected"), (INPUT, "removed")] if has_removed else [(SELECTED, "selected")]
+def _draw_legend(drawn: Figure, *, has_removed: bool, has_pool: bool) -> None:
+    marks = [(SELECTED, "o", "selected")]
+    marks += [(POOL, "D", "selected by earlier runs")] if has_pool else []
+    marks += [(INPUT, "o", "removed")] if has_removed else []
     handles = [
-        Line2D([], [], linestyle="", marker="o", markersize=6, markerfacecolor=color, markeredgewidth=0, label=label)
-        for color, label in marks
+        Line2D([], [], linestyle="", marker=mark, markersize=6, markerfacecolor=color, markeredgewidth=0, label=label)
+        for color, mark, label in marks
     ]
     drawn.legend(handles=handles, loc="upper right", ncols=len(marks), fontsize=9, bbox_to_anchor=(0.97, 0.985))
 

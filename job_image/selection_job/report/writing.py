@@ -12,7 +12,7 @@ from selection_job.catalog.catalog import Catalog
 from selection_job.report.facts import RunFacts
 from selection_job.report.figures import write_figures
 from selection_job.report.pool import make_pool
-from selection_job.report.report_json import ReportSource, build_report
+from selection_job.report.report_json import ReportSource, SourceFindings, build_report
 from selection_job.report.report_pdf import write_report_pdf
 from selection_job.selection.selection import Selection
 
@@ -26,17 +26,21 @@ def write_report(
     selection: Selection,
     thumbnail: Callable[[str], bytes | None],
     worker: WorkerConfig,
+    sources: SourceFindings | None = None,
 ) -> dict[str, Any]:
     """Write plots/*.png and report.pdf into the folder and return the report for report_json_bytes.
 
     embeddings  (n, d) float32, aligned with catalog.names
     thumbnail   gives a JPEG for a file name, or None where the image can't be read any more
     worker      says n_example_images, normalize_embeddings and the factors of the savings
+    sources     metadata, predictions and scores that the run looked at, and what was chosen on the object level
+
+    Where data/bounding_boxes_examples/ is in the folder, its pictures are in the PDF.
 
     Some seconds to a minute, most of it UMAP on at most 20,000 images. Raises OSError where the disk fails.
     """
     pool = make_pool(embeddings, selection, normalize=worker.normalize_embeddings, seed=facts.seed)
-    report = build_report(ReportSource(facts, catalog, selection, pool, worker))
+    report = build_report(ReportSource(facts, catalog, selection, pool, worker, sources or SourceFindings()))
     plots = folder / "plots"
     write_figures(plots, report, thumbnail)
     write_report_pdf(folder / "report.pdf", report, plots, thumbnail)

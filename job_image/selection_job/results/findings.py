@@ -11,23 +11,47 @@ from selection_api import ExitCode, RunSummary, Stage, accepted_without_effect
 from selection_api.names import REASON_OF_EXIT, REPORT_JSON, REPORT_PDF, SELECTED_FILENAMES
 from selection_api.status import Counts, Outputs
 from selection_job.catalog.catalog import Catalog, Listing
+from selection_job.datapool_stage import PoolView
+from selection_job.embedding_stage import Embedded
 from selection_job.encoder.encoder import Origin
 from selection_job.encoder_stage import trained_files
 from selection_job.machine import describe_device, read_versions
 from selection_job.report.facts import RunFacts
+from selection_job.selection.gathered_sources import GatheredSources
 from selection_job.selection.selection import Selection
+from selection_job.selection_stage import Chosen
 from selection_job.workplace import Workplace
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What there is, how it was embedded, what was chosen. embeddings is (n, d) float32, aligned with catalog.names."""
+    """What there is, how it was embedded, what else is known of it, what was chosen."""
 
-    listing: Listing
-    catalog: Catalog
+    pool: PoolView
     encoder: Origin
-    embeddings: NDArray[np.float32]
-    selection: Selection
+    embedded: Embedded
+    sources: GatheredSources
+    chosen: Chosen
+
+    @property
+    def listing(self) -> Listing:
+        """What the run looked at."""
+        return self.pool.listing
+
+    @property
+    def catalog(self) -> Catalog:
+        """The readable images."""
+        return self.embedded.catalog
+
+    @property
+    def embeddings(self) -> NDArray[np.float32]:
+        """(n, d) float32, aligned with catalog.names."""
+        return self.embedded.embeddings
+
+    @property
+    def selection(self) -> Selection:
+        """Which images are kept."""
+        return self.chosen.selection
 
 
 def summarize(place: Workplace, findings: Findings) -> RunSummary:
@@ -47,7 +71,7 @@ def count_images(catalog: Catalog, selection: Selection) -> Counts:
     return Counts(
         input=catalog.n_input,
         corrupt=len(catalog.corrupt),
-        duplicate=len(catalog.names) - len(selection.candidates),
+        duplicate=catalog.n_new - len(selection.candidates),
         selected=len(selection.selected),
         removed=len(selection.removed),
     )

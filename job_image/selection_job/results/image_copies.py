@@ -3,10 +3,11 @@
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, count
 from pathlib import PurePosixPath
+from typing import TypeVar
 
 from PIL import Image
 
@@ -20,9 +21,15 @@ from selection_job.progress import Progress
 from selection_job.selection.selection import Selection
 from selection_job.stores.store import Store
 
+T = TypeVar("T")
+
 _PIL_FORMATS = {"jpg": "JPEG", "jpeg": "JPEG", "tif": "TIFF", "pgm": "PPM"}
 _THUMBNAIL_PX = 128
 _PARALLEL_COPIES = 16  # each may hold an image
+
+
+def _see_nothing() -> None:
+    """Glance at no lock."""
 
 
 def dump_images(
@@ -34,28 +41,38 @@ def dump_images(
     selection: Selection,
     worker: WorkerConfig,
     progress: Progress,
+    glance: Callable[[], None] = _see_nothing,
 ) -> list[str]:
     """Copy the readable images to data/clean/ and the selected ones to data/sampled/; return notes on what was missing.
 
     clean/ is a copy of the bytes. sampled/ is so too, unless output_image_size says otherwise: then images are decoded,
     resized and written in output_image_format. Bytes that stay as they are don't come here where the storage copies
     them by itself.
+    glance    called before each copy is begun; what it raises ends the copying after those under way (RunLock.glance)
     """
+    new = catalog.names[: catalog.n_new]
     recode = worker.output_image_size != -1
     change = partial(_resize, worker=worker) if recode else None
     selected = [catalog.names[row] for row in selection.selected.tolist()]
     sampled_names = name_copies(selected, worker.output_image_format if recode else None)
-    clean = (partial(_copy, source, target, name, f"{run_key}data/clean/{name}", None) for name in catalog.names)
+    clean = (partial(_copy, source, target, name, f"{run_key}data/clean/{name}", None) for name in new)
     sampled = (
         partial(_copy, source, target, name, f"{run_key}data/sampled/{copy_name}", change)
         for name, copy_name in zip(selected, sampled_names, strict=True)
     )
     notes: list[str] = []
-    with progress.bar("Copying images", len(catalog.names) + len(selected)) as bar:
-        for note in call_in_parallel(chain(clean, sampled), min(target.parallel_reads, _PARALLEL_COPIES)):
+    with progress.bar("Copying images", len(new) + len(selected)) as bar:
+        copies = _before_each(glance, chain(clean, sampled))
+        for note in call_in_parallel(copies, min(target.parallel_reads, _PARALLEL_COPIES)):
             notes.extend(note)
             bar.advance()
     return notes
+
+
+def _before_each(glance: Callable[[], None], items: Iterable[T]) -> Iterator[T]:
+    for item in items:
+        glance()
+        yield item
 
 
 def name_copies(names: list[str], image_format: str | None) -> list[str]:
@@ -118,21 +135,35 @@ def encode_image(image: Image.Image, image_format: str) -> bytes:
 
 
 def write_thumbnails(
-    target: Store, datasources: Datasources, names: Iterable[str], thumbnail: Callable[[str], bytes | None]
+    target: Store,
+    datasources: Datasources,
+    names: Iterable[str],
+    thumbnail: Callable[[str], bytes | None],
+    *,
+    glance: Callable[[], None] = _see_nothing,
 ) -> list[str]:
-    """Write a thumbnail of each named image to the lightly datasource by thumbnailSuffix; return notes on failures."""
+    """Write a thumbnail of each named image to the lightly datasource by thumbnailSuffix; return notes on failures.
+
+    thumbnail    name -> JPEG, or None where there is none; called in threads
+    glance       as in dump_images
+    """
     suffix = datasources.lightly.thumbnail_suffix or datasources.input.thumbnail_suffix
     if not suffix:
         return []
-    notes: list[str] = []
-    for name in names:
-        content = thumbnail(name)
-        if content is not None:
-            try:
-                target.write(thumbnail_key(suffix, name), _as_extension(content, name))
-            except ObjectRefused as error:
-                notes.append(f"{name} has no thumbnail in the lightly datasource: {error}")
-    return notes
+    calls = (partial(_write_thumbnail, target, suffix, name, thumbnail) for name in names)
+    parallel = min(target.parallel_reads, _PARALLEL_COPIES)
+    return list(chain.from_iterable(call_in_parallel(_before_each(glance, calls), parallel)))
+
+
+def _write_thumbnail(target: Store, suffix: str, name: str, thumbnail: Callable[[str], bytes | None]) -> list[str]:
+    content = thumbnail(name)
+    if content is None:
+        return []
+    try:
+        target.write(thumbnail_key(suffix, name), _as_extension(content, name))
+    except ObjectRefused as error:
+        return [f"{name} has no thumbnail in the lightly datasource: {error}"]
+    return []
 
 
 def thumbnail_key(suffix: str, name: str) -> str:

@@ -18,7 +18,7 @@ def write_name_lists(folder: Path, catalog: Catalog, selection: Selection) -> No
     duplicate_filenames.txt holds what was removed because an image with the same bytes stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    took_part = np.zeros(len(catalog.names), dtype=bool)
+    took_part = np.zeros(catalog.n_new, dtype=bool)
     took_part[selection.candidates] = True
     _write(folder / "corrupt_filenames.txt", sorted(catalog.corrupt))
     _write(folder / "duplicate_filenames.txt", (catalog.names[row] for row in np.flatnonzero(~took_part).tolist()))

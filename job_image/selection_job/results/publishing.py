@@ -9,17 +9,27 @@ from pathlib import Path
 from typing import Any
 
 from selection_api import RunSummary, Stage
+from selection_api.legacy_selection import PRETAGGING_TASK
 from selection_job.catalog.catalog import Listing
 from selection_job.catalog.decoding import CorruptImage, decode_rgb
 from selection_job.catalog.thumbnails import make_thumbnail
+from selection_job.datapool_stage import add_to_datapool
 from selection_job.embeddings.given_embeddings import find_key
 from selection_job.encoder_stage import trained_files
-from selection_job.errors import ObjectMissing
-from selection_job.report.report_json import report_json_bytes
+from selection_job.errors import ObjectMissing, ObjectRefused
+from selection_job.needs import find_needs
+from selection_job.predictions.problems import publish_problems
+from selection_job.report.report_json import SourceFindings, report_json_bytes
 from selection_job.report.writing import write_report
+from selection_job.results.bounding_boxes import write_bounding_boxes
+from selection_job.results.crop_images import write_crop_images
+from selection_job.results.crops_table import write_crops_table
 from selection_job.results.findings import Findings, describe_run, gather_facts, summarize
 from selection_job.results.image_copies import dump_images, write_thumbnails
+from selection_job.results.metadata_table import write_metadata_table
 from selection_job.results.name_lists import write_name_lists
+from selection_job.results.pretagging_examples import write_examples
+from selection_job.results.score_table import write_score_table
 from selection_job.results.settings_files import write_settings
 from selection_job.results.tables import write_clean, write_tables
 from selection_job.source_stage import list_source_versions
@@ -30,12 +40,19 @@ log = logging.getLogger("selection_job")
 
 
 def find_finished(place: Workplace, listing: Listing) -> RunSummary | None:
-    """Return the summary of this very run where it is already finished over the same images, else None."""
+    """Return the summary of this very run where it is already finished over the same images, else None.
+
+    With use_datapool, whatever images there are: what the run selected is in the datapool, and new images are for the
+    dataset's next run.
+    """
     try:
         report = json.loads(place.target.read(f"{place.run_key}report.json"))
-        if report["inputFingerprint"] != _fingerprint_input(place, listing):
+        has_changed = report["inputFingerprint"] != _fingerprint_input(place, listing)
+        if has_changed and not place.worker.use_datapool:
             log.info("Images, checkpoint, embeddings, predictions or metadata have changed since: the run runs again.")
             return None
+        if has_changed:
+            log.warning("This run is finished and in the datapool: choose among new images by a run of another name.")
         summary = RunSummary.from_bytes(json.dumps(report["summary"]).encode())
     except (ObjectMissing, ValueError, KeyError, TypeError):
         return None
@@ -70,7 +87,7 @@ def write_results(place: Workplace, findings: Findings) -> RunSummary:
             "summary": summary.model_dump(mode="json", by_alias=True, exclude_none=True),
         }
         place.lock.check()
-        publish(folder, place, report_json_bytes(report))
+        publish(folder, place, report_json_bytes(report), lambda: _add_to_datapool(place, findings))
         place.stages.forget()
     return summary
 
@@ -85,8 +102,23 @@ def _clear_outdated(place: Workplace) -> None:
 def _write_data(folder: Path, place: Workplace, findings: Findings) -> None:
     catalog, selection = findings.catalog, findings.selection
     write_tables(folder / "data", catalog, findings.embeddings, selection)
+    write_score_table(
+        folder / "data" / "al_score_embeddings.csv",
+        catalog.names,
+        findings.embeddings,
+        selection.candidates,
+        spec=place.spec,
+        sources=findings.sources,
+    )
     if place.worker.enable_corruptness_check and catalog.was_read:
         write_clean(folder / "data" / "clean.csv", catalog)
+    publish_problems(place.scratch, folder / "data")
+    columns = [findings.sources.columns[key] for key in find_needs(place.spec).metadata]
+    write_metadata_table(folder / "data" / "metadata.csv", catalog.names[: catalog.n_new], selection.selected, columns)
+    _write_objects(folder / "data", place, findings)
+    if place.worker.pretagging and place.worker.pretagging_debug:
+        detected = findings.sources.tasks[PRETAGGING_TASK]
+        write_examples(folder / "data" / "bounding_boxes_examples", place.source, catalog, detected)
     write_name_lists(folder / "filenames", catalog, selection)
     write_settings(folder / "config", place.run, describe_run(place, findings.encoder))
     for name, path in trained_files(findings.encoder).items():
@@ -102,10 +134,21 @@ def _write_data(folder: Path, place: Workplace, findings: Findings) -> None:
                 selection=selection,
                 worker=place.worker,
                 progress=place.progress,
+                glance=place.lock.glance,
             )
         )
     selected_names = (catalog.names[row] for row in selection.selected.tolist())
-    place.notes.extend(write_thumbnails(place.target, place.spec.datasources, selected_names, _thumbnail_source(place)))
+    thumbnail, datasources = _thumbnail_source(place), place.spec.datasources
+    place.notes.extend(write_thumbnails(place.target, datasources, selected_names, thumbnail, glance=place.lock.glance))
+
+
+def _write_objects(folder: Path, place: Workplace, findings: Findings) -> None:
+    """Write what is known of objects on the images: their boxes, and those that were cut out."""
+    catalog, objects = findings.catalog, findings.chosen.objects
+    write_bounding_boxes(folder / "bounding_boxes.json", catalog, findings.sources.tasks.values())
+    write_crops_table(folder / "crops.csv", catalog, findings.embedded.crops, objects)
+    if place.worker.dump_dataset and objects is not None:
+        place.notes.extend(write_crop_images(place, catalog, objects))
 
 
 def _thumbnail_source(place: Workplace) -> Callable[[str], bytes | None]:
@@ -117,7 +160,7 @@ def _thumbnail_source(place: Workplace) -> Callable[[str], bytes | None]:
             return kept
         try:
             made = make_thumbnail(decode_rgb(place.source.read(name)))
-        except (ObjectMissing, CorruptImage):
+        except (ObjectMissing, ObjectRefused, CorruptImage):
             return None
         place.thumbnails.put(name, made)
         return made
@@ -134,12 +177,18 @@ def _write_report(folder: Path, place: Workplace, findings: Findings) -> dict[st
         selection=findings.selection,
         thumbnail=_thumbnail_source(place),
         worker=place.worker,
+        sources=SourceFindings(findings.sources, findings.chosen.objects),
     )
 
 
-def publish(folder: Path, place: Workplace, report: bytes) -> None:
+def _add_to_datapool(place: Workplace, findings: Findings) -> None:
+    add_to_datapool(place, findings.pool, findings.embedded, findings.selection.selected, findings.encoder)
+
+
+def publish(folder: Path, place: Workplace, report: bytes, before_report: Callable[[], None] = lambda: None) -> None:
     """Upload every file of the folder, then report.json: once that is there, everything is.
 
+    before_report  called between the two
     Raises TryAgain, before the next file, where another process has taken the run's lock.
     """
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -149,4 +198,5 @@ def publish(folder: Path, place: Workplace, report: bytes) -> None:
             place.target.upload(f"{place.run_key}{path.relative_to(folder).as_posix()}", path)
             bar.advance()
     place.lock.check()
+    before_report()
     place.target.write(f"{place.run_key}report.json", report)

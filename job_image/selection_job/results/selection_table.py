@@ -31,20 +31,21 @@ def write_selection_table(path: Path, names: list[str], selection: Selection) ->
 
 
 def _make_head(selection: Selection) -> list[str]:
-    values = [f"value of {record.name}" for record in _with_values(selection)]
+    values = [f"value of {record.name}" for record in records_with_values(selection)]
     n_columns = selection.contributions.shape[1]
     return [*_HEAD, *values, *(f"contribution of {record.name}" for record in selection.rankings[:n_columns])]
 
 
-def _with_values(selection: Selection) -> list[StrategyRecord]:
+def records_with_values(selection: Selection) -> list[StrategyRecord]:
+    """Return the strategies that saw a number in each candidate, thresholds first."""
     return [record for record in (*selection.thresholds, *selection.rankings) if record.values is not None]
 
 
 def _selected_lines(names: list[str], selection: Selection, block: slice) -> Iterator[str]:
     rows = selection.selected[block]
     values = _value_columns(selection, rows)
-    parts = [_numbers(column) for column in selection.contributions[block].T]
-    distances = _numbers(selection.distances[block])
+    parts = [format_numbers(column) for column in selection.contributions[block].T]
+    distances = format_numbers(selection.distances[block])
     for i, row in enumerate(rows.tolist()):
         more = "".join(f",{column[i]}" for column in (*values, *parts))
         yield f"{quote_field(names[row])},selected,{block.start + i + 1},{distances[i]},,,{more}\n"
@@ -53,7 +54,7 @@ def _selected_lines(names: list[str], selection: Selection, block: slice) -> Ite
 def _removed_lines(names: list[str], selection: Selection, block: slice) -> Iterator[str]:
     rows = selection.removed[block]
     columns = [*_value_columns(selection, rows), *repeat([""] * len(rows), selection.contributions.shape[1])]
-    distances = _numbers(selection.nearest_distance[block])
+    distances = format_numbers(selection.nearest_distance[block])
     nearest, filtered_by = selection.nearest_selected[block].tolist(), selection.filtered_by[block].tolist()
     thresholds = [quote_field(record.name) for record in selection.thresholds]
     for i, row in enumerate(rows.tolist()):
@@ -67,10 +68,11 @@ def _removed_lines(names: list[str], selection: Selection, block: slice) -> Iter
 
 def _value_columns(selection: Selection, rows: NDArray[np.int64]) -> list[list[str]]:
     places = np.searchsorted(selection.candidates, rows)
-    return [_numbers(record.values[places]) for record in _with_values(selection) if record.values is not None]
+    records = records_with_values(selection)
+    return [format_numbers(record.values[places]) for record in records if record.values is not None]
 
 
-def _numbers(values: NDArray[np.float32] | NDArray[np.float64]) -> list[str]:
+def format_numbers(values: NDArray[np.float32] | NDArray[np.float64]) -> list[str]:
     """Return nine significant digits, and nothing for NaN and infinity."""
     finite = np.isfinite(values).tolist()
     return [f"{value:.9g}" if known else "" for value, known in zip(values.tolist(), finite, strict=True)]

@@ -21,14 +21,18 @@ _BLOCK_NUMBERS = 1024 * 1024
 def write_tables(folder: Path, catalog: Catalog, embeddings: NDArray[np.float32], selection: Selection) -> None:
     """Write embeddings.csv, embeddings_all.csv, normalized_embeddings.csv, selected_embeddings.csv and selection.csv.
 
-    embeddings.csv holds what took part in the selection, embeddings_all.csv every readable image.
+    embeddings.csv holds what took part in the selection, the datapool included, embeddings_all.csv every readable image
+    of the input. With a datapool there is selected_embeddings_including_datapool.csv too: the pool, then the new picks.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names = catalog.names
-    write_embeddings(folder / "embeddings_all.csv", names, embeddings, np.arange(len(names)))
-    write_embeddings(folder / "embeddings.csv", names, embeddings, selection.candidates)
-    write_embeddings(folder / "normalized_embeddings.csv", names, embeddings, selection.candidates, normalize=True)
+    names, took_part = catalog.names, np.concatenate([selection.candidates, selection.preselected])
+    write_embeddings(folder / "embeddings_all.csv", names, embeddings, np.arange(catalog.n_new))
+    write_embeddings(folder / "embeddings.csv", names, embeddings, took_part)
+    write_embeddings(folder / "normalized_embeddings.csv", names, embeddings, took_part, normalize=True)
     write_embeddings(folder / "selected_embeddings.csv", names, embeddings, selection.selected)
+    if len(selection.preselected):
+        chosen = np.concatenate([selection.preselected, selection.selected])
+        write_embeddings(folder / "selected_embeddings_including_datapool.csv", names, embeddings, chosen)
     write_selection_table(folder / "selection.csv", names, selection)
 
 
@@ -60,7 +64,7 @@ def write_clean(path: Path, catalog: Catalog) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with _open_table(path) as writer:
         writer.writerow(["filename", "sha256", "bytes", "width_px", "height_px"])
-        for row, name in enumerate(catalog.names):
+        for row, name in enumerate(catalog.names[: catalog.n_new]):
             digest = catalog.sha256[row].tobytes().hex()
             writer.writerow([name, digest, catalog.sizes_bytes[row], catalog.widths_px[row], catalog.heights_px[row]])
 

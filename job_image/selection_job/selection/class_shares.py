@@ -1,5 +1,6 @@
 """BALANCE: what each image adds to each class, and the shares that are aimed at."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,13 +55,8 @@ def _read(
     if entry.input.type == "PREDICTIONS":
         shares, classes = sources.class_distributions(entry.input.task or "")
         return take_rows(shares, candidates), classes
-    column = sources.metadata(entry.input.key or "")
-    if column.labels is None:
-        raise UnusableData(
-            f"The metadata {entry.input.key!r} are numbers, and BALANCE needs categories. "
-            "Use WEIGHTS or THRESHOLD for them, or another key."
-        )
-    return _one_hot(entry, [column.labels[row] for row in candidates.tolist()])
+    labels = sources.metadata(entry.input.key or "").need_labels()
+    return _one_hot(entry, [labels[row] for row in candidates.tolist()])
 
 
 def _one_hot(entry: NamedStrategy, labels: list[str]) -> tuple[NDArray[np.float64], tuple[str, ...]]:
@@ -77,8 +73,8 @@ def _one_hot(entry: NamedStrategy, labels: list[str]) -> tuple[NDArray[np.float6
     return shares, classes
 
 
-def _aim(entry: NamedStrategy, shares: NDArray[np.float64], classes: tuple[str, ...]) -> ClassShares:
-    """Keep the named classes, and where the target leaves a rest, all others as one."""
+def check_target(entry: NamedStrategy, classes: tuple[str, ...]) -> Mapping[str, float]:
+    """Return the strategy's target. Raises UnusableData where it names a class that is not there."""
     wanted = entry.strategy.target or {}
     if missing := sorted(set(wanted) - set(classes)):
         verb = "is not among its classes" if len(missing) == 1 else "are not among its classes"
@@ -86,6 +82,12 @@ def _aim(entry: NamedStrategy, shares: NDArray[np.float64], classes: tuple[str, 
         raise UnusableData(
             f"{entry.path}.strategy.target: {quote_some(missing)} {verb}; {_describe_input(entry)} has {known}."
         )
+    return wanted
+
+
+def _aim(entry: NamedStrategy, shares: NDArray[np.float64], classes: tuple[str, ...]) -> ClassShares:
+    """Keep the named classes, and where the target leaves a rest, all others as one."""
+    wanted = check_target(entry, classes)
     places = [classes.index(name) for name in wanted]
     ratios = list(wanted.values())
     if sum(ratios) >= _SUM_OF_SHARES:  # unnamed classes do not matter

@@ -12,7 +12,9 @@ from selection_job.catalog.image_names import quote_some
 from selection_job.errors import UnusableData
 from selection_job.metadata.metadata_column import MetadataColumn
 from selection_job.predictions.scores import compute_score
-from selection_job.predictions.task_predictions import TaskPredictions
+from selection_job.predictions.task_predictions import TaskPredictions, find_categories
+
+_MOST_CELLS = 500_000_000  # 4 GB
 
 ObjectVectors = tuple[NDArray[np.float32], NDArray[np.int64]]
 
@@ -55,13 +57,7 @@ class GatheredSources:
     def category_counts(self, task: str, categories: Sequence[str]) -> NDArray[np.float64]:
         """Return (n,) how many objects of these categories the task found on each image."""
         found = self._task(task)
-        names = [category.name for category in found.categories]
-        if missing := [name for name in categories if name not in names]:
-            raise UnusableData(
-                f"The task {task} has no categories {quote_some(missing)}; its categories: {quote_some(names)}."
-            )
-        wanted = [i for i, name in enumerate(names) if name in categories]
-        owners = found.owners[np.isin(found.category_index, wanted)]
+        owners = found.owners[np.isin(found.category_index, find_categories(found, categories))]
         return np.bincount(owners, minlength=self.n).astype(np.float64)
 
     def class_distributions(self, task: str) -> tuple[NDArray[np.float64], tuple[str, ...]]:
@@ -70,6 +66,11 @@ class GatheredSources:
         An object without probabilities counts as 1 for its category.
         """
         found = self._task(task)
+        if self.n * len(found.categories) > _MOST_CELLS:
+            raise UnusableData(
+                f"The task {task} has {len(found.categories):,} categories for {self.n:,} images; their product may be "
+                f"{_MOST_CELLS:,} at most for BALANCE. Use a task with fewer categories."
+            )
         sums = np.zeros((self.n, len(found.categories)))
         given = found.probabilities
         has_any = (

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from selection_api.legacy_selection import legacy_strategies
+from selection_api.legacy_selection import PRETAGGING_TASK, legacy_strategies
 from selection_api.selection_config import SelectionConfig, SelectionInput, SelectionStrategy, Strategy
 from selection_api.spec import SelectionRunSpec
 from selection_api.stopping_condition import SampleTarget
@@ -53,11 +53,14 @@ class Goal:
 
 
 def make_goal(spec: SelectionRunSpec, n_input: int) -> Goal:
-    """Return what selectionConfig, or method and stopping_condition, ask for. A share counts from n_input images."""
+    """Return what selectionConfig, or method and stopping_condition, ask for. A share counts from n_input images.
+
+    The min_counts of pretagging are thresholds of either form.
+    """
     config = spec.selection_config
     if config is None:
         return _translate_legacy(spec.worker_config, n_input, spec.lightly_config.seed)
-    named = name_strategies(config.strategies)
+    named = (*name_strategies(config.strategies), *name_min_counts(spec.worker_config))
     thresholds = tuple(entry for entry in named if entry.strategy.type == "THRESHOLD")
     rankings = tuple(entry for entry in named if entry.strategy.type != "THRESHOLD")
     return _make(thresholds, rankings, _resolve(config, n_input), spec.lightly_config.seed)
@@ -96,10 +99,28 @@ def _translate_legacy(worker: WorkerConfig, n_input: int, seed: int) -> Goal:
     stopping = worker.stopping_condition
     n_samples = None if stopping.n_samples is None else stopping.n_samples.resolve(n_input)
     min_distance = max(stopping.min_distance, 0.0)
+    thresholds = name_min_counts(worker)
     if worker.method == "random":
-        return Goal("random", n_samples, min_distance, seed)
+        return Goal("random", n_samples, min_distance, seed, thresholds)
     rankings = name_strategies(legacy_strategies(worker), path="spec.workerConfig")
-    return Goal("coreset" if len(rankings) == 1 else "strategies", n_samples, min_distance, seed, rankings=rankings)
+    method = "coreset" if len(rankings) == 1 else "strategies"
+    return Goal(method, n_samples, min_distance, seed, thresholds, rankings)
+
+
+def name_min_counts(worker: WorkerConfig) -> tuple[NamedStrategy, ...]:
+    """Return a threshold for each category of which pretagging_config wants a least number of objects."""
+    if not worker.pretagging:
+        return ()
+    counts = {name: count for name, count in worker.pretagging_config.min_counts if count > 0}
+    return tuple(
+        NamedStrategy(
+            f"spec.workerConfig.pretagging_config.min_counts.{name}",
+            f"at least {count} {name} by pretagging",
+            SelectionInput(type="PREDICTIONS", task=PRETAGGING_TASK, name="CATEGORY_COUNT", categories=(name,)),
+            Strategy(type="THRESHOLD", threshold=count, operation="BIGGER_EQUAL"),
+        )
+        for name, count in counts.items()
+    )
 
 
 def name_strategies(

@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_job.errors import UnusableData
 from selection_job.numeric.neighbours import nearest_rows
 from selection_job.numeric.objectives import random_weights, similarity_weights, typicality_weights
 from selection_job.numeric.projections import find_neighbourhoods
@@ -26,13 +25,7 @@ def read_values(
         return sources.scores(given.task or "", given.score or "")[candidates]
     if given.type == "PREDICTIONS":
         return sources.category_counts(given.task or "", given.categories or ())[candidates]
-    column = sources.metadata(given.key or "")
-    if column.numbers is None:
-        raise UnusableData(
-            f"The metadata {given.key!r} hold words, and {entry.strategy.type} needs numbers. "
-            "Use BALANCE for them, or another key."
-        )
-    return column.numbers[candidates]
+    return sources.metadata(given.key or "").need_numbers(entry.strategy.type)[candidates]
 
 
 def measure_similarity(vectors: NDArray[np.float32], queries: NDArray[np.float32]) -> NDArray[np.float64]:

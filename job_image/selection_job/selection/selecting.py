@@ -1,6 +1,6 @@
 """Select: from the configuration, the embeddings and the other sources to the images that are kept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from selection_api.spec import SelectionRunSpec
 from selection_job.catalog.catalog import Catalog
 from selection_job.errors import UnusableData
-from selection_job.numeric.farthest_first import farthest_first
+from selection_job.numeric.farthest_first import traverse
 from selection_job.numeric.neighbours import nearest_rows
 from selection_job.numeric.objectives import Strategy
 from selection_job.numeric.random_order import random_order
@@ -41,30 +41,44 @@ class _Choice:
 
 
 def select_images(
-    catalog: Catalog, embeddings: NDArray[np.float32], spec: SelectionRunSpec, sources: Sources
+    catalog: Catalog,
+    embeddings: NDArray[np.float32],
+    spec: SelectionRunSpec,
+    sources: Sources,
+    *,
+    what: str = "images",
 ) -> Selection:
     """Choose images by the configuration.
 
     embeddings  (n, d) float32, aligned with catalog.names
     sources     what strategies look at besides
+    what        what notes call the rows of the catalog
     Raises UnusableData when no image is left to choose from, or a source has not what a strategy needs.
     """
     worker = spec.worker_config
     goal = make_goal(spec, catalog.n_input)
-    every_row = np.arange(len(catalog.names))
-    rows = every_row[~catalog.is_duplicate] if worker.remove_exact_duplicates else every_row
-    if not len(rows):
-        raise UnusableData("Nothing to select from: no readable image is left.")
+    new = np.arange(catalog.n_new)
+    if worker.remove_exact_duplicates:
+        new = new[~catalog.is_duplicate[: catalog.n_new]]
+    if not len(new):
+        raise UnusableData(_say_why_none(catalog))
     seed = spec.lightly_config.seed
-    thresholds, filtered_by = apply_thresholds(goal.thresholds, sources, rows, seed=seed)
-    passing = np.flatnonzero(filtered_by == PASSED)
+    thresholds, filtered_by = apply_thresholds(goal.thresholds, sources, new, seed=seed)
+    rows = np.concatenate([new, np.arange(catalog.n_new, len(catalog.names))])
+    passing = np.concatenate([np.flatnonzero(filtered_by == PASSED), np.arange(len(new), len(rows))])
     vectors = _take(embeddings, rows, normalize=worker.normalize_embeddings)
     own = take_rows(vectors, passing)
-    candidates = Candidates(rows, passing, own, normalize=worker.normalize_embeddings, seed=seed)
+    candidates = Candidates(rows, passing, own, normalize=worker.normalize_embeddings, seed=seed, n_pool=catalog.n_pool)
     choice = _choose(goal, candidates, sources)
     if not len(choice.positions):
         raise UnusableData(_WHY_NOTHING.get(choice.stopped_by, _NOTHING))
-    return _describe(candidates, vectors, choice, goal, (thresholds, filtered_by))
+    return _describe(candidates, vectors, choice, (thresholds, filtered_by), goal, what)
+
+
+def _say_why_none(catalog: Catalog) -> str:
+    if catalog.n_new:
+        return "Nothing to select from: every readable image is an exact copy of one that was selected before."
+    return "Nothing to select from: no readable image is left."
 
 
 def _take(embeddings: NDArray[np.float32], rows: NDArray[np.int64], *, normalize: bool) -> NDArray[np.float32]:
@@ -73,27 +87,35 @@ def _take(embeddings: NDArray[np.float32], rows: NDArray[np.int64], *, normalize
 
 
 def _choose(goal: Goal, candidates: Candidates, sources: Sources) -> _Choice:
-    vectors = candidates.vectors
-    n_samples = len(vectors) if goal.n_samples is None else min(goal.n_samples, len(vectors))
+    vectors, n_open = candidates.vectors, candidates.n_open
+    n_samples = n_open if goal.n_samples is None else min(goal.n_samples, n_open)
     if goal.method == "strategies":
         return _combine(goal, candidates, sources, n_samples)
     if goal.method == "random":
-        chosen = random_order(vectors, n_samples, min_distance=goal.min_distance, seed=goal.seed % 2**63)
+        chosen = random_order(
+            vectors[:n_open],
+            n_samples,
+            min_distance=goal.min_distance,
+            seed=goal.seed % 2**63,
+            preselected=vectors[n_open:],
+        )
         radii = np.full(len(chosen), np.nan, dtype=np.float32)
         distances = radii.astype(np.float64)
         rankings: tuple[StrategyRecord, ...] = ()
     else:
-        chosen, radii = farthest_first(vectors, n_samples, min_distance=goal.min_distance)
-        distances = np.concatenate([[np.inf], radii[:-1].astype(np.float64)])[: len(chosen)]
+        chosen, taken_at = traverse(
+            vectors, n_samples, preselected=candidates.preselected, min_distance=goal.min_distance
+        )
+        radii, distances = taken_at[1:], taken_at[:-1].astype(np.float64)
         rankings = tuple(StrategyRecord(entry.name, "DIVERSITY", entry.strength) for entry in goal.rankings)
-    stopped_by = _stop_reason(goal, len(chosen), len(vectors))
+    stopped_by = _stop_reason(goal, len(chosen), n_open)
     return _Choice(chosen, radii, distances, np.empty((len(chosen), 0)), stopped_by, rankings)
 
 
 def _combine(goal: Goal, candidates: Candidates, sources: Sources, n_samples: int) -> _Choice:
     pairs = make_strategies(goal.rankings, sources, candidates)
     strategies: list[Strategy] = [strategy for strategy, _ in pairs]
-    choice = select(len(candidates.passing), strategies, n_samples)
+    choice = select(len(candidates.passing), strategies, n_samples, preselected=candidates.preselected)
     stopped_by = choice.stopped_by
     if stopped_by == "n_samples" and len(choice.indices) != goal.n_samples:
         stopped_by = "all candidates selected"
@@ -117,41 +139,51 @@ def _describe(
     candidates: Candidates,
     vectors: NDArray[np.float32],
     choice: _Choice,
-    goal: Goal,
     filtering: tuple[tuple[StrategyRecord, ...], NDArray[np.int64]],
+    goal: Goal,
+    what: str,
 ) -> Selection:
-    """Gather the outcome. vectors are those of all candidates, the filtered ones included."""
+    """Gather the outcome. vectors are those of all that took part, the filtered ones included."""
     thresholds, filtered_by = filtering
-    chosen = candidates.passing[choice.positions]
-    is_removed = np.ones(len(candidates.rows), dtype=bool)
+    chosen, n_new = candidates.passing[choice.positions], len(filtered_by)
+    is_removed = np.ones(n_new, dtype=bool)
     is_removed[chosen] = False
     removed = np.flatnonzero(is_removed)
-    selected = candidates.rows[chosen]
-    nearest, distances = nearest_rows(vectors[removed], vectors[chosen])
+    kept = np.concatenate([chosen, np.arange(n_new, len(candidates.rows))])
+    nearest, distances = nearest_rows(vectors[removed], vectors[kept])
     return Selection(
-        candidates=candidates.rows,
-        selected=selected,
+        candidates=candidates.rows[:n_new],
+        selected=candidates.rows[chosen],
         radii=choice.radii,
         removed=candidates.rows[removed],
-        nearest_selected=selected[nearest],
+        nearest_selected=candidates.rows[kept][nearest],
         nearest_distance=distances,
         method=goal.method,
         stopped_by=choice.stopped_by,
         distances=choice.distances,
         contributions=choice.contributions,
         filtered_by=filtered_by[removed],
-        rankings=choice.rankings,
+        rankings=tuple(_without_pool(record, n_new) for record in choice.rankings),
         thresholds=thresholds,
-        notes=_notes(goal, len(chosen), candidates),
+        preselected=candidates.rows[n_new:],
+        notes=_notes(goal, len(chosen), candidates, what),
     )
 
 
-def _notes(goal: Goal, n_chosen: int, candidates: Candidates) -> list[str]:
-    n_passing, n_all = len(candidates.passing), len(candidates.rows)
+def _without_pool(record: StrategyRecord, n_new: int) -> StrategyRecord:
+    """Return the record of the images that could be chosen."""
+    values = None if record.values is None else record.values[:n_new]
+    return replace(record, values=values, shares=None if record.shares is None else record.shares[:n_new])
+
+
+def _notes(goal: Goal, n_chosen: int, candidates: Candidates, what: str) -> list[str]:
+    n_passing, n_all = candidates.n_open, len(candidates.rows) - candidates.n_pool
     notes = []
+    if candidates.n_pool:
+        notes.append(f"{candidates.n_pool} images that earlier runs selected were taken into account.")
     if n_passing < n_all:
-        notes.append(f"THRESHOLD lets {n_passing} of {n_all} images pass.")
+        notes.append(f"THRESHOLD lets {n_passing} of {n_all} {what} pass.")
     if goal.n_samples is not None and n_chosen == n_passing < goal.n_samples:
         there = "are there" if n_passing == n_all else "pass"
-        notes.append(f"{goal.n_samples} images were asked for and {n_passing} {there}: all of them are kept.")
+        notes.append(f"{goal.n_samples} {what} were asked for and {n_passing} {there}: all of them are kept.")
     return notes

@@ -34,15 +34,18 @@ class Selection:
     radii: NDArray[np.float32]  # (k,) covering radius after each pick, of the images that pass each THRESHOLD; NaN
     # for other methods than coreset
     removed: NDArray[np.int64]  # (m - k,) sorted
-    nearest_selected: NDArray[np.int64]  # (m - k,) for each removed row the nearest selected row
+    nearest_selected: NDArray[np.int64]  # (m - k,) for each removed row the nearest selected or preselected row
     nearest_distance: NDArray[np.float32]  # (m - k,) and its distance
-    method: str  # "coreset" | "random" | "strategies"
+    method: str  # "coreset" | "random" | "strategies" | "objects": what was chosen are objects on the images
     stopped_by: str  # "n_samples", "all candidates selected", or the stopping condition
     distances: NDArray[np.float64]  # (k,) to the nearest selected before when taken; inf for a first, NaN: not measured
     contributions: NDArray[np.float64]  # (k, s) strength * ln(objective with the pick); (k, 0) where none were combined
     filtered_by: NDArray[np.int64]  # (m - k,) which of `thresholds` kept a removed row out, or PASSED
     rankings: tuple[StrategyRecord, ...] = ()  # all strategies but the thresholds; (s,) where contributions has columns
     thresholds: tuple[StrategyRecord, ...] = ()
+    preselected: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """(p,) rows that earlier runs selected, which each decision took into account. No candidates; nearest_selected may
+    be one of them."""
     notes: list[str] = field(default_factory=list)
 
     @property

@@ -19,13 +19,24 @@ _NEIGHBOURS = 20  # as LightlyStudio, where the configuration says nothing
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """The images that take part, and those among them that pass every THRESHOLD."""
+    """The images that take part, and those among them that pass every THRESHOLD or were selected before."""
 
-    rows: NDArray[np.int64]  # (m,) of the catalog, sorted
-    passing: NDArray[np.int64]  # (p,) positions in rows, sorted
+    rows: NDArray[np.int64]  # (m,) of the catalog, sorted; the preselected ones come last
+    passing: NDArray[np.int64]  # (p,) positions in rows, sorted; the last n_pool are the preselected ones
     vectors: NDArray[np.float32]  # (p, d) of those that pass, as distances are measured on them
     normalize: bool  # whether vectors are scaled to unit length
     seed: int
+    n_pool: int = 0
+
+    @property
+    def n_open(self) -> int:
+        """How many images may be chosen."""
+        return len(self.passing) - self.n_pool
+
+    @property
+    def preselected(self) -> NDArray[np.int64]:
+        """The places of the preselected ones among the passing."""
+        return np.arange(self.n_open, len(self.passing))
 
     def spread(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (m,) values of the passing ones at their places, NaN elsewhere."""
@@ -89,10 +100,19 @@ def _measure(entry: NamedStrategy, sources: Sources, candidates: Candidates) -> 
         own = average_by_owner(measure_typicality(vectors, k), owners, len(candidates.passing))
         return candidates.spread(own)
     values = read_values(entry, sources, candidates.rows, seed=candidates.seed)
-    n_missing = int(np.count_nonzero(~np.isfinite(values[candidates.passing])))
+    is_open = values[candidates.passing[: candidates.n_open]]
+    n_missing = int(np.count_nonzero(~np.isfinite(is_open)))
     if n_missing:
         raise UnusableData(f"{n_missing:,} images have no value in {entry.name}; WEIGHTS needs one each.")
-    return values
+    return _fill_pool(values, is_open, candidates.n_pool)
+
+
+def _fill_pool(values: NDArray[np.float64], known: NDArray[np.float64], n_pool: int) -> NDArray[np.float64]:
+    """Give images selected before that have no value any more the mean of those that may be chosen."""
+    filled = values.copy()
+    pool = filled[len(filled) - n_pool :]
+    pool[~np.isfinite(pool)] = known.mean() if len(known) else 0.0
+    return filled
 
 
 def _make_diversity(entry: NamedStrategy, sources: Sources, candidates: Candidates) -> tuple[Strategy, StrategyRecord]:

@@ -16,7 +16,7 @@ from selection_api.datasource import Datasource
 from selection_job.stores.azure_credentials import AzureAccess, find_access
 from selection_job.stores.bucket import Connection
 from selection_job.stores.certificates import find_certificates
-from selection_job.stores.fast_client import RETRIES, client_options
+from selection_job.stores.fast_client import client_options, make_clients
 from selection_job.stores.http_client import (
     CONNECT_TIMEOUT_S,
     READ_TIMEOUT_S,
@@ -24,8 +24,8 @@ from selection_job.stores.http_client import (
     make_pool,
     read_retry_after,
 )
-from selection_job.stores.store import ObjectInfo
-from selection_job.stores.vendor import OtherServiceError, Page, Vendor, VendorError
+from selection_job.stores.keys import has_dot_parts
+from selection_job.stores.vendor import UNNAMEABLE, OtherServiceError, Page, Row, Vendor, VendorError
 
 _API_VERSION = "2021-12-02"  # the first that gives blob names in a listing percent-encoded where XML can't hold them
 _PARALLEL_PARTS = 4
@@ -49,11 +49,13 @@ def connect_azure(datasource: Datasource, container: str, purpose: str) -> Conne
         max_block_size=16 * 1024**2,
     )
     config: dict[str, Any] = {"container_name": container, "account_name": account, "endpoint": address}
-    fast = AzureStore(
-        config=config,  # type: ignore[arg-type]
-        client_options=client_options(address, certificates),
-        retry_config=RETRIES,
-        credential_provider=access,
+    fast = make_clients(
+        lambda retries: AzureStore(
+            config=config,  # type: ignore[arg-type]
+            client_options=client_options(address, certificates),
+            retry_config=retries,
+            credential_provider=access,
+        )
     )
     vendor = AzureVendor(
         client, f"{address}/{quote(container)}", access, make_pool(certificates), service=datasource.endpoint or "Azure"
@@ -74,9 +76,11 @@ class AzureVendor:
         self._access = access
         self._pool = pool
 
-    def list_page(self, prefix: str, token: str | None) -> Page:
+    def list_page(self, prefix: str, token: str | None, by_folder: bool = False) -> Page:
         """Return up to 5000 objects."""
         parameters = {"restype": "container", "comp": "list", "prefix": prefix, "maxresults": "5000"}
+        if by_folder:
+            parameters["delimiter"] = "/"
         if token is not None:
             parameters["marker"] = token
         with _translated():
@@ -89,30 +93,30 @@ class AzureVendor:
 
     def get(self, key: str) -> bytes:
         """Return the blob."""
-        with _translated():
+        with _translated(key):
             content: bytes = self._client.download_blob(key).readall()
         return content
 
     def get_into(self, key: str, path: Path) -> None:
-        """Write the blob into the file, in pieces."""
-        with _translated(), path.open("wb") as file:
-            self._client.download_blob(key).readinto(file)
+        """Write the blob into the file, in pieces, each with an MD5 from the server."""
+        with _translated(key), path.open("wb") as file:
+            self._client.download_blob(key, validate_content=True).readinto(file)
 
     def put(self, key: str, content: bytes, *, only_new: bool = False) -> None:
         """Write the blob."""
-        with _translated():
+        with _translated(key):
             self._client.upload_blob(key, content, overwrite=not only_new)
 
     def put_from(self, key: str, path: Path) -> None:
         """Write the blob from the file, in blocks where it is large."""
-        with _translated(), path.open("rb") as file:
+        with _translated(key), path.open("rb") as file:
             self._client.upload_blob(key, file, overwrite=True, max_concurrency=_PARALLEL_PARTS)
 
     def copy_from(self, source: Vendor, source_key: str, key: str) -> None:
         """Have the provider copy the blob (up to 256 MB), which it reads with the other container's credentials."""
         if not isinstance(source, AzureVendor) or source._service != self._service:  # it is shown the signature
             raise OtherServiceError
-        with _translated():
+        with _translated(source_key, key):
             signature, headers = source._access.sign_reading()
             url = f"{source._address}/{quote(source_key)}?{signature.removeprefix('&')}"
             options: dict[str, Any] = {"source_authorization": headers["Authorization"]} if headers else {}
@@ -120,12 +124,12 @@ class AzureVendor:
 
     def head(self, key: str) -> None:
         """Ask for the blob without its content."""
-        with _translated():
+        with _translated(key):
             self._client.get_blob_client(key).get_blob_properties()
 
     def delete(self, key: str) -> None:
         """Remove the blob."""
-        with _translated():
+        with _translated(key):
             self._client.delete_blob(key)
 
 
@@ -133,19 +137,23 @@ def _read_page(body: bytes) -> Page:
     try:
         root = ElementTree.fromstring(body)  # noqa: S314  expat limits entities
         objects = [_read_object(item) for item in root.iter("Blob")]
+        folders = tuple(_read_name(item) for item in root.iter("BlobPrefix"))
         token = root.findtext("NextMarker") or None
     except (ElementTree.ParseError, ValueError) as error:
         raise VendorError(None, "MalformedListing", str(error)) from error
-    return Page(objects, token)
+    return Page(objects, token, folders)
 
 
-def _read_object(item: ElementTree.Element) -> ObjectInfo:
+def _read_name(item: ElementTree.Element) -> str:
     name = item.find("Name")
-    key = "" if name is None else name.text or ""
-    if name is not None and name.get("Encoded") == "true":
-        key = unquote(key)
+    if name is None or name.text is None:
+        return ""
+    return unquote(name.text) if name.get("Encoded") == "true" else name.text
+
+
+def _read_object(item: ElementTree.Element) -> Row:
     size = item.findtext("Properties/Content-Length", "")
-    return ObjectInfo(key, int(size), item.findtext("Properties/Etag", "").strip('"'))
+    return _read_name(item), int(size), item.findtext("Properties/Etag", "").strip('"')
 
 
 def _read_error(status: int, body: bytes, headers: dict[str, str]) -> VendorError:
@@ -159,8 +167,10 @@ def _read_error(status: int, body: bytes, headers: dict[str, str]) -> VendorErro
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Raise VendorError in place of the SDK's errors."""
+def _translated(*keys: str) -> Iterator[None]:
+    """Raise VendorError in place of the SDK's errors, and before it is asked for a key that would name another."""
+    if any(has_dot_parts(key) for key in keys):
+        raise VendorError(400, UNNAMEABLE, "Azure takes no '.' and '..' between slashes")
     try:
         yield
     except HttpResponseError as error:

@@ -11,7 +11,7 @@ from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
 from selection_api.datasource import Datasource
 from selection_job.errors import StorageRefused, StorageUnavailable
-from selection_job.stores.secrets_folder import find_secret, read_secret
+from selection_job.stores.secrets_folder import read_secret
 
 if TYPE_CHECKING:
     from obstore.store import AzureCredential
@@ -109,7 +109,7 @@ def find_access(datasource: Datasource, container: str, purpose: str, certificat
     if datasource.credentials_secret_ref is None:
         return _find_identity(purpose, certificates)
     name = datasource.credentials_secret_ref.name
-    keys = read_secret(find_secret(purpose, name), (), ("sas_token", "account_key"))
+    keys = read_secret(purpose, name, (), ("sas_token", "account_key"))
     if "sas_token" in keys:
         return SasAccess(f"Secret {name} (SAS token)", keys["sas_token"])
     if "account_key" in keys:

@@ -9,21 +9,22 @@ listing always goes the careful way: obstore would list `/lead` as `lead`.
 import hashlib
 import logging
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
-from obstore.exceptions import BaseError
 
-from selection_job.errors import StorageUnavailable
+from selection_job.stores import careful_calls
 from selection_job.stores.bucket_errors import Attempt, translate
 from selection_job.stores.deleting import delete_keys
+from selection_job.stores.fast_client import PART_BYTES, FastClients, get_into, read_md5, translated
 from selection_job.stores.keys import is_plain
+from selection_job.stores.listing import list_rows
 from selection_job.stores.local_errors import translate_write_errors
+from selection_job.stores.pace import MOST, Pace
 from selection_job.stores.patience import Patience
 from selection_job.stores.store import ObjectInfo, Store
 from selection_job.stores.vendor import Page, Vendor, VendorError
@@ -35,19 +36,14 @@ log = logging.getLogger("selection_job")
 
 T = TypeVar("T")
 
-PARALLEL_READS = 48
-"""How many requests hide the latency of a bucket (10 to 50 ms to the first byte)."""
-
-_PART_BYTES = 16 * 1024**2
 _PARALLEL_PARTS = 4
-_MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 
 
 @dataclass(frozen=True)
 class Connection:
     """Both ways to a bucket, with the same credentials."""
 
-    fast: "ObjectStore"
+    fast: FastClients
     vendor: Vendor
 
 
@@ -59,9 +55,10 @@ class BucketStore:
     url        s3://bucket/prefix/, with a trailing '/'
     prefix     'prefix/', or '' for the whole bucket
     can_delete    where False, delete leaves an empty object
+    It can be pickled where connect can: the other process connects at its first request.
     """
 
-    parallel_reads = PARALLEL_READS
+    parallel_reads = MOST
 
     def __init__(
         self, connect: Callable[[], Connection], *, url: str, prefix: str, patience: Patience | None = None
@@ -71,14 +68,31 @@ class BucketStore:
         self._connect = connect
         self._prefix = prefix
         self._patience = patience or Patience()
-        self._lock = threading.Lock()
-        self._process = os.getpid()
-        try:
-            self._connections = {self._process: connect()}
-        except VendorError as error:  # a bucket's name that the SDK does not take
-            raise translate(error, Attempt("LIST", url)) from error
         self._etag_is_md5 = True
         self._not_copied_from: set[str] = set()
+        self._connections: dict[int, Connection] = {}
+        self._begin(os.getpid())
+        try:
+            self._connected()
+        except VendorError as error:  # a bucket's name that the SDK does not take
+            raise translate(error, Attempt("LIST", url)) from error
+
+    def _begin(self, process: int) -> None:
+        """Set what belongs to one process. obstore works where it has not been at work before a fork."""
+        self._process = process
+        self._lock = threading.Lock()
+        self._pace = Pace(now=self._patience.now, sleep=self._patience.sleep)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what another process can't use."""
+        own = {"_connections", "_lock", "_pace", "_process"}
+        return {name: value for name, value in self.__dict__.items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take up the work in another process."""
+        self.__dict__.update(state)
+        self._connections = {}
+        self._begin(os.getpid())
 
     @property
     def credentials(self) -> str:
@@ -87,23 +101,14 @@ class BucketStore:
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield all objects whose key starts with prefix, page by page. The datasource's own folder marker is none."""
-        token, seen = None, set[str]()
-        begun = set[int]()  # hashes of the tokens: a listing of a million keys has a thousand
-        while True:
-            page = self._list_page(prefix, token)
-            keys = {info.key for info in page.objects}
-            for info in page.objects:
-                if info.key not in seen and info.key != self._prefix:  # a page given twice counts once
-                    yield ObjectInfo(info.key.removeprefix(self._prefix), info.size_bytes, info.version)
-            if page.next_token is None:
-                return
-            if hash(page.next_token) in begun:
-                raise StorageUnavailable(f"LIST on {self.url}{prefix} goes in a circle: the same page again.")
-            begun.add(hash(page.next_token))
-            token, seen = page.next_token, keys
 
-    def _list_page(self, prefix: str, token: str | None) -> Page:
-        return self._ask(lambda vendor: vendor.list_page(self._prefix + prefix, token), "LIST")
+        def ask(full_prefix: str, token: str | None, by_folder: bool) -> Page:
+            return self._ask(lambda vendor: vendor.list_page(full_prefix, token, by_folder), "LIST")
+
+        for rows in list_rows(ask, self._prefix + prefix):
+            for key, size_bytes, version in rows:
+                if key != self._prefix:
+                    yield ObjectInfo(key.removeprefix(self._prefix), size_bytes, version)
 
     def read(self, key: str) -> bytes:
         """Return the whole object, its length and, where the provider names it, its MD5 checked."""
@@ -116,7 +121,7 @@ class BucketStore:
         full = self._prefix + key
         if self._try_fast(full, obstore.head) is not None:
             return True
-        return self._ask(lambda vendor: _is_there(vendor, full), "READ", key)
+        return self._ask(lambda vendor: careful_calls.is_there(vendor, full), "READ", key)
 
     def write(self, key: str, content: bytes, *, permission: str = "WRITE") -> None:
         """Create or replace the object; permission is what a refusal calls it."""
@@ -130,24 +135,24 @@ class BucketStore:
         content    unlike any other writer's: an answer that got lost is told by it
         """
         full = self._prefix + key
-        return self._ask(lambda vendor: _create(vendor, full, content), "WRITE", key)
+        return self._ask(lambda vendor: careful_calls.create(vendor, full, content), "WRITE", key)
 
     def upload(self, key: str, path: Path) -> None:
         """Create or replace the object from a local file, in parts where it is large."""
         full = self._prefix + key
 
         def put(store: "ObjectStore", name: str) -> object:
-            return obstore.put(store, name, path, chunk_size=_PART_BYTES, max_concurrency=_PARALLEL_PARTS)
+            return obstore.put(store, name, path, chunk_size=PART_BYTES, max_concurrency=_PARALLEL_PARTS)
 
-        if self._try_fast(full, put) is None:
+        if self._try_fast(full, put, in_pieces=True) is None:
             self._ask(lambda vendor: vendor.put_from(full, path), "WRITE", key)
 
     def download(self, key: str, path: Path) -> None:
-        """Write the object into a local file, in pieces."""
+        """Write the object into a local file, in pieces; by the SDK, which knows more checksums, without an MD5."""
         full = self._prefix + key
         with translate_write_errors(f"{path.parent}/", path.name):
             path.open("wb").close()  # a disk without room or permission is not the bucket's fault
-        if self._try_fast(full, lambda store, name: _get_into(store, name, path)) is None:
+        if self._try_fast(full, lambda store, name: get_into(store, name, path), in_pieces=True) is None:
             self._ask(lambda vendor: vendor.get_into(full, path), "READ", key)
 
     def copy_to(self, key: str, target: Store, target_key: str) -> bool:
@@ -159,7 +164,7 @@ class BucketStore:
             return False
         full, own = source._prefix + key, self._prefix + own_key
         try:
-            self._patience.insist(lambda: self._connected().vendor.copy_from(source._connected().vendor, full, own))
+            self._insist(lambda vendor: vendor.copy_from(source._connected().vendor, full, own))
         except VendorError as error:
             if error.forbids_copies:
                 self._not_copied_from.add(source.url)
@@ -176,7 +181,7 @@ class BucketStore:
                 self.write(key, b"")
             return
         full = self._prefix + key
-        self._ask(lambda vendor: _delete(vendor, full), "DELETE", key)
+        self._ask(lambda vendor: careful_calls.delete(vendor, full), "DELETE", key)
 
     def delete_folder(self, prefix: str) -> None:
         """Remove all objects below prefix (which ends in '/')."""
@@ -187,24 +192,36 @@ class BucketStore:
     def _ask(self, call: Callable[[Vendor], T], permission: str, key: str = "") -> T:
         """Return what the vendor's SDK answers. Raises the job's errors."""
         try:
-            return self._patience.insist(lambda: call(self._connected().vendor))
+            return self._insist(call)
         except VendorError as error:
             first = error
         try:
             if first.is_expired:
                 self._reconnect()
-                return self._patience.insist(lambda: call(self._connected().vendor))
+                return self._insist(call)
         except VendorError as error:
             first = error
         raise translate(first, Attempt(permission, self.url, key, self.credentials)) from first
 
-    def _try_fast(self, full_key: str, act: "Callable[[ObjectStore, str], T]") -> T | None:
+    def _insist(self, call: Callable[[Vendor], T]) -> T:
+        """Return what the vendor's SDK answers, asked again where it failed in passing. Raises VendorError."""
+
+        def ask_once() -> T:
+            connection = self._connected()
+            with self._pace.request():
+                return call(connection.vendor)
+
+        return self._patience.insist(ask_once)
+
+    def _try_fast(self, full_key: str, act: "Callable[[ObjectStore, str], T]", *, in_pieces: bool = False) -> T | None:
         """Return what obstore answers; None where it can't or should not be asked, or failed for whatever reason."""
         if os.getpid() != self._process or not is_plain(full_key):
             return None
+        fast = self._connected().fast
         try:
-            return act(self._connected().fast, full_key)
-        except (BaseError, OSError, ValueError) as error:
+            with self._pace.request(), translated():
+                return act(fast.pieces if in_pieces else fast.whole, full_key)
+        except VendorError as error:
             log.debug("obstore failed on %s: %s", full_key, error)
             return None
 
@@ -213,8 +230,8 @@ class BucketStore:
         content = result.bytes().to_bytes()
         if len(content) != result.meta["size"]:
             return None
-        named = _MD5.fullmatch(result.meta["e_tag"] or "") if self._etag_is_md5 else None
-        if named and hashlib.md5(content, usedforsecurity=False).hexdigest() != named[1]:
+        expected = read_md5(result.meta["e_tag"]) if self._etag_is_md5 else None
+        if expected and hashlib.md5(content, usedforsecurity=False).hexdigest() != expected:
             return self._read_again(full_key, content)
         return content
 
@@ -229,8 +246,11 @@ class BucketStore:
         """Return this process's own connection."""
         process = os.getpid()
         if process not in self._connections:
-            self._lock = threading.Lock()  # the parent may have held its own when it forked
-            self._connections = {process: self._connect()}
+            if self._connections:  # forked: the parent may have held its locks
+                self._begin(self._process)
+            with self._lock:
+                if process not in self._connections:
+                    self._connections = {process: self._connect()}
         return self._connections[process]
 
     def _reconnect(self) -> None:
@@ -239,49 +259,3 @@ class BucketStore:
         with self._lock:
             if self._connected() is stale:
                 self._connections = {os.getpid(): self._connect()}
-
-
-def _is_there(vendor: Vendor, full_key: str) -> bool:
-    try:
-        vendor.head(full_key)
-    except VendorError as error:
-        if error.status == 404 and error.code != "NoSuchBucket":
-            return False
-        raise
-    return True
-
-
-def _create(vendor: Vendor, full_key: str, content: bytes) -> bool:
-    try:
-        vendor.put(full_key, content, only_new=True)
-    except VendorError as error:
-        if error.status in (409, 412):
-            return _holds(vendor, full_key, content)
-        raise
-    return True
-
-
-def _holds(vendor: Vendor, full_key: str, content: bytes) -> bool:
-    try:
-        return vendor.get(full_key) == content
-    except VendorError as error:
-        if error.status == 404:
-            return False
-        raise
-
-
-def _delete(vendor: Vendor, full_key: str) -> None:
-    try:
-        vendor.delete(full_key)
-    except VendorError as error:
-        if error.status != 404 or error.code == "NoSuchBucket":
-            raise
-
-
-def _get_into(store: "ObjectStore", full_key: str, path: Path) -> bool | None:
-    result = obstore.get(store, full_key)
-    size_bytes = 0
-    with path.open("wb") as file:
-        for chunk in result.stream(min_chunk_size=_PART_BYTES):
-            size_bytes += file.write(chunk)
-    return True if size_bytes == result.meta["size"] else None

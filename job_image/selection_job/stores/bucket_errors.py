@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 
 from selection_job.errors import JobError, ObjectMissing, ObjectRefused, StorageRefused, StorageUnavailable
-from selection_job.stores.vendor import UNTRUSTED, VendorError
+from selection_job.stores.vendor import UNNAMEABLE, UNTRUSTED, VendorError
 
 _NO_BUCKET = {"NoSuchBucket", "ContainerNotFound", "InvalidBucketName", "InvalidResourceName"}
 _OF_ONE_OBJECT = {"AccessDenied", "forbidden", "InvalidObjectState", "BlobArchived", "AuthorizationPermissionMismatch"}
 """Refusals that may concern one object while others are given out: a policy on tags, a KMS key, an archive tier."""
+
+_NO_SUCH_NAME = {"KeyTooLongError", UNNAMEABLE}
+_VERBS = {"READ": "read", "DELETE": "deleted"}
 
 _WAYS_OUT = {
     "InvalidAccessKeyId": "The access key does not exist there: check access_key, and that the region and the endpoint "
@@ -28,7 +31,6 @@ _WAYS_OUT = {
     "KMS.NotFoundException": "The KMS key does not exist in the bucket's region: check kmsKeyArn.",
     "InvalidObjectState": "It is archived (Glacier): restore it or leave it out.",
     "BlobArchived": "It is in the archive tier: rehydrate it or leave it out.",
-    "KeyTooLongError": "Keys have at most 1024 bytes in UTF-8: shorten the prefix or the name.",
 }
 
 _OUT_OF_TIME = ("Request has expired", "Request is not valid yet")
@@ -58,6 +60,8 @@ def translate(error: VendorError, attempt: Attempt) -> JobError | ObjectMissing:
             f"{attempt.permission} on {attempt.url}: the certificate of the server is not trusted ({error.message}). "
             "Put that of its authority into the Secret's key ca.crt, as PEM."
         )
+    if error.code in _NO_SUCH_NAME:
+        return ObjectRefused(f"{where} can't be {_VERBS.get(attempt.permission, 'written')} there ({said}).")
     if error.is_passing:
         return StorageUnavailable(f"{attempt.permission} on {where} failed for now, also when tried again: {said}.")
     kind = ObjectRefused if attempt.permission == "READ" and error.code in _OF_ONE_OBJECT else StorageRefused
@@ -73,5 +77,7 @@ def _way_out(error: VendorError, attempt: Attempt) -> str:
     known = _WAYS_OUT.get("RequestTimeTooSkewed" if out_of_time else error.code)
     if known:
         return known
+    if error.status == 301:
+        return "The bucket lies in another region or behind another address: check region and endpoint."
     who = f"the credentials in use ({attempt.credentials})" if attempt.credentials else "the credentials in use"
     return f"Allow {attempt.permission} there for {who}; docs/credentials.md has a policy for it."

@@ -13,7 +13,7 @@ import requests.adapters
 
 from selection_api.datasource import Datasource
 from selection_job.errors import StorageRefused
-from selection_job.stores.secrets_folder import find_secret, read_secret
+from selection_job.stores.secrets_folder import read_secret
 
 CERTIFICATES_KEY = "ca.crt"
 """Key of a datasource's Secret: PEM certificates that are trusted besides the public ones, for this datasource only."""
@@ -32,7 +32,7 @@ def find_certificates(datasource: Datasource, purpose: str) -> str | None:
     if datasource.credentials_secret_ref is None:
         return named
     secret = datasource.credentials_secret_ref.name
-    own = read_secret(find_secret(purpose, secret), (), (CERTIFICATES_KEY,)).get(CERTIFICATES_KEY)
+    own = read_secret(purpose, secret, (), (CERTIFICATES_KEY,)).get(CERTIFICATES_KEY)
     if own is None:
         return named
     _check(own, f"The Secret {secret} of spec.datasources.{purpose}")

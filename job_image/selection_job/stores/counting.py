@@ -12,7 +12,8 @@ class CountingStore:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._counter = multiprocessing.Value("q", 0)  # shared memory: training reads in worker processes
+        # shared memory: training reads in worker processes; a lock of this kind serves those of every start method
+        self._counter = multiprocessing.get_context("forkserver").Value("q", 0)
         self.url = store.url
         self.parallel_reads = store.parallel_reads
 

@@ -5,8 +5,9 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import google.auth.exceptions
 import requests
@@ -18,18 +19,21 @@ from google.resumable_media import DataCorruption, InvalidResponse
 from obstore.store import GCSStore
 
 from selection_api.datasource import Datasource
-from selection_job.stores.bucket import PARALLEL_READS, Connection
+from selection_job.stores.bucket import Connection
 from selection_job.stores.certificates import TrustingAdapter, find_certificates
-from selection_job.stores.fast_client import RETRIES, client_options
+from selection_job.stores.fast_client import client_options, make_clients
 from selection_job.stores.gcs_credentials import FreshToken, find_credentials
 from selection_job.stores.http_client import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, read_retry_after
-from selection_job.stores.store import ObjectInfo
+from selection_job.stores.pace import MOST
 from selection_job.stores.vendor import OtherServiceError, Page, Vendor, VendorError
+
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
 
 PUBLIC_ADDRESS = "https://storage.googleapis.com"
 
 _TIMEOUT = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
-_FIELDS = "nextPageToken,items(name,size,generation)"
+_FIELDS = "nextPageToken,prefixes,items(name,size,generation)"
 _HIDDEN_VARIABLES = ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY")
 _construction = threading.Lock()
 
@@ -40,18 +44,20 @@ def connect_gcs(datasource: Datasource, bucket: str, purpose: str) -> Connection
     token = find_credentials(datasource, purpose, certificates)
     address = (datasource.endpoint or PUBLIC_ADDRESS).rstrip("/")
     session = AuthorizedSession(token.credentials, auth_request=token.request)  # type: ignore[no-untyped-call]
-    session.mount(f"{address}/", TrustingAdapter(certificates, connections=PARALLEL_READS))
+    session.mount(f"{address}/", TrustingAdapter(certificates, connections=MOST))
     client = storage.Client(
         project=datasource.project_id,
         credentials=token.credentials,
         _http=session,
         client_options=ClientOptions(api_endpoint=address, universe_domain=token.credentials.universe_domain),
     )
-    fast = _make_fast(bucket, address, token, certificates)
+    fast = make_clients(partial(_make_fast, bucket, address, token, certificates))
     return Connection(fast, GcsVendor(client, session, bucket, address, token.method))
 
 
-def _make_fast(bucket: str, address: str, token: FreshToken, certificates: str | None) -> GCSStore:
+def _make_fast(
+    bucket: str, address: str, token: FreshToken, certificates: str | None, retries: "RetryConfig"
+) -> GCSStore:
     """Return obstore's client. It reads its environment even where it is given credentials, and fails on some."""
     config: dict[str, Any] = {"bucket": bucket, "base_url": address}
     with _construction:
@@ -60,7 +66,7 @@ def _make_fast(bucket: str, address: str, token: FreshToken, certificates: str |
             return GCSStore(
                 config=config,  # type: ignore[arg-type]
                 client_options=client_options(address, certificates),
-                retry_config=RETRIES,
+                retry_config=retries,
                 credential_provider=token,
             )
         finally:
@@ -79,9 +85,11 @@ class GcsVendor:
         self._address = address
         self._listing = f"{address}/storage/v1/b/{bucket}/o"
 
-    def list_page(self, prefix: str, token: str | None) -> Page:
+    def list_page(self, prefix: str, token: str | None, by_folder: bool = False) -> Page:
         """Return up to 1000 objects."""
         parameters = {"prefix": prefix, "maxResults": "1000", "fields": _FIELDS, "projection": "noAcl"}
+        if by_folder:
+            parameters["delimiter"] = "/"
         if token is not None:
             parameters["pageToken"] = token
         with _translated():
@@ -141,12 +149,11 @@ class GcsVendor:
 def _read_page(body: bytes) -> Page:
     try:
         answer = json.loads(body)
-        objects = [
-            ObjectInfo(item["name"], int(item["size"]), str(item["generation"])) for item in answer.get("items", ())
-        ]
+        objects = [(item["name"], int(item["size"]), str(item["generation"])) for item in answer.get("items", ())]
+        folders = tuple(str(folder) for folder in answer.get("prefixes", ()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise VendorError(None, "MalformedListing", repr(error)) from error
-    return Page(objects, answer.get("nextPageToken") or None)
+    return Page(objects, answer.get("nextPageToken") or None, folders)
 
 
 def _read_error(answer: requests.Response) -> VendorError:

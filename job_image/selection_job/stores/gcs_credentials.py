@@ -23,7 +23,7 @@ from google.oauth2 import service_account
 from selection_api.datasource import Datasource
 from selection_job.errors import StorageRefused, StorageUnavailable
 from selection_job.stores.certificates import TrustingAdapter
-from selection_job.stores.secrets_folder import find_secret, read_secret
+from selection_job.stores.secrets_folder import read_secret
 
 if TYPE_CHECKING:
     from obstore.store import GCSCredential
@@ -90,7 +90,7 @@ def find_credentials(datasource: Datasource, purpose: str, certificates: str | N
 
 def _from_secret(purpose: str, name: str) -> tuple[service_account.Credentials, str]:
     where = f"The Secret's key credentials (spec.datasources.{purpose}.credentialsSecretRef: {name})"
-    text = read_secret(find_secret(purpose, name), ("credentials",))["credentials"]
+    text = read_secret(purpose, name, ("credentials",))["credentials"]
     kind = "unknown"
     try:
         facts = json.loads(text)

@@ -4,6 +4,15 @@ MAX_KEY_BYTES = 1024
 """What S3, Google Cloud Storage and Azure take; in UTF-8."""
 
 
+def has_dot_parts(key: str) -> bool:
+    """Say whether a part of the key is '.' or '..': an address with such a part is another one's.
+
+    >>> [has_dot_parts(key) for key in ("x/../y", "./x", "a..b/c.", "...")]
+    [True, True, False, False]
+    """
+    return any(part in (".", "..") for part in key.split("/"))
+
+
 def is_plain(key: str) -> bool:
     r"""Say whether obstore requests exactly this key.
 
@@ -15,4 +24,4 @@ def is_plain(key: str) -> bool:
     """
     if any(character < " " or character == "\x7f" for character in key):
         return False
-    return not any(part in ("", ".", "..") for part in key.split("/"))
+    return not has_dot_parts(key) and "" not in key.split("/")

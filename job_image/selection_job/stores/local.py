@@ -5,6 +5,7 @@ listing). FIFOs, sockets and devices are never opened. Nothing is written or del
 folder.
 """
 
+import errno
 import os
 import secrets
 import shutil
@@ -18,6 +19,9 @@ from selection_job.errors import ObjectMissing, ObjectRefused, StorageRefused
 from selection_job.stores.local_errors import translate_read_errors, translate_write_errors
 from selection_job.stores.local_listing import scan_files
 from selection_job.stores.store import ObjectInfo, Store
+
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+"""What file systems without hard links answer: FAT and some FUSE and SMB mounts."""
 
 PARTIAL_PREFIX = ".selection-job-partial-"
 """Files being written are named so; one that a killed process left is no object, and goes with its folder."""
@@ -82,6 +86,10 @@ class LocalStore:
                 path.hardlink_to(partial)
             except FileExistsError:
                 return False
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                return _create_exclusively(path, content)
             finally:
                 partial.unlink(missing_ok=True)
         return True
@@ -132,7 +140,7 @@ class LocalStore:
     def _path(self, key: str) -> Path:
         parts = key.split("/")
         if not key or "\0" in key or any(part in ("", ".", "..") for part in parts):
-            raise StorageRefused(
+            raise ObjectRefused(
                 f"{key!r} is no key inside {self.url}: keys are relative, without '..', '.', '//' and NUL."
             )
         return self._folder.joinpath(*parts)
@@ -170,6 +178,21 @@ class LocalStore:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
+
+
+def _create_exclusively(path: Path, content: bytes) -> bool:
+    """Create the file where the file system has no hard links; a reader may see it empty for an instant."""
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        return False
+    except OSError:
+        path.unlink(missing_ok=True)  # the disk is full: half a lock would be nobody's
+        raise
+    return True
 
 
 def _check_regular(status: os.stat_result, key: str) -> None:

@@ -34,6 +34,8 @@ class RunLock:
 
     store: Store
     key: str
+    holders: str = "process of this run"
+    """Who holds such a lock, for messages."""
     lease_s: float = LEASE_S
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
     now: Callable[[], float] = field(default=time.monotonic, repr=False)
@@ -117,13 +119,18 @@ class RunLock:
 
     def _explain(self, content: bytes) -> str:
         where = _read(content).get("host", "somewhere")
-        return f"Another process of this run is at work ({where}; {self.store.url}{self.key})."
+        return f"Another {self.holders} is at work ({where}; {self.store.url}{self.key})."
 
 
 @contextmanager
-def hold(lock: RunLock) -> Iterator[RunLock]:
-    """Hold the lock for the block and renew it meanwhile. Raises TryAgain where another process of the run lives."""
-    lock.acquire()
+def hold(lock: RunLock, *, is_patient: bool = False) -> Iterator[RunLock]:
+    """Hold the lock for the block and renew it meanwhile.
+
+    is_patient  wait for its holder's end, however long that takes
+    Raises TryAgain where another holder lives.
+    """
+    while not _acquire(lock, is_patient=is_patient):
+        pass
     ended = threading.Event()
     thread = threading.Thread(target=_keep_renewing, args=(lock, ended), name="run-lock", daemon=True)
     thread.start()
@@ -133,6 +140,17 @@ def hold(lock: RunLock) -> Iterator[RunLock]:
         ended.set()
         thread.join()
         lock.release()
+
+
+def _acquire(lock: RunLock, *, is_patient: bool) -> bool:
+    try:
+        lock.acquire()
+    except TryAgain as error:
+        if not is_patient:
+            raise
+        log.info("%s Waiting for its end.", error)
+        return False
+    return True
 
 
 def _keep_renewing(lock: RunLock, ended: threading.Event) -> None:

@@ -22,6 +22,7 @@ class Patience:
     first_wait_s: float = 0.5
     longest_wait_s: float = 60.0
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+    now: Callable[[], float] = field(default=time.monotonic, repr=False)  # in seconds, from anywhere
     jitter: Callable[[], float] = field(default=random.random, repr=False)  # in [0, 1)
 
     def wait_s(self, attempt: int, asked_s: float) -> float:

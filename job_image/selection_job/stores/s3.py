@@ -23,9 +23,9 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
 from obstore.store import S3Store
 
 from selection_api.datasource import Datasource
-from selection_job.stores.bucket import PARALLEL_READS, Connection
+from selection_job.stores.bucket import Connection
 from selection_job.stores.certificates import find_certificates
-from selection_job.stores.fast_client import RETRIES, client_options
+from selection_job.stores.fast_client import client_options, make_clients
 from selection_job.stores.http_client import (
     CONNECT_TIMEOUT_S,
     READ_TIMEOUT_S,
@@ -33,9 +33,9 @@ from selection_job.stores.http_client import (
     make_pool,
     read_retry_after,
 )
+from selection_job.stores.pace import MOST
 from selection_job.stores.s3_credentials import find_credentials
-from selection_job.stores.store import ObjectInfo
-from selection_job.stores.vendor import OtherServiceError, Page, Vendor, VendorError
+from selection_job.stores.vendor import OtherServiceError, Page, Row, Vendor, VendorError
 
 log = logging.getLogger("selection_job")
 
@@ -64,17 +64,19 @@ def connect_s3(datasource: Datasource, bucket: str, purpose: str) -> Connection:
     }
     if datasource.kms_key_arn:
         config |= {"server_side_encryption": "aws:kms", "sse_kms_key_id": datasource.kms_key_arn}
-    fast = S3Store(
-        config=config,  # type: ignore[arg-type]
-        client_options=client_options(base, certificates),
-        retry_config=RETRIES,
-        credential_provider=credentials,
+    fast = make_clients(
+        lambda retries: S3Store(
+            config=config,  # type: ignore[arg-type]
+            client_options=client_options(base, certificates),
+            retry_config=retries,
+            credential_provider=credentials,
+        )
     )
     return Connection(fast, S3Vendor(client, bucket, credentials.method, make_pool(certificates), datasource))
 
 
 def _make_client(session: boto3.Session, datasource: Datasource, certificates: str | None) -> Any:
-    return session.client(
+    client = session.client(
         "s3",
         endpoint_url=datasource.endpoint,
         verify=certificates,
@@ -82,13 +84,23 @@ def _make_client(session: boto3.Session, datasource: Datasource, certificates: s
             signature_version="s3v4",
             connect_timeout=CONNECT_TIMEOUT_S,
             read_timeout=READ_TIMEOUT_S,
-            max_pool_connections=PARALLEL_READS,
+            max_pool_connections=MOST,
             retries={"total_max_attempts": 1},  # patience.py tries again
             s3={"addressing_style": "path" if datasource.endpoint else "auto"},
             request_checksum_calculation="when_required",  # older S3-compatible stores refuse the newer ones
             response_checksum_validation="when_supported",
         ),
     )
+    client.meta.events.register("before-call.s3.HeadBucket", _take_no_redirect)
+    return client
+
+
+def _take_no_redirect(context: dict[str, Any], **_: Any) -> None:
+    """Say to botocore that HEAD on the bucket was redirected once.
+
+    It asks so for the region where a redirect names none; a redirect of that too it would follow without end.
+    """
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _find_address(client: Any, bucket: str) -> str:
@@ -112,9 +124,11 @@ class S3Vendor:
         self._pool = pool
         self._encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_arn} if kms_key_arn else {}
 
-    def list_page(self, prefix: str, token: str | None) -> Page:
+    def list_page(self, prefix: str, token: str | None, by_folder: bool = False) -> Page:
         """Return up to 1000 objects."""
         parameters = {"Bucket": self._bucket, "Prefix": prefix, "EncodingType": "url"}
+        if by_folder:
+            parameters["Delimiter"] = "/"
         if token is not None:
             parameters["ContinuationToken"] = token
         with _translated():
@@ -176,19 +190,21 @@ def _read_page(body: bytes) -> Page:
         namespace = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
         encoded = root.findtext(f"{namespace}EncodingType") == "url"
         objects = [_read_object(item, namespace, encoded) for item in root.iter(f"{namespace}Contents")]
+        found = (item.findtext(f"{namespace}Prefix", "") for item in root.iter(f"{namespace}CommonPrefixes"))
+        folders = tuple(unquote_plus(folder) if encoded else folder for folder in found)
         is_truncated = root.findtext(f"{namespace}IsTruncated", "").strip() == "true"
         token = root.findtext(f"{namespace}NextContinuationToken") if is_truncated else None
     except (ElementTree.ParseError, ValueError) as error:
         raise VendorError(None, "MalformedListing", str(error)) from error
     if is_truncated and not token:
         raise VendorError(None, "MalformedListing", "there are more objects, but it does not say where to go on")
-    return Page(objects, token)
+    return Page(objects, token, folders)
 
 
-def _read_object(item: ElementTree.Element, namespace: str, encoded: bool) -> ObjectInfo:
+def _read_object(item: ElementTree.Element, namespace: str, encoded: bool) -> Row:
     key = item.findtext(f"{namespace}Key", "")
     etag = item.findtext(f"{namespace}ETag", "").strip('"')
-    return ObjectInfo(unquote_plus(key) if encoded else key, int(item.findtext(f"{namespace}Size", "")), etag)
+    return unquote_plus(key) if encoded else key, int(item.findtext(f"{namespace}Size", "")), etag
 
 
 def _read_error(status: int, body: bytes, headers: dict[str, str]) -> VendorError:

@@ -20,7 +20,7 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from selection_api.datasource import Datasource
 from selection_job.errors import StorageRefused, StorageUnavailable
-from selection_job.stores.secrets_folder import find_secret, read_secret
+from selection_job.stores.secrets_folder import read_secret
 from selection_job.stores.vendor import UNTRUSTED
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _translated(purpose: str, method: str) -> Iterator[None]:
 
 
 def _use_secret(inner: Any, purpose: str, name: str) -> str:
-    keys = read_secret(find_secret(purpose, name), ("access_key", "secret_access_key"), ("session_token",))
+    keys = read_secret(purpose, name, ("access_key", "secret_access_key"), ("session_token",))
     inner.set_credentials(keys["access_key"], keys["secret_access_key"], keys.get("session_token"))
     return f"Secret {name} ({'session token' if 'session_token' in keys else 'secret access key'})"
 

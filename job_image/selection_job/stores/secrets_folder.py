@@ -34,25 +34,31 @@ def find_secret(purpose: str, secret_name: str, *, environment: Mapping[str, str
     return folder
 
 
-def read_secret(folder: Path, needed: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, str]:
+def read_secret(
+    purpose: str, secret_name: str, needed: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> dict[str, str]:
     """Return the values of the Secret's keys, without white space at their ends; optional ones only where given.
 
-    Raises StorageRefused naming the keys that are missing or empty, and those that are there instead. Never a value.
+    Raises StorageRefused as find_secret does, and naming the Secret, the keys that are missing or empty, and those that
+    are there instead. Never a value.
     """
+    folder = find_secret(purpose, secret_name)
     values: dict[str, str] = {}
     for key in (*needed, *optional):
         path = folder / key
         try:
             value = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
         except (OSError, UnicodeDecodeError) as error:
-            raise StorageRefused(f"The Secret's key {key} can't be read ({path}): {type(error).__name__}.") from error
+            raise StorageRefused(
+                f"The key {key} of the Secret {secret_name} can't be read ({path}): {type(error).__name__}."
+            ) from error
         if value:
             values[key] = value
     missing = [key for key in needed if key not in values]
     if missing:
         found = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
         raise StorageRefused(
-            f"The Secret of spec.datasources.{folder.name} lacks {' and '.join(missing)} ({folder}). "
+            f"The Secret {secret_name} of spec.datasources.{purpose} lacks {' and '.join(missing)} ({folder}). "
             f"Expected keys: {', '.join(needed)}; found: {', '.join(found) or 'none'}."
         )
     return values

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from selection_job.stores.store import ObjectInfo
-
 
 class VendorError(Exception):
     """What the provider answered instead of what was asked for."""
@@ -32,6 +30,13 @@ class VendorError(Exception):
         return self.status in (408, 429) or self.code in _PASSING_CODES or (self.status >= 500 and self.status != 501)
 
     @property
+    def is_too_much(self) -> bool:
+        """Whether fewer requests at a time may help: throttled, overloaded, timed out, or no answer at all."""
+        if self.status is None:
+            return self.code != UNTRUSTED
+        return self.status in (408, 429, 503, 504) or self.code in _TOO_MUCH_CODES
+
+    @property
     def forbids_copies(self) -> bool:
         """Whether the next copy between the same two buckets is going to fail as well."""
         return self.is_passing or (self.status in (401, 403, 405, 501) and not self.is_expired)
@@ -49,19 +54,29 @@ class OtherServiceError(VendorError):
         super().__init__(501, "OtherService", "it lies with another provider or at another endpoint")
 
 
+UNNAMEABLE = "UnnameableKey"
+"""Our word for a key that the provider's addresses have no form for."""
+
 UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
-_PASSING_CODES = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "OperationAborted"}
+_TOO_MUCH_CODES = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "ServerBusy", "OperationTimedOut"}
+_PASSING_CODES = _TOO_MUCH_CODES | {"OperationAborted"}
 _EXPIRED_CODES = {"ExpiredToken", "TokenRefreshRequired", "ExpiredTokenException", "InvalidToken", "RequestExpired"} | {
     "AuthenticationFailed",  # all that Azure says of a SAS token that has expired
 }
+
+
+Row = tuple[str, int, str]
+"""Key, size in bytes and version of an object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """A part of a listing; with full keys."""
 
-    objects: list[ObjectInfo]
+    objects: list[Row]
     next_token: str | None
+    folders: tuple[str, ...] = ()
+    """Of a page by folders: the prefixes, ending in '/', below which further objects lie."""
 
 
 class Vendor(Protocol):
@@ -70,8 +85,11 @@ class Vendor(Protocol):
     credentials: str
     """How it came to its credentials, for people: 'keys of the Secret', 'assume-role-with-web-identity'."""
 
-    def list_page(self, prefix: str, token: str | None) -> Page:
-        """Return the objects whose key starts with prefix, from where token points to."""
+    def list_page(self, prefix: str, token: str | None, by_folder: bool = False) -> Page:
+        """Return the objects whose key starts with prefix, from where token points to.
+
+        by_folder    only those whose key has no further '/', and the folders beside them
+        """
 
     def get(self, key: str) -> bytes:
         """Return the whole object."""

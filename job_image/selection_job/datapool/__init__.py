@@ -1,0 +1,1 @@
+"""What earlier runs of a dataset selected and saw, kept in the lightly datasource."""

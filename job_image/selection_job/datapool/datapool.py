@@ -1,0 +1,165 @@
+"""Datapool: what earlier runs of a dataset selected, and which objects they have seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection_job.catalog.catalog import Catalog, Listing
+from selection_job.catalog.checking import find_first_equal
+from selection_job.datapool.pool_part import PartHeader, PoolPart
+from selection_job.embedding_stage import Embedded
+from selection_job.errors import UnusableData
+
+GIVEN = "given"
+"""The encoder of vectors that come from a table: nothing tells whether two tables are of one network."""
+
+_DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Datapool:
+    """The parts that a run builds on, oldest first. `own` is what this very run has added in an earlier try."""
+
+    dataset: str
+    url: str
+    """Where the parts lie, as users know it."""
+    parts: tuple[PoolPart, ...]
+    own: PoolPart | None = None
+
+    @property
+    def number(self) -> int:
+        """The number of this run's part."""
+        if self.own is not None:
+            return self.own.header.number
+        return 1 + max((part.header.number for part in self.parts), default=0)
+
+    def find_new(self, digests: NDArray[np.bytes_], *, process_all: bool) -> NDArray[np.bool_]:
+        """Return (n,) which of the listed objects this run looks at.
+
+        digests      (n,) as digest_objects gives them
+        process_all  look at all but those that are in the pool, not only at what no earlier run has seen
+        A run that has added its part already, and then was cut off, looks at the same objects again.
+        """
+        if self.own is not None:
+            return np.isin(digests, self.own.seen)
+        known = [part.digests if process_all else part.seen for part in self.parts]
+        return ~np.isin(digests, np.concatenate([np.empty(0, digests.dtype), *known]))
+
+    def find_members(self, names: Sequence[str]) -> "Members":
+        """Return the images of the pool in the order in which they were selected.
+
+        names  of the images that this run looks at: one that is among them has changed since, and is no member any more
+        An image that was selected twice, because it had changed, counts as it was the last time.
+        """
+        if not self.parts:
+            return Members()
+        every = [name for part in self.parts for name in part.names]
+        last = {name: place for place, name in enumerate(every)}
+        for name in names:
+            last.pop(name, None)
+        places = sorted(last.values())
+        columns = {column: np.concatenate([getattr(part, column) for part in self.parts]) for column in _COLUMNS}
+        return Members([every[place] for place in places], {key: values[places] for key, values in columns.items()})
+
+    def check_encoder(self, encoder: str, source: str, dimensions: int) -> None:
+        """Raise UnusableData where this run's vectors can't be compared with those of the pool."""
+        for part in self.parts:
+            if (part.header.encoder, part.vectors.shape[1]) == (encoder, dimensions):
+                continue
+            raise UnusableData(
+                f"The datapool of {self.dataset!r} ({self.url}) was embedded by {part.header.encoder_source} in "
+                f"{part.vectors.shape[1]} dimensions (run {part.header.run_id}), and this run embeds by {source} in "
+                f"{dimensions}: their distances mean nothing to each other. Use that encoder "
+                "(workerConfig.checkpoint), give the dataset another name (dataset.name), or delete that folder to "
+                "begin a new pool."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Members:
+    """Images that earlier runs selected, in columns, each (p, ...)."""
+
+    names: list[str] = field(default_factory=list)
+    columns: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+_COLUMNS = ("vectors", "sha256", "sizes_bytes", "widths_px", "heights_px")
+
+
+def join(embedded: Embedded, members: Members) -> Embedded:
+    """Return the images with the pool's behind them; a new image with the bytes of one of these is its copy."""
+    if not members.names:
+        return embedded
+    catalog, taken = embedded.catalog, members.columns
+    columns: dict[str, Any] = {name: np.concatenate([getattr(catalog, name), taken[name]]) for name in _COLUMNS[1:]}
+    joined = replace(
+        catalog,
+        names=[*catalog.names, *members.names],
+        n_pool=len(members.names),
+        duplicate_of=_find_copies(catalog, taken["sha256"]),
+        **columns,
+    )
+    return replace(embedded, catalog=joined, embeddings=np.concatenate([embedded.embeddings, taken["vectors"]]))
+
+
+def _find_copies(catalog: Catalog, pool: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return (n + p,) the row that each is a copy of: of the pool's where it has one, never among the pool's own."""
+    n, p = len(catalog.names), len(pool)
+    own_rows = np.arange(n, n + p)
+    if not catalog.was_read or not pool.any():  # nothing is known of the bytes
+        return np.concatenate([catalog.duplicate_of, own_rows])
+    first = find_first_equal(np.concatenate([pool, catalog.sha256]))[p:]
+    return np.concatenate([np.where(first < p, first + n, first - p), own_rows])
+
+
+def make_part(
+    header: PartHeader, listing: Listing, embedded: Embedded, selected: NDArray[np.int64], digests: NDArray[np.bytes_]
+) -> PoolPart:
+    """Return what a run adds to the pool.
+
+    listing   what the run looked at
+    selected  rows of the catalog, in the order of choice
+    digests   (n,) of the listing
+    """
+    catalog = embedded.catalog
+    names = [catalog.names[row] for row in selected.tolist()]
+    places = {name: place for place, name in enumerate(listing.names)}
+    own = digests[[places[name] for name in names]] if names else digests[:0]
+    return PoolPart(
+        header,
+        names,
+        vectors=embedded.embeddings[selected],
+        sha256=catalog.sha256[selected],
+        sizes_bytes=catalog.sizes_bytes[selected],
+        widths_px=catalog.widths_px[selected],
+        heights_px=catalog.heights_px[selected],
+        digests=own,
+        seen=np.sort(digests),
+    )
+
+
+def digest_objects(listing: Listing) -> NDArray[np.bytes_]:
+    """Return (n,) S16: another one for each name and version. 1 µs each.
+
+    S16 drops zero bytes at the end and compares as if they were there, so no two digests are mixed up.
+    """
+    content = bytearray()
+    for name, version in zip(listing.names, listing.versions, strict=True):
+        text = f"{name}\0{version}".encode("utf-8", "surrogatepass")
+        content += blake2b(text, digest_size=_DIGEST_BYTES).digest()
+    return np.frombuffer(bytes(content), dtype=f"S{_DIGEST_BYTES}")
+
+
+def take_listing(listing: Listing, is_taken: NDArray[np.bool_]) -> Listing:
+    """Return the part of a listing."""
+    rows = np.flatnonzero(is_taken).tolist()
+    return Listing(
+        names=[listing.names[row] for row in rows],
+        sizes_bytes=listing.sizes_bytes[is_taken],
+        versions=[listing.versions[row] for row in rows],
+        notes=listing.notes,
+    )

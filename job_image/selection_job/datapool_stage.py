@@ -1,0 +1,144 @@
+"""The datapool of a run: what it builds on, what it looks at, and what it adds."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection_job.catalog.catalog import Listing
+from selection_job.datapool.datapool import (
+    GIVEN,
+    Datapool,
+    Members,
+    digest_objects,
+    join,
+    make_part,
+    take_listing,
+)
+from selection_job.datapool.pool_part import PartHeader, PoolPart, dump_part, parse_part
+from selection_job.embedding_stage import Embedded
+from selection_job.encoder.encoder import Origin
+from selection_job.errors import ObjectMissing, UnusableData
+from selection_job.parallel_calls import call_in_parallel
+from selection_job.stores.lock import RunLock, hold
+from selection_job.workplace import Workplace
+
+log = logging.getLogger("selection_job")
+
+_PARALLEL_READS = 8  # parts may be large
+
+
+@dataclass(frozen=True, eq=False)
+class PoolView:
+    """What a run sees of its dataset's pool. Without a pool the listing is everything."""
+
+    listing: Listing
+    """What the run looks at: all, or what is new."""
+    digests: NDArray[np.bytes_] | None = None
+    """(n,) of the listing."""
+    members: Members = field(default_factory=Members)
+    """What earlier runs selected."""
+    pool: Datapool | None = None
+    lock: RunLock | None = None
+
+    def join(self, embedded: Embedded, encoder: Origin) -> Embedded:
+        """Return the images with the pool's behind them. Raises UnusableData where their vectors don't belong."""
+        if self.pool is None:
+            return embedded
+        self.check_encoder(encoder, embedded.embeddings.shape[1])
+        return join(embedded, self.members)
+
+    def spread(self, values: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        """Return a number for each image, NaN for those of the pool."""
+        return None if values is None else np.concatenate([values, np.full(len(self.members.names), np.nan)])
+
+    def check_encoder(self, encoder: Origin, dimensions: int) -> None:
+        """Raise UnusableData where this run's vectors can't be compared with those of the pool."""
+        if self.pool is not None:
+            self.pool.check_encoder(_identify(encoder), encoder.source, dimensions)
+
+
+@contextmanager
+def open_datapool(place: Workplace, listing: Listing) -> Iterator[PoolView]:
+    """Give what the run looks at; with use_datapool no other run of the dataset is at work meanwhile.
+
+    Waits for one that is. Raises UnusableData where a part of the pool can't be read, or nothing is new.
+    """
+    if not place.worker.use_datapool:
+        yield PoolView(listing)
+        return
+    dataset = place.run.dataset_name
+    lock = RunLock(place.target, f".lightly/locks/datapool-{dataset}.json", holders=f"run of the dataset {dataset!r}")
+    with hold(lock, is_patient=True):
+        yield _view(place, listing, load_datapool(place), lock)
+
+
+def load_datapool(place: Workplace) -> Datapool:
+    """Read the parts of the dataset's pool that this run builds on."""
+    folder = f".lightly/datapool/{place.run.dataset_name}/"
+    keys = [info.key for info in place.target.list(folder) if info.key.endswith(".npz")]
+    calls = [lambda key=key: _read_part(place, key) for key in keys]
+    read = sorted(call_in_parallel(iter(calls), _PARALLEL_READS), key=lambda part: part.header.number)
+    own = next((part for part in read if part.header.run_id == place.run_id), None)
+    limit = own.header.number if own else 1 + max((part.header.number for part in read), default=0)
+    parts = tuple(part for part in read if part.header.number < limit)
+    if len({(part.header.encoder, part.vectors.shape[1]) for part in parts}) > 1:
+        raise UnusableData(
+            f"The parts of the datapool {place.target.url}{folder} were embedded by different networks: "
+            "somebody has put files of several pools together. Keep those of one."
+        )
+    return Datapool(place.run.dataset_name, place.target.url + folder, parts, own)
+
+
+def _read_part(place: Workplace, key: str) -> PoolPart:
+    try:
+        return parse_part(place.target.read(key))
+    except (ValueError, ObjectMissing) as error:
+        raise UnusableData(
+            f"{place.target.url}{key}, a part of the datapool of {place.run.dataset_name!r}, can't be used: {error}. "
+            "Restore it from a backup, or delete it: what that run selected then counts as never seen."
+        ) from error
+
+
+def _view(place: Workplace, listing: Listing, pool: Datapool, lock: RunLock) -> PoolView:
+    digests = digest_objects(listing)
+    is_new = pool.find_new(digests, process_all=place.worker.datasource.process_all)
+    if not is_new.any():
+        raise UnusableData(
+            f"Nothing is new: all {len(is_new)} images in {place.source.url} were seen by earlier runs of the dataset "
+            f"{pool.dataset!r}, the last one {pool.parts[-1].header.run_id}. Add images, or set "
+            "workerConfig.datasource.process_all to choose among those that were not selected."
+        )
+    new = take_listing(listing, is_new)
+    members = pool.find_members(new.names)
+    log.info("Datapool %s: %d images selected before, %d to look at.", pool.url, len(members.names), len(new.names))
+    place.notes.append(
+        f"Datapool {pool.dataset}: {len(new.names)} of {len(listing.names)} listed images are looked at."
+    )
+    return PoolView(new, digests[is_new], members, pool, lock)
+
+
+def add_to_datapool(
+    place: Workplace, view: PoolView, embedded: Embedded, selected: NDArray[np.int64], encoder: Origin
+) -> None:
+    """Write what this run selected and has seen, in one object. Raises TryAgain where another run works on the pool."""
+    if view.pool is None or view.digests is None or not place.worker.datasource.enable_datapool_update:
+        return
+    header = PartHeader(
+        run_id=place.run_id,
+        number=view.pool.number,
+        added_at=place.now().isoformat(timespec="seconds"),
+        encoder=_identify(encoder),
+        encoder_source=encoder.source,
+    )
+    part = make_part(header, view.listing, embedded, selected, view.digests)
+    if view.lock is not None:
+        view.lock.check()
+    place.target.write(f".lightly/datapool/{view.pool.dataset}/{place.run_id}.npz", dump_part(part))
+
+
+def _identify(encoder: Origin) -> str:
+    return GIVEN if encoder.source.startswith("embeddings ") else encoder.fingerprint

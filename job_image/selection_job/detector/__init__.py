@@ -1,0 +1,1 @@
+"""Pretagging: a detector of road users that needs no predictions by the user."""

@@ -1,0 +1,163 @@
+"""Loading: custom metadata, from .lightly/metadata/ of the lightly datasource and from the images' names."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from selection_api.metadata_rules import COMPUTED
+from selection_api.spec import SelectionRunSpec
+from selection_job.catalog.image_names import quote_some
+from selection_job.errors import ObjectMissing, UnusableData
+from selection_job.image_files import ImageFiles, ImageRows, list_image_files
+from selection_job.json_files import InvalidFile, decode_json
+from selection_job.metadata.column_files import load_columns, save_columns
+from selection_job.metadata.metadata_column import MetadataColumn
+from selection_job.metadata.metadata_files import MOST_BYTES, read_columns
+from selection_job.metadata.metadata_schema import SchemaEntry, parse_schema
+from selection_job.metadata.name_groups import match_names
+from selection_job.needs import list_strategies
+from selection_job.path_regex import compile_path_regex
+from selection_job.selection.goal import NamedStrategy
+from selection_job.stages import make_fingerprint
+from selection_job.workplace import Workplace
+
+METADATA_FOLDER = ".lightly/metadata/"
+"""In the lightly datasource."""
+
+_SCHEMA_FILE = "schema.json"
+
+
+def load_metadata(place: Workplace, names: list[str]) -> list[MetadataColumn]:
+    """Return the keys of custom metadata that the strategies name, aligned with names.
+
+    A group of lightly_path_regex goes before an entry of the schema with the same name; the schema and the files are
+    read where a key is left.
+    Raises UnusableData where the schema is missing, or it or a file is wrong, or a key is in neither, or is a word
+    where a strategy needs numbers; InvalidManifest for a wrong lightly_path_regex.
+    """
+    entries = _list_entries(place.spec)
+    keys = sorted({entry.input.key or "" for entry in entries})
+    columns = _match_names(place, names, keys)
+    if left := [key for key in keys if key not in {column.key for column in columns}]:
+        columns += _load_files(place, names, left)
+    _check(entries, {column.key: column for column in columns})
+    return columns
+
+
+def uses_metadata_files(spec: SelectionRunSpec) -> bool:
+    """Say whether a strategy looks at metadata that are neither computed nor a group of lightly_path_regex."""
+    keys = {entry.input.key for entry in _list_entries(spec)}
+    if keys and spec.selection_config and spec.selection_config.lightly_path_regex:
+        keys -= set(compile_path_regex(spec.selection_config.lightly_path_regex).groupindex)
+    return bool(keys)
+
+
+def _list_entries(spec: SelectionRunSpec) -> list[NamedStrategy]:
+    """Return the strategies that look at custom metadata."""
+    entries = list_strategies(spec)
+    return [
+        entry
+        for entry in entries
+        if entry.input.type == "METADATA" and not (entry.input.key or "").startswith(COMPUTED)
+    ]
+
+
+def _match_names(place: Workplace, names: list[str], keys: Sequence[str]) -> list[MetadataColumn]:
+    config = place.spec.selection_config
+    if config is None or config.lightly_path_regex is None:
+        return []
+    columns, n_unmatched = match_names(config.lightly_path_regex, names, keys)
+    if n_unmatched and columns:
+        place.notes.append(
+            f"lightly_path_regex does not match {n_unmatched:,} of {len(names):,} names; these images have no value of "
+            f"{quote_some([column.key for column in columns])}."
+        )
+    return columns
+
+
+def _load_files(place: Workplace, names: list[str], keys: Sequence[str]) -> list[MetadataColumn]:
+    """Read the images' files, or what an earlier try of this run has made of the same ones."""
+    entries = [entry for entry in _list_entries(place.spec) if entry.input.key in keys]
+    schema, digest = _read_schema(place, keys)
+    for entry in entries:
+        with entry.located():
+            _check_key(entry.input.key or "", schema, f"{place.target.url}{METADATA_FOLDER}{_SCHEMA_FILE}")
+    images = ImageRows(names)
+    files = list_image_files(place.target, METADATA_FOLDER, images, others={_SCHEMA_FILE})
+    if not files.rows:
+        raise UnusableData(_explain_nothing(place, files, len(names)))
+    place.notes.extend(_note_files(files, len(names)))
+    fingerprint = make_fingerprint(schema=digest, files=files.fingerprint, names=_digest(names), keys=sorted(keys))
+
+    def make(folder: Path) -> None:
+        columns = read_columns(place.target, files, images, schema=schema, keys=keys, progress=place.progress)
+        save_columns(columns, folder)
+
+    return place.stages.reuse_or_make("metadata", fingerprint, make, lambda folder: load_columns(folder, len(names)))
+
+
+def _digest(texts: Iterable[str]) -> str:
+    digest = sha256()
+    for text in texts:
+        digest.update(f"{text}\0".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def _read_schema(place: Workplace, keys: Sequence[str]) -> tuple[tuple[SchemaEntry, ...], str]:
+    """Return the schema and the digest of its file."""
+    key = METADATA_FOLDER + _SCHEMA_FILE
+    where = f"{place.target.url}{key}"
+    try:
+        content = place.target.read(key)
+        return parse_schema(decode_json(content, max_bytes=MOST_BYTES)), sha256(content).hexdigest()
+    except ObjectMissing:
+        verb = "The strategies look at the metadata"
+        raise UnusableData(
+            f"{verb} {quote_some(list(keys))}, and {where} does not exist. Put the schema there, and each image's "
+            "values beside it, or take them out of the names with selectionConfig.lightly_path_regex."
+        ) from None
+    except InvalidFile as error:
+        raise UnusableData(f"{where} {error}") from None
+
+
+def _check_key(key: str, schema: Sequence[SchemaEntry], where: str) -> None:
+    known = {entry.path: entry for entry in schema}
+    if key not in known:
+        listed = quote_some(list(known)) if known else "none"
+        raise UnusableData(f"There are no metadata {key!r}: {where} has the paths {listed}.")
+    if not known[key].type.is_usable:
+        raise UnusableData(
+            f"The metadata {key!r} are {known[key].type.name} in {where}, which is text to look at. Make it "
+            "CATEGORICAL_STRING to balance it."
+        )
+
+
+def _check(entries: Sequence[NamedStrategy], columns: dict[str, MetadataColumn]) -> None:
+    """Refuse words where numbers are needed and the other way round, before an image is read."""
+    for entry in entries:
+        with entry.located():
+            column = columns[entry.input.key or ""]
+            if entry.strategy.type == "BALANCE":
+                column.need_labels()
+            else:
+                column.need_numbers(entry.strategy.type)
+
+
+def _explain_nothing(place: Workplace, files: ImageFiles, n: int) -> str:
+    found = f"{files.n_foreign:,} other files, such as {quote_some(files.foreign)}" if files.n_foreign else "no others"
+    return (
+        f"None of the {n:,} images has a file of metadata in {place.target.url}{METADATA_FOLDER} ({found}). The file "
+        "of the image sub/a.jpg is sub/a.json; case matters."
+    )
+
+
+def _note_files(files: ImageFiles, n: int) -> Iterator[str]:
+    if files.n_foreign:
+        foreign = quote_some(files.foreign)
+        are = "files belong to no image of the input and are not read, such as"
+        yield f"{METADATA_FOLDER}: {files.n_foreign:,} {are} {foreign}"
+    if len(files.rows) < n:
+        yield (
+            f"{METADATA_FOLDER}: there are {len(files.rows):,} files for {n:,} images; an image without one has the "
+            "schema's default values. The file of the image sub/a.jpg is sub/a.json."
+        )

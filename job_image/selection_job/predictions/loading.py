@@ -1,0 +1,169 @@
+"""Loading: the predictions of tasks from .lightly/predictions/ of the lightly datasource."""
+
+import json
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from selection_job.catalog.image_names import escape_name, quote_some
+from selection_job.errors import UnusableData
+from selection_job.image_files import FileContent, ImageFiles, ImageRows, list_image_files, read_image_files, stem_of
+from selection_job.json_files import InvalidFile
+from selection_job.predictions.columns import ColumnsBuilder, load_columns, save_columns
+from selection_job.predictions.json_decoding import MOST_BYTES
+from selection_job.predictions.prediction_file import parse_file
+from selection_job.predictions.problems import (
+    PROBLEMS_FILE,
+    Tally,
+    forget_problem_lines,
+    gather_problem_lines,
+    problem_line,
+    read_tally,
+)
+from selection_job.predictions.task_predictions import TaskPredictions
+from selection_job.predictions.task_schema import SCHEMA_FILE, TaskSchema, load_schemas
+from selection_job.stages import make_fingerprint
+from selection_job.workplace import Workplace
+
+_PROBLEMS, _COUNTS = "problems.csv", "counts.json"
+_BLOCK = 10_000
+_MOST_EXAMPLES = 3
+
+
+def load_predictions(place: Workplace, tasks: Sequence[str], names: list[str]) -> dict[str, TaskPredictions]:
+    """Return the predictions of each task, aligned with names.
+
+    A file that can't be used counts as missing: the image has no predictions of the task. Each is named in
+    data/prediction_problems.csv, and how many they are in the run's notes.
+    Raises UnusableData where tasks.json or a task's schema is missing or wrong, or where no image has a usable file.
+    """
+    forget_problem_lines(place.scratch)
+    schemas = load_schemas(place.target, tasks)
+    images = ImageRows(names)
+    names_digest = _digest_names(names)
+    return {schema.task: _load_task(place, schema, images, names_digest) for schema in schemas}
+
+
+def _digest_names(names: list[str]) -> str:
+    digest = sha256()
+    for start in range(0, len(names), _BLOCK):
+        digest.update("\0".join([*names[start : start + _BLOCK], ""]).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def _load_task(place: Workplace, schema: TaskSchema, images: ImageRows, names_digest: str) -> TaskPredictions:
+    """Read the task's files, or what an earlier try of this run has made of the same ones."""
+    files = list_image_files(place.target, schema.folder, images, others={SCHEMA_FILE})
+    fingerprint = make_fingerprint(
+        task=schema.task,
+        kind=schema.kind,
+        categories=[[category.id, category.name] for category in schema.categories],
+        n_keypoints=schema.n_keypoints,
+        files=files.fingerprint,
+        names=names_digest,
+    )
+    n = len(images.names)
+
+    def read(folder: Path) -> tuple[TaskPredictions, Tally, Path]:
+        problems = folder / _PROBLEMS
+        problems.stat()  # a kept stage may lack it, and is then made again
+        return load_columns(schema, n, folder), read_tally((folder / _COUNTS).read_bytes()), problems
+
+    task, tally, problems = place.stages.reuse_or_make(
+        "predictions", fingerprint, lambda folder: _read_into(folder, place, schema, files, images), read
+    )
+    if not task.has_file.any():
+        raise UnusableData(_explain_nothing(place.target.url, schema, files, tally, n))
+    gather_problem_lines(place.scratch, problems)
+    place.notes.extend(_note_tally(schema, files, tally))
+    return task
+
+
+def _read_into(folder: Path, place: Workplace, schema: TaskSchema, files: ImageFiles, images: ImageRows) -> None:
+    """Read every file, and write columns, problems and counts into the folder."""
+    with (folder / _PROBLEMS).open("w", encoding="utf-8", newline="") as problems:
+        reader = _TaskReader(schema, images, files, problems)
+        with place.progress.bar(f"Reading predictions of {schema.task}", len(files.rows), "files") as bar:
+            for file in read_image_files(place.target, files, images.names, most_bytes=MOST_BYTES):
+                reader.add(file)
+                bar.advance()
+        reader.note_missing()
+    save_columns(reader.builder.build(), folder)
+    (folder / _COUNTS).write_text(json.dumps(vars(reader.tally)))
+
+
+class _TaskReader:
+    """Takes in a task's files, one after the other, and notes what is wrong with them."""
+
+    def __init__(self, schema: TaskSchema, images: ImageRows, files: ImageFiles, problems: TextIO) -> None:
+        self.builder = ColumnsBuilder(schema, len(images.names))
+        self.tally = Tally()
+        self._schema, self._images, self._files, self._problems = schema, images, files, problems
+        self._is_done = np.zeros(len(images.names), dtype=np.bool_)
+
+    def add(self, file: FileContent) -> None:
+        """Take in one file."""
+        names = self._images.names
+        rows = self._images.find(stem_of(names[file.row]))
+        try:
+            if file.reason is not None:
+                raise InvalidFile(file.reason)
+            image = parse_file(file.content, self._schema)
+            rows = self._named_rows(rows, image.file_name)
+        except InvalidFile as error:
+            self.tally.n_invalid += 1
+            self._note(self._files.key_of(names, file.row), str(error))
+        else:
+            for row in rows:
+                self.builder.add(row, image)
+        self._is_done[rows] = True
+
+    def _named_rows(self, rows: list[int], file_name: str | None) -> list[int]:
+        """Return the images that the file is about: the one that file_name names, all without it."""
+        if file_name is None:
+            return rows
+        names = self._images.names
+        if named := [row for row in rows if names[row] == file_name]:
+            return named
+        expected = quote_some([names[row] for row in rows])
+        raise InvalidFile(f"file_name: expected {expected}, as the file is called; found {file_name[:200]!r}")
+
+    def note_missing(self) -> None:
+        """Note the images that no file was about."""
+        names = self._images.names
+        for row in np.flatnonzero(~self._is_done).tolist():
+            self.tally.n_missing += 1
+            self._note(self._files.key_of(names, row), f"missing: no file is about the image {names[row]!r}")
+
+    def _note(self, key: str, reason: str) -> None:
+        if len(self.tally.examples) < _MOST_EXAMPLES:
+            self.tally.examples.append(f"{quote_some([key])}: {escape_name(reason)}")
+        self._problems.write(problem_line(self._schema.task, key, reason))
+
+
+def _explain_nothing(where: str, schema: TaskSchema, files: ImageFiles, tally: Tally, n: int) -> str:
+    """Return why no image has predictions."""
+    found = f"{tally.n_invalid} files can't be used, {tally.n_missing} images have none"
+    if files.n_foreign:
+        found += f", {files.n_foreign} other files belong to no image ({quote_some(files.foreign)})"
+    return (
+        f"None of the {n} images has predictions of the task {schema.task} in {where}{schema.folder}: {found}. "
+        f"The first problems: {'; '.join(tally.examples)}. The file of the image sub/a.jpg is sub/a.json."
+    )
+
+
+def _note_tally(schema: TaskSchema, files: ImageFiles, tally: Tally) -> Iterator[str]:
+    task = f"The task {schema.task}"
+    if tally.n_invalid:
+        yield (
+            f"{task}: {tally.n_invalid} of {len(files.rows)} prediction files can't be used and count as missing; "
+            f"data/{PROBLEMS_FILE} says why. The first: {tally.examples[0]}"
+        )
+    if tally.n_missing:
+        yield f"{task}: {tally.n_missing} images have no prediction file; data/{PROBLEMS_FILE} names them."
+    if files.n_foreign:
+        foreign = quote_some(files.foreign)
+        yield f"{task}: {files.n_foreign} files belong to no image of the input and are not read, such as {foreign}"

@@ -1,0 +1,164 @@
+"""Uploading a task's predictions to .lightly/predictions/ of the lightly datasource, where any run can read them."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from selection_job.errors import ObjectMissing, ObjectRefused, StorageUnavailable, TryAgain, UnusableData
+from selection_job.image_files import stem_of
+from selection_job.parallel_calls import call_in_parallel
+from selection_job.predictions.task_predictions import TaskPredictions
+from selection_job.predictions.task_schema import SCHEMA_FILE, TASKS_FILE, TaskSchema
+from selection_job.stages import make_fingerprint
+from selection_job.stores.lock import RunLock, hold
+from selection_job.stores.store import Store
+from selection_job.workplace import Workplace
+
+_LOCK = ".lightly/locks/prediction_tasks.json"
+_LEASE_S = 10.0
+_ATTEMPTS = 20
+_PARALLEL = 32
+
+
+def check_folder(store: Store, schema: TaskSchema) -> None:
+    """Raise UnusableData where the task's folder holds predictions of something else, before anything is written."""
+    _read_tasks(store)
+    try:
+        found = json.loads(store.read(f"{schema.folder}{SCHEMA_FILE}"))
+    except ObjectMissing:
+        return
+    except (ValueError, RecursionError):
+        found = None
+    if found != _describe(schema):
+        raise UnusableData(
+            f"spec.workerConfig.pretagging_upload writes to {store.url}{schema.folder}, and the {SCHEMA_FILE} there is "
+            "of another task: predictions of both would be mixed. Move that folder away, or set pretagging_upload to "
+            "false."
+        )
+
+
+def upload_task(
+    place: Workplace, schema: TaskSchema, task: TaskPredictions, names: list[str], fingerprint: str
+) -> list[str]:
+    """Write schema.json, a file for each image with predictions, and then the task's name into tasks.json.
+
+    names        of the n images, with which the task is aligned
+    fingerprint  of what made the predictions: a retried run does not write them again
+    Returns notes on what could not be written. Raises StorageRefused, StorageUnavailable and UnusableData.
+    """
+
+    def upload(folder: Path) -> None:
+        notes = _upload(place, schema, task, names)
+        (folder / "notes.json").write_text(json.dumps(notes), encoding="utf-8", errors="surrogatepass")
+
+    def read(folder: Path) -> list[str]:
+        return [str(note) for note in json.loads((folder / "notes.json").read_text("utf-8", "surrogatepass"))]
+
+    return place.stages.reuse_or_make("pretagging-upload", make_fingerprint(of=fingerprint), upload, read)
+
+
+def _upload(place: Workplace, schema: TaskSchema, task: TaskPredictions, names: list[str]) -> list[str]:
+    store = place.target
+    rows, n_left_out = _rows_to_write(task, names)
+    store.write(f"{schema.folder}{SCHEMA_FILE}", _encode(_describe(schema)))
+    calls = (partial(_write_file, store, schema, task, names[row], row) for row in rows)
+    notes: list[str] = []
+    with place.progress.bar("Uploading predictions", len(rows), "files") as bar:
+        for note in call_in_parallel(calls, min(max(store.parallel_reads, 1), _PARALLEL)):
+            notes.extend(note)
+            bar.advance()
+    _add_task(store, task.name)
+    if n_left_out:
+        notes.append(
+            f"pretagging_upload: {n_left_out} images have the names of others but for the extension, or that of "
+            f"{SCHEMA_FILE}; a file in {schema.folder} is about one image, so theirs are not written."
+        )
+    return notes
+
+
+def _rows_to_write(task: TaskPredictions, names: list[str]) -> tuple[list[int], int]:
+    """Return the images that get a file, and how many go without because another file has that name."""
+    row_of: dict[str, int] = {}
+    n_left_out = 0
+    for row in np.flatnonzero(task.has_file).tolist():
+        stem = stem_of(names[row])
+        if f"{stem}.json" == SCHEMA_FILE or row_of.setdefault(stem, row) != row:
+            n_left_out += 1
+    return list(row_of.values()), n_left_out
+
+
+def _write_file(store: Store, schema: TaskSchema, task: TaskPredictions, name: str, row: int) -> list[str]:
+    """Write one image's predictions; return notes on what failed."""
+    content = _encode({"file_name": name, "predictions": _list_objects(task, row)})
+    key = f"{schema.folder}{stem_of(name)}.json"
+    try:
+        store.write(key, content)
+    except ObjectRefused as error:
+        return [f"The predictions of {name} could not be written to {key}: {error}"]
+    return []
+
+
+def _list_objects(task: TaskPredictions, row: int) -> list[dict[str, Any]]:
+    first, end = np.searchsorted(task.owners, [row, row + 1])
+    return [_describe_object(task, i) for i in range(first, end)]
+
+
+def _describe_object(task: TaskPredictions, i: int) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "category_id": task.categories[task.category_index[i]].id,
+        "score": _shortest(task.scores[i]),
+    }
+    if task.boxes_px is not None:
+        found["bbox"] = [_shortest(number) for number in task.boxes_px[i]]
+    if task.probabilities is not None:
+        found["probabilities"] = [_shortest(number) for number in task.probabilities[i]]
+    return found
+
+
+def _shortest(number: np.float32) -> float:
+    """Return the float of the fewest digits that reads as this float32."""
+    return float(str(number))
+
+
+def _describe(schema: TaskSchema) -> dict[str, Any]:
+    categories = [{"id": category.id, "name": category.name} for category in schema.categories]
+    return {"task_type": schema.kind, "categories": categories}
+
+
+def _encode(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def _add_task(store: Store, name: str) -> None:
+    """List the task in tasks.json and leave the others there; one run at a time changes the file."""
+    for attempts_left in reversed(range(_ATTEMPTS)):
+        try:
+            with hold(RunLock(store, _LOCK, lease_s=_LEASE_S)):
+                tasks = _read_tasks(store)
+                if name not in tasks:
+                    store.write(TASKS_FILE, _encode([*tasks, name]))
+                return
+        except StorageUnavailable:
+            raise
+        except TryAgain:  # others were faster; each takes a moment only
+            if not attempts_left:
+                raise
+
+
+def _read_tasks(store: Store) -> list[Any]:
+    """Return what tasks.json lists. Raises UnusableData where it is no list, and so would be lost."""
+    try:
+        tasks = json.loads(store.read(TASKS_FILE))
+    except ObjectMissing:
+        return []
+    except (ValueError, RecursionError):
+        tasks = None
+    if not isinstance(tasks, list):
+        raise UnusableData(
+            f'{store.url}{TASKS_FILE} is not a list of task names such as ["my-task"], and pretagging_upload would '
+            "overwrite it. Correct the file, or set spec.workerConfig.pretagging_upload to false."
+        )
+    return tasks

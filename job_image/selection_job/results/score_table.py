@@ -1,0 +1,52 @@
+"""data/al_score_embeddings.csv: what took part in the selection, with the scores that weighed it."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection_api.legacy_selection import TABLE_SCORE
+from selection_api.spec import SelectionRunSpec
+from selection_job.needs import list_strategies
+from selection_job.results.embedding_lines import format_table, quote_field
+from selection_job.selection.gathered_sources import GatheredSources
+
+_BLOCK_NUMBERS = 1024 * 1024
+
+
+def list_scores(spec: SelectionRunSpec) -> tuple[tuple[str, str], ...]:
+    """Return task and score of each score of the strategies: those that rank first, then those that filter."""
+    entries = sorted(list_strategies(spec), key=lambda entry: entry.strategy.type == "THRESHOLD")
+    given = ((entry.input.task or "", entry.input.score or "") for entry in entries if entry.input.type == "SCORES")
+    return tuple(dict.fromkeys(given))
+
+
+def write_score_table(
+    path: Path,
+    names: list[str],
+    embeddings: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    *,
+    spec: SelectionRunSpec,
+    sources: GatheredSources,
+) -> None:
+    """Write the given rows as embeddings.csv has them, and behind labels a column a score; nothing without scores.
+
+    The first score is al_score, which workerConfig.embeddings of another run takes; further ones are called by task
+    and score. Nine significant digits. sources are aligned with names.
+    """
+    scores = list_scores(spec)
+    if not scores:
+        return
+    d = embeddings.shape[1]
+    columns = np.column_stack([sources.scores(task, score) for task, score in scores])
+    head = [TABLE_SCORE, *(quote_field(f"{task} {score}".strip()) for task, score in scores[1:])]
+    n_block = max(1, _BLOCK_NUMBERS // d)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(",".join(["filenames", *(f"embedding_{i}" for i in range(d)), "labels", *head]) + "\n")
+        for start in range(0, len(rows), n_block):
+            block = rows[start : start + n_block]
+            lines = str(format_table([""] * len(block), embeddings[block]), "ascii").split("\n")
+            for row, line, values in zip(block.tolist(), lines, columns[block].tolist(), strict=False):
+                file.write(f"{quote_field(names[row])}{line},{','.join(f'{value:.9g}' for value in values)}\n")

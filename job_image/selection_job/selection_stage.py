@@ -1,0 +1,51 @@
+"""The selection stage: images by the configuration, or by the objects on them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from selection_job.embedding_stage import Embedded
+from selection_job.objects.crops import Crops
+from selection_job.objects.object_boxes import MOST_OBJECTS
+from selection_job.selection.gathered_sources import GatheredSources
+from selection_job.selection.object_selection import ObjectSelection, select_objects, select_owners
+from selection_job.selection.selecting import select_images
+from selection_job.selection.selection import Selection
+from selection_job.workplace import Workplace
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """The images that are kept, and the objects that led to them where objects were selected."""
+
+    selection: Selection
+    objects: ObjectSelection | None = None
+
+
+def choose_images(place: Workplace, embedded: Embedded, sources: GatheredSources) -> Chosen:
+    """Select images, or objects and the images that they are on where object_level names a task.
+
+    Raises UnusableData where nothing is left to choose from, or a source has not what a strategy needs.
+    """
+    catalog, worker = embedded.catalog, place.worker
+    for crops in embedded.crops:
+        place.notes.extend(_note_crops(crops, sources))
+    task = worker.object_level.task_name
+    if not task:
+        return Chosen(select_images(catalog, embedded.embeddings, place.spec, sources))
+    crops = next(crops for crops in embedded.crops if crops.task == task)
+    objects = select_objects(catalog, crops, place.spec, sources)
+    return Chosen(select_owners(catalog, embedded.embeddings, objects, normalize=worker.normalize_embeddings), objects)
+
+
+def _note_crops(crops: Crops, sources: GatheredSources) -> Iterator[str]:
+    """Yield how many objects were embedded, where that is not what the predictions say."""
+    task = sources.tasks.get(crops.task)
+    if task is None or len(task.owners) == len(crops):
+        return
+    yield (
+        f"{len(crops)} of {len(task.owners)} objects of {crops.task} were cut out, on {len(np.unique(crops.owners))} "
+        f"images. The others have no box, lie beside their image, or are not among its {MOST_OBJECTS} with the highest "
+        "scores."
+    )

@@ -1,0 +1,43 @@
+"""What the vendor's SDK is asked in more than one step, or whose refusal is an answer."""
+
+from selection_job.stores.vendor import Vendor, VendorError
+
+
+def is_there(vendor: Vendor, full_key: str) -> bool:
+    """Say whether the object is there."""
+    try:
+        vendor.head(full_key)
+    except VendorError as error:
+        if error.status == 404 and error.code != "NoSuchBucket":
+            return False
+        raise
+    return True
+
+
+def create(vendor: Vendor, full_key: str, content: bytes) -> bool:
+    """Create the object; return False where there is one of another content."""
+    try:
+        vendor.put(full_key, content, only_new=True)
+    except VendorError as error:
+        if error.status in (409, 412):
+            return _holds(vendor, full_key, content)
+        raise
+    return True
+
+
+def _holds(vendor: Vendor, full_key: str, content: bytes) -> bool:
+    try:
+        return vendor.get(full_key) == content
+    except VendorError as error:
+        if error.status == 404:
+            return False
+        raise
+
+
+def delete(vendor: Vendor, full_key: str) -> None:
+    """Delete the object; one that is not there is fine."""
+    try:
+        vendor.delete(full_key)
+    except VendorError as error:
+        if error.status != 404 or error.code == "NoSuchBucket":
+            raise
