@@ -93,7 +93,8 @@ def gather_sources(
     """
     needs, catalog = find_needs(place.spec), embedded.catalog
     rows = _rows_of(catalog, loaded.names)
-    columns = {**take_columns(loaded.columns, rows), **make_measured_columns(catalog)}
+    measured = make_measured_columns(catalog) if any(key.startswith(COMPUTED) for key in needs.metadata) else {}
+    columns = {**take_columns(loaded.columns, rows), **measured}
     sources = GatheredSources(
         n=len(catalog.names),
         columns=columns,
