@@ -8,7 +8,6 @@ from selection_job.encoder.encoder import Encoder, Origin
 from selection_job.encoder.image_source import ImageSource
 from selection_job.encoder.loading import load_encoder, load_trained
 from selection_job.encoder.training import train_encoder
-from selection_job.errors import ObjectMissing, UnusableData
 from selection_job.stages import make_fingerprint
 from selection_job.workplace import Workplace
 
@@ -76,13 +75,10 @@ def _fetch_checkpoint(place: Workplace) -> Path | None:
     key = place.spec.checkpoint
     if not key:
         return None
-    path = place.scratch / "start.ckpt"
-    try:
-        place.target.download(key, path)
-    except ObjectMissing as error:
-        raise UnusableData(
-            f"spec.workerConfig.checkpoint names {key!r}, and {place.target.url}{key} does not exist. "
-            "Give the path of a checkpoint relative to the lightly datasource, for example "
-            ".lightly/runs/<run>/lightly_epoch_99.ckpt."
-        ) from error
-    return path
+    return place.fetch(
+        key,
+        "start.ckpt",
+        field="spec.workerConfig.checkpoint",
+        advice="Give the path of a checkpoint relative to the lightly datasource, for example "
+        ".lightly/runs/<run>/lightly_epoch_99.ckpt.",
+    )

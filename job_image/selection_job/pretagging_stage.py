@@ -16,7 +16,7 @@ from selection_job.catalog.reading import ReadImage, ReadOptions, read_images
 from selection_job.detector.detecting import Detections, detect_objects
 from selection_job.detector.detector import CATEGORIES, TASK, Detector
 from selection_job.detector.loading import load_detector
-from selection_job.errors import ObjectMissing, UnusableData
+from selection_job.errors import UnusableData
 from selection_job.predictions.columns import load_columns, save_columns
 from selection_job.predictions.task_predictions import TaskPredictions
 from selection_job.predictions.task_schema import TaskSchema
@@ -182,18 +182,11 @@ def _load_detector(place: Workplace) -> Detector:
 
 
 def _fetch_checkpoint(place: Workplace, key: str) -> Path:
-    where = f"{_FIELD} names {key!r}, and {place.target.url}{key}"
     for info in place.target.list(key):
         if info.key == key and info.size_bytes > _MOST_CHECKPOINT_BYTES:
             raise UnusableData(
-                f"{where} has {info.size_bytes} bytes, above the limit of {_MOST_CHECKPOINT_BYTES}. Save the "
-                "state_dict alone; torchvision's has 170 MB."
+                f"{_FIELD} names {key!r}, and {place.target.url}{key} has {info.size_bytes} bytes, above the limit of "
+                f"{_MOST_CHECKPOINT_BYTES}. Save the state_dict alone; torchvision's has 170 MB."
             )
-    path = place.scratch / "detector.pth"
-    try:
-        place.target.download(key, path)
-    except ObjectMissing as error:
-        raise UnusableData(
-            f"{where} does not exist. Give the path of a checkpoint relative to the lightly datasource."
-        ) from error
-    return path
+    advice = "Give the path of a checkpoint relative to the lightly datasource."
+    return place.fetch(key, "detector.pth", field=_FIELD, advice=advice)

@@ -12,6 +12,7 @@ from selection_api.spec import SelectionRunSpec
 from selection_api.worker_config import WorkerConfig
 from selection_job.catalog.reading import ReadOptions
 from selection_job.catalog.thumbnails import Thumbnails
+from selection_job.errors import ObjectMissing, UnusableData
 from selection_job.machine import choose_device, count_cores
 from selection_job.manifest import identify_run
 from selection_job.progress import Progress
@@ -81,6 +82,22 @@ class Workplace:
             num_threads=threads if threads > 0 else count_cores(),
             thumbnails=input_size_px is not None,  # the embedding pass makes them
         )
+
+    def fetch(self, key: str, file_name: str, *, field: str, advice: str, given: str = "") -> Path:
+        """Download a file of the lightly datasource that the configuration names, into the scratch folder.
+
+        field   whose value it is, as spec.workerConfig.checkpoint
+        given   the value, where it is not the key
+        Raises UnusableData, ending with the advice, where there is no such file.
+        """
+        path = self.scratch / file_name
+        try:
+            self.target.download(key, path)
+        except ObjectMissing as error:
+            raise UnusableData(
+                f"{field} names {given or key!r}, and {self.target.url}{key} does not exist. {advice}"
+            ) from error
+        return path
 
 
 def set_up(

@@ -2,6 +2,8 @@
 
 import io
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from selection_job.encoder.image_source import ImageSource
 from selection_job.encoder.training import train_encoder
 from selection_job.errors import ObjectMissing
 from selection_job.progress import Progress
+
+PREDICTION_EXAMPLES = Path(__file__).parents[2] / "examples" / "predictions"
 
 TINY = {
     "pre_trained": False,
@@ -240,3 +244,31 @@ def load_task():
     from selection_job.predictions.loading import load_predictions
 
     return lambda place, names: load_predictions(place, ["t"], names)["t"]
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """torch on one thread: small convolutions are slower on two."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def run_prediction_example(run_manifest, tmp_path):
+    """Return a function that runs a manifest of examples/predictions/ over a copy of its tree."""
+    from selection_api import check_supported, parse_manifest
+    from selection_job.manifest import load_manifest
+
+    def run(name):
+        for folder in ("input", "lightly"):
+            shutil.copytree(PREDICTION_EXAMPLES / folder, tmp_path / folder)
+        text = (PREDICTION_EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8")
+        manifest = load_manifest(text.replace("/tmp/selection-predictions", str(tmp_path)))
+        check_supported(parse_manifest(manifest))
+        return run_manifest(manifest)
+
+    return run

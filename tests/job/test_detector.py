@@ -20,16 +20,9 @@ from selection_job.encoder.zoo import Zoo
 from selection_job.errors import UnusableData
 
 CPU = torch.device("cpu")
+pytestmark = pytest.mark.usefixtures("one_thread")
 trained = pytest.mark.slow  # where the cache has no detector yet, one is trained
 HEAD = "roi_heads.box_predictor.cls_score"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # small convolutions are slower on two
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

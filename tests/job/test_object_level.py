@@ -14,11 +14,10 @@ from jsonschema import validate
 from PIL import Image
 from street_scenes import HEIGHT, NAMES, WIDTH, make_scene
 
-from selection_api import check_supported, parse_manifest
+from selection_api import parse_manifest
 from selection_job.encoder.embedding import embed_pixels
 from selection_job.encoder_stage import load_stage
 from selection_job.errors import TryAgain
-from selection_job.manifest import load_manifest
 from selection_job.numeric.farthest_first import farthest_first
 from selection_job.numeric.objectives import Diversity
 from selection_job.numeric.strategies import select
@@ -355,17 +354,9 @@ def test_a_rare_class_is_found_by_its_crops(make_manifest, run_quickly, tmp_path
     assert chosen.count(RARE) / len(chosen) >= 3 * n_rare / n_all
 
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "predictions"
-
-
 @pytest.mark.parametrize("name", ["object-level", "object-diversity"])
-def test_the_examples_run_to_their_reports(name, run_manifest, tmp_path):
-    for folder in ("input", "lightly"):
-        shutil.copytree(EXAMPLES / folder, tmp_path / folder)
-    text = (EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8").replace("/tmp/selection-predictions", str(tmp_path))
-    manifest = load_manifest(text)
-    check_supported(parse_manifest(manifest))
-    done = run_manifest(manifest)
+def test_the_examples_run_to_their_reports(name, run_prediction_example):
+    done = run_prediction_example(name)
     table = read_table(done.folder / "data/crops.csv")
     assert len(table) == 12
     validate(done.report, read_schema())

@@ -4,7 +4,6 @@ import csv
 import importlib.util
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -12,8 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from selection_api import check_supported, parse_manifest
-from selection_job.manifest import load_manifest
 from selection_job.predictions.prediction_file import parse_file
 from selection_job.predictions.task_predictions import Category
 from selection_job.predictions.task_schema import KINDS, TaskSchema, load_schemas
@@ -27,13 +24,8 @@ SCRIPTS = re.findall(r"```python\n(.*?)```", DOCS, flags=re.DOTALL)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_example_selects_by_the_predictions_of_its_task(kind, run_manifest, tmp_path):
-    for folder in ("input", "lightly"):
-        shutil.copytree(TREE / folder, tmp_path / folder)
-    text = (TREE / f"{kind}.yaml").read_text(encoding="utf-8").replace("/tmp/selection-predictions", str(tmp_path))
-    manifest = load_manifest(text)
-    check_supported(parse_manifest(manifest))
-    done = run_manifest(manifest)
+def test_the_example_selects_by_the_predictions_of_its_task(kind, run_prediction_example):
+    done = run_prediction_example(kind)
     assert len(done.selected) == 4
     assert not (done.folder / "data/prediction_problems.csv").exists()
     assert [note for note in done.report_notes if note.startswith("The task")] == []

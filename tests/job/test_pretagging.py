@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import street_scenes
-import torch
 import yaml
 from PIL import Image
+from stopping_bar import StoppingBar
 
 from selection_api import check_supported, parse_manifest
 from selection_job import pretagging_stage
@@ -27,20 +27,13 @@ from selection_job.progress import Progress
 from selection_job.source_stage import list_source_versions
 from selection_job.workplace import set_up
 
-pytestmark = pytest.mark.slow  # where the cache has no detector yet, one is trained
+# slow: where the cache has no detector yet, one is trained
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 TASK = "lightly_pretagging"
 CHECKPOINT = ".lightly/detectors/streets.pth"
 CONFIG = {"checkpoint": CHECKPOINT, "input_size": street_scenes.INPUT_SIZE}
 FOLDER = ".lightly/predictions/lightly_pretagging"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # small convolutions are slower on two
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -172,33 +165,7 @@ class StoppingAt(Progress):
 
     def bar(self, *args, **options):
         self.position_at_start = options.get("done", 0)
-        manager = super().bar(*args, **options)
-        original = manager.__enter__
-
-        def enter():
-            bar = original()
-            advance = bar.advance
-
-            def stop_at(n=1):
-                advance(n)
-                if bar.done >= self.n:
-                    raise Stopped("Stopped by SIGTERM.")
-
-            bar.advance = stop_at
-            return bar
-
-        return _Entering(manager, enter)
-
-
-class _Entering:
-    def __init__(self, manager, enter):
-        self.enter, self.manager = enter, manager
-
-    def __enter__(self):
-        return self.enter()
-
-    def __exit__(self, *error):
-        return self.manager.__exit__(*error)
+        return StoppingBar(super().bar(*args, **options), self.n)
 
 
 def test_a_run_that_was_cut_off_goes_on_with_the_part_it_was_at(make_place, monkeypatch):

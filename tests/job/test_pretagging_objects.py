@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import street_scenes
-import torch
 
 from selection_api import parse_manifest
 from selection_job import pipeline
@@ -11,7 +10,7 @@ from selection_job.progress import Progress
 from selection_job.selection.object_selection import select_objects
 from selection_job.workplace import set_up
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 N_SCENES, N_SELECTED = 2000, 100
 SHARES = {"car": 0.5, "person": 0.48, "train": 0.02}
@@ -44,12 +43,7 @@ def findings(scenes, make_manifest, tmp_path, monkeypatch):
     (tmp_path / "output/.lightly/streets.pth").symlink_to(street_scenes.find_detector())
     (tmp_path / "scratch").mkdir()
     run = parse_manifest(make_manifest(scenes[0], workerConfig=WORKER))
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # small convolutions are slower on two
-    try:
-        yield run, pipeline.run_pipeline(set_up(run, tmp_path / "scratch", Progress(quiet=True)))
-    finally:
-        torch.set_num_threads(n_threads)
+    return run, pipeline.run_pipeline(set_up(run, tmp_path / "scratch", Progress(quiet=True)))
 
 
 def what_was_drawn(crops, catalog, truth):

@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 import street_scenes
-import torch
 from PIL import Image
 
 from selection_api import parse_manifest
@@ -16,7 +15,8 @@ from selection_job.errors import UnusableData
 from selection_job.progress import Progress
 from selection_job.workplace import set_up
 
-pytestmark = pytest.mark.slow  # where the cache has no detector yet, one is trained
+# slow: where the cache has no detector yet, one is trained
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 TASK = "lightly_pretagging"
 CHECKPOINT = ".lightly/streets.pth"
@@ -24,14 +24,6 @@ PRETAGGING = {
     "pretagging": True,
     "pretagging_config": {"checkpoint": CHECKPOINT, "input_size": street_scenes.INPUT_SIZE},
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # small convolutions are slower on two
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

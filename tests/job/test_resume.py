@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from stopping_bar import StoppingBar
 
 from selection_api import parse_manifest
 from selection_job.errors import Stopped, StorageUnavailable
@@ -40,27 +41,7 @@ class StoppingProgress(Progress):
         manager = super().bar(description, total, unit, **options)
         if not description.startswith(self._description):
             return manager
-        return _Interrupting(manager, self._n)
-
-
-class _Interrupting:
-    def __init__(self, manager, n):
-        self._manager, self._n = manager, n
-
-    def __enter__(self):
-        bar = self._manager.__enter__()
-        advance = bar.advance
-
-        def stop_at(n=1):
-            advance(n)
-            if bar.done >= self._n:
-                raise Stopped("Stopped by SIGTERM.")
-
-        bar.advance = stop_at
-        return bar
-
-    def __exit__(self, *error):
-        return self._manager.__exit__(*error)
+        return StoppingBar(manager, self._n)
 
 
 def run_once(manifest, scratch, progress):

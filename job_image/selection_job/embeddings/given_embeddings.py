@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from selection_job.catalog.checking import find_first_equal
 from selection_job.catalog.image_names import quote_some
 from selection_job.embedding_stage import Embedded
 from selection_job.embeddings.table_reading import EmbeddingsTable, read_table
-from selection_job.errors import ObjectMissing, UnusableData
+from selection_job.errors import UnusableData
 from selection_job.workplace import Workplace
 
 _FOLDER = ".lightly/embeddings/"
@@ -51,7 +50,11 @@ def load_given(place: Workplace, listing: Listing) -> tuple[GivenEmbeddings, Emb
     """
     key = find_key(place.worker.embeddings)
     where = f"{place.target.url}{key}"
-    path = _fetch(place, key, where)
+    advice = (
+        f"Put the file into {_FOLDER} of the lightly datasource, or give its path from there, beginning with .lightly/."
+    )
+    field, named = "spec.workerConfig.embeddings", place.worker.embeddings
+    path = place.fetch(key, "embeddings.csv", field=field, given=named, advice=advice)
     with place.progress.bar("Reading embeddings", path.stat().st_size, "bytes") as bar:
         table = read_table(path, listing.names, where=where, advance=bar.advance)
     path.unlink()
@@ -67,18 +70,6 @@ def load_given(place: Workplace, listing: Listing) -> tuple[GivenEmbeddings, Emb
         notes=(*_note(table, listing, key), *_note_scores(place, table, key)),
     )
     return given, Embedded(catalog, table.vectors)
-
-
-def _fetch(place: Workplace, key: str, where: str) -> Path:
-    path = place.scratch / "embeddings.csv"
-    try:
-        place.target.download(key, path)
-    except ObjectMissing as error:
-        raise UnusableData(
-            f"spec.workerConfig.embeddings names {place.worker.embeddings!r}, and {where} does not exist. Put the file "
-            f"into {_FOLDER} of the lightly datasource, or give its path from there, beginning with .lightly/."
-        ) from error
-    return path
 
 
 def _make_catalog(table: EmbeddingsTable, listing: Listing) -> Catalog:
