@@ -30,7 +30,7 @@ def main() -> None:
     content = dump_part(make_part(listing, vectors))
     began = time.process_time()
     pool = Datapool("cameras", "", (parse_part(content),))
-    members = pool.find_members([])
+    members = pool.find_members([], np.empty(0, "S16"))
     opened = time.process_time() - began
     is_new = pool.find_new(digest_objects(listing), process_all=False)
     told = time.process_time() - began - opened

@@ -81,7 +81,7 @@ def _single_shots(n_shots: int, seed: int) -> Files:
     for shot in range(n_shots):
         subject = subjects[shot % len(subjects)]
         rng = np.random.default_rng([seed, 1, shot])
-        shots[f"photos/{subject}/IMG_{shot:04}.jpg"] = _encode(_crop(_load(PHOTOGRAPHS[subject]), rng))
+        shots[f"photos/{subject}/IMG_{shot:04}.jpg"] = _encode(_crop(load_photograph(PHOTOGRAPHS[subject]), rng))
     return shots
 
 
@@ -89,7 +89,7 @@ def _walks(seed: int) -> Files:
     """For each walked subject one camera that moves a little from frame to frame; every other one zooms in as well."""
     frames = {}
     for walk, subject in enumerate(WALKED):
-        source = _load(PHOTOGRAPHS[subject])
+        source = load_photograph(PHOTOGRAPHS[subject])
         rng = np.random.default_rng([seed, 2, walk])
         start, direction = rng.uniform(0.05, 0.25, 2), rng.uniform(0.3, 1.0, 2)
         for frame in range(FRAMES_PER_WALK):
@@ -102,7 +102,7 @@ def _walks(seed: int) -> Files:
 
 
 def _odd_names(seed: int) -> Files:
-    sources = [_load(PHOTOGRAPHS[subject]) for subject in ("cat", "coffee", "lawn", "retina")]
+    sources = [load_photograph(PHOTOGRAPHS[subject]) for subject in ("cat", "coffee", "lawn", "retina")]
     crops = [_crop(source, np.random.default_rng([seed, 3, row])) for row, source in enumerate(sources)]
     return {name: _encode(crop, name) for name, crop in zip(ODD_NAMES, crops, strict=True)}
 
@@ -113,7 +113,7 @@ def _scans(seed: int) -> Files:
     for scan in range(N_SCANS):
         kind = sources[scan % len(sources)]
         name = f"scans/{kind}_{scan:02}.png"
-        scans[name] = _encode(_crop(_load(SCANS[kind]), np.random.default_rng([seed, 4, scan])), name)
+        scans[name] = _encode(_crop(load_photograph(SCANS[kind]), np.random.default_rng([seed, 4, scan])), name)
     return scans
 
 
@@ -138,7 +138,7 @@ def _broken(shots: Files) -> Files:
 
 
 @cache
-def _load(file_name: str) -> Image.Image:
+def load_photograph(file_name: str) -> Image.Image:
     """Return a photograph of scikit-image's own folder; nothing is downloaded."""
     with Image.open(Path(skimage.__file__).parent / "data" / file_name) as image:
         return image.convert("L" if image.mode == "L" else "RGB")

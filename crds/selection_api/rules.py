@@ -9,7 +9,7 @@ from selection_api.lightly_config import LightlyConfig
 from selection_api.pod_template import PodTemplate, Resources
 from selection_api.problems import Finding, Location, describe_value, quote
 from selection_api.selection_rules import find_fault_in_task, find_in_selection
-from selection_api.spec import SelectionRunSpec
+from selection_api.spec import Dataset, SelectionRunSpec
 from selection_api.worker_config import WorkerConfig, legacy_selection_keys
 
 SPEC = "spec"
@@ -49,13 +49,26 @@ def find_broken_rules(spec: SelectionRunSpec) -> Iterator[Finding]:
     for purpose in ("input", "lightly"):
         yield from find_in_datasource(getattr(spec.datasources, purpose), (*DATASOURCES, purpose))
     yield from find_between_datasources(spec.datasources.input, spec.datasources.lightly)
+    yield from find_in_dataset(spec.dataset)
     yield from find_in_worker_config(spec.worker_config)
     yield from find_in_selection_form(spec)
     if spec.selection_config is not None:
         yield from find_in_selection(spec.selection_config, SELECTION)
+    yield from find_in_sequences(spec)
     yield from find_in_checkpoints(spec.worker_config, spec.lightly_config)
     yield from find_in_gpus(spec.lightly_config, spec.resources)
     yield from find_in_pod_template(spec.pod_template)
+
+
+def find_in_dataset(dataset: Dataset) -> Iterator[Finding]:
+    """Yield settings of videos where there are none, and two ways to sample at once."""
+    location: Location = (SPEC, "dataset")
+    given = [key for key in ("everyNthFrame", "targetFps") if dataset.model_dump(by_alias=True)[key] is not None]
+    if dataset.type != "VIDEOS":
+        for key in given:
+            yield Finding((*location, key), "is for type VIDEOS", ((*location, "type"),))
+    elif len(given) > 1:
+        yield Finding((*location, "targetFps"), "and everyNthFrame are two ways to sample frames; give one of them")
 
 
 def find_in_datasource(datasource: Datasource, location: Location) -> Iterator[Finding]:
@@ -169,6 +182,20 @@ def find_in_selection_form(spec: SelectionRunSpec) -> Iterator[Finding]:
             f"{state}: nothing tells how many images to keep; set n_samples (0.1 keeps 10%), min_distance, or both"
         )
         yield Finding(condition, message, (WORKER, SELECTION))
+
+
+def find_in_sequences(spec: SelectionRunSpec) -> Iterator[Finding]:
+    """Yield a number of frames that is no number of whole sequences."""
+    length, config = spec.worker_config.selected_sequence_length, spec.selection_config
+    wanted = spec.worker_config.stopping_condition.n_samples
+    count = config.n_samples if config else wanted.count if wanted else None
+    if count is None or count <= 0 or count % length == 0:
+        return
+    below, above = count // length * length, (count // length + 1) * length
+    ways = f"{below} or {above}" if below else f"{above}"
+    message = f"{count} frames are no whole sequences of {length} (workerConfig.selected_sequence_length); use {ways}"
+    location = (*SELECTION, "n_samples") if config else (*WORKER, "stopping_condition", "n_samples")
+    yield Finding(location, message, ((*WORKER, "selected_sequence_length"),))
 
 
 def find_in_checkpoints(worker: WorkerConfig, lightly: LightlyConfig) -> Iterator[Finding]:

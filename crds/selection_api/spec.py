@@ -26,6 +26,13 @@ class Dataset(KubernetesModel):
     type: Literal["IMAGES", "VIDEOS"] = "IMAGES"
     """Whether the input holds images or videos."""
 
+    every_nth_frame: PositiveCount | None = None
+    """Of videos: look at the frames 0, n, 2n, … of each; all where neither this nor targetFps is set. A frame's name
+    keeps its place among all frames."""
+
+    target_fps: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Of videos: look at as many frames a second, by their timestamps; all where the video has fewer."""
+
 
 class SelectionRunSpec(KubernetesModel):
     """One run: which images, how they are embedded, how they are selected, where results go."""
@@ -65,6 +72,12 @@ class SelectionRunSpec(KubernetesModel):
 
     pod_template: PodTemplate = PodTemplate()
     """What the Job's pod gets besides what the operator decides."""
+
+    @property
+    def writes_images(self) -> bool:
+        """Whether selected images are written as files: workerConfig.dump_dataset, which videos turn on."""
+        asked = self.worker_config.dump_dataset
+        return self.dataset.type == "VIDEOS" if asked is None else asked
 
     @property
     def checkpoint(self) -> str:

@@ -46,8 +46,7 @@ def unsupported_options(spec: SelectionRunSpec) -> list[Problem]:
     """Return every option whose value asks for something that this version can't do."""
     paths: list[tuple[str, str]] = []
     if spec.dataset.type == "VIDEOS":
-        paths.append(("spec.dataset.type", f"VIDEOS {NOT_YET}; use IMAGES"))
-    paths += _in_worker_config(spec.worker_config)
+        paths += _beside_videos(spec)
     paths += _in_lightly_config(spec.lightly_config)
     paths += find_on_object_level(spec)
     paths += find_shared_names(spec)
@@ -55,21 +54,31 @@ def unsupported_options(spec: SelectionRunSpec) -> list[Problem]:
         paths += _beside_given_embeddings(spec)
     if spec.worker_config.use_datapool:
         paths += _beside_the_datapool(spec)
+    if spec.worker_config.selected_sequence_length > 1:
+        paths += _beside_sequences(spec)
     return [Problem(path, message) for path, message in paths]
-
-
-def _in_worker_config(config: WorkerConfig) -> Iterator[tuple[str, str]]:
-    wanted = {
-        "selected_sequence_length": (config.selected_sequence_length > 1, "more than 1"),
-    }
-    for key, (asked, value) in wanted.items():
-        if asked:
-            yield f"spec.workerConfig.{key}", f"{value} {NOT_YET}"
 
 
 def _in_lightly_config(config: LightlyConfig) -> Iterator[tuple[str, str]]:
     if config.trainer.gpus > 1:
         yield "spec.lightlyConfig.trainer.gpus", f"more than 1 {NOT_YET}"
+
+
+def _beside_videos(spec: SelectionRunSpec) -> Iterator[tuple[str, str]]:
+    """Yield what looks at objects or files, where there are frames that nobody has listed before they are embedded."""
+    why = f"{NOT_YET} with dataset type VIDEOS; leave it out, or extract the frames and use IMAGES"
+    if spec.worker_config.embeddings:
+        yield "spec.workerConfig.embeddings", why
+    if spec.worker_config.pretagging:
+        yield "spec.workerConfig.pretagging", why
+    if spec.worker_config.object_level.task_name:
+        yield OWN_TASK, why
+    for i, entry in enumerate(spec.selection_config.strategies if spec.selection_config else ()):
+        path = f"spec.selectionConfig.strategies[{i}].input"
+        if entry.input.type == "EMBEDDINGS" and entry.input.task:
+            yield f"{path}.task", why
+        if entry.input.type == "METADATA" and entry.input.key == FILE_SIZE:
+            yield f"{path}.key", "is the size of an image's file, which a frame of a video has not; leave it out"
 
 
 def _beside_given_embeddings(spec: SelectionRunSpec) -> Iterator[tuple[str, str]]:
@@ -97,10 +106,20 @@ def _beside_the_datapool(spec: SelectionRunSpec) -> Iterator[tuple[str, str]]:
             yield f"spec.selectionConfig.strategies[{i}].input.task", why
 
 
+def _beside_sequences(spec: SelectionRunSpec) -> Iterator[tuple[str, str]]:
+    """Yield what compares objects: a sequence is compared by the mean of its frames' vectors."""
+    why = f"is about objects, which {NOT_YET} together with selected_sequence_length above 1; leave out one of them"
+    if spec.worker_config.object_level.task_name:
+        yield OWN_TASK, why
+    for i, entry in enumerate(spec.selection_config.strategies if spec.selection_config else ()):
+        if entry.input.type == "EMBEDDINGS" and entry.input.task:
+            yield f"spec.selectionConfig.strategies[{i}].input.task", why
+
+
 def accepted_without_effect(spec: SelectionRunSpec) -> list[str]:
     """Return a sentence for each key that the user set and that changes nothing in this run, with the reason."""
     notes = [f"spec.workerConfig.{key} has no effect: {why}" for key, why in _score_notes(spec)]
-    notes += [f"spec.workerConfig.{key} has no effect: {why}" for key, why in _worker_notes(spec.worker_config)]
+    notes += [f"spec.workerConfig.{key} has no effect: {why}" for key, why in _worker_notes(spec)]
     notes += [f"spec.lightlyConfig.{key} has no effect: {why}" for key, why in _lightly_notes(spec)]
     notes += notes_on_auto_tasks(spec)
     notes += notes_on_frequency(spec)
@@ -139,7 +158,8 @@ def _score_notes(spec: SelectionRunSpec) -> Iterator[tuple[str, str]]:
         yield "active_learning", nothing
 
 
-def _worker_notes(config: WorkerConfig) -> Iterator[tuple[str, str]]:
+def _worker_notes(spec: SelectionRunSpec) -> Iterator[tuple[str, str]]:
+    config = spec.worker_config
     given = config.model_fields_set
     if "datasource" in given and not config.use_datapool:
         yield "datasource", "use_datapool is false, so the run neither uses nor fills a datapool"
@@ -148,14 +168,15 @@ def _worker_notes(config: WorkerConfig) -> Iterator[tuple[str, str]]:
     if "corruption_threshold" in config.corruptness_check.model_fields_set:
         yield (
             "corruptness_check.corruption_threshold",
-            "it concerns video frames; images are corrupt when they can't be decoded",
+            "images and frames are corrupt when they can't be decoded; for striped frames use a THRESHOLD on "
+            "lightly.uniformRowRatio",
         )
     if not config.pretagging:
         yield from _notes_without_pretagging(config)
-    if config.object_level.task_name and config.object_level.crop_dataset_name and not config.dump_dataset:
+    if config.object_level.task_name and config.object_level.crop_dataset_name and not spec.writes_images:
         yield "object_level.crop_dataset_name", "dump_dataset is false, so no crops are written as images"
     for key in ("output_image_size", "output_image_format"):
-        if key in given and not config.dump_dataset:
+        if key in given and not spec.writes_images:
             yield key, "dump_dataset is false, so no images are written"
 
 

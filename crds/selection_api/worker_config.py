@@ -8,6 +8,7 @@ from selection_api.model import (
     PATTERN_WORDS,
     CountOrAll,
     Integer,
+    Items,
     Model,
     NonNegative,
     PositiveCount,
@@ -31,8 +32,8 @@ class CorruptnessCheck(Model):
     """How strict the check of video frames is."""
 
     corruption_threshold: Share = 0.1
-    """Video frames whose corruption score lies above this are corrupt. Images are corrupt when they can't be decoded
-    in full, whatever this says."""
+    """Has no effect: images and frames are corrupt when they can't be decoded. For striped frames use a THRESHOLD on
+    lightly.uniformRowRatio."""
 
 
 class ScorerConfig(Model):
@@ -110,6 +111,20 @@ OutputImageSize = Annotated[
 RelevantFilenamesFile = Annotated[RelativePath, AfterValidator(_check_relevant_filenames_file)]
 
 
+def _check_exports(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name} is named twice")
+    return names
+
+
+Exports = Annotated[
+    Items[Literal["LABEL_STUDIO", "CVAT", "COCO", "FIFTYONE", "PARQUET"]],
+    Field(max_length=5),
+    AfterValidator(_check_exports),
+]
+
+
 class WorkerConfig(Model):
     """What the run does: checks, training, embedding, the legacy form of selection, outputs."""
 
@@ -182,7 +197,9 @@ class WorkerConfig(Model):
     report."""
 
     selected_sequence_length: PositiveCount = 1
-    """Select runs of this many consecutive video frames instead of single ones."""
+    """Select sequences of this many frames that follow one another, instead of single ones: each video, or each folder
+    of images by name, is cut into such sequences. n_samples still counts frames and must be a multiple; a share is
+    rounded up to one."""
 
     use_datapool: bool = False
     """Start from what earlier runs of this dataset (dataset.name) selected, and look at new or changed files only.
@@ -195,17 +212,21 @@ class WorkerConfig(Model):
     """A text file under .lightly/ of the lightly datasource, one file name a line: only these inputs are considered.
     Empty for all."""
 
-    dump_dataset: bool = False
+    dump_dataset: bool | None = Field(default=None, json_schema_extra={"x-default": "true of videos, else false"})
     """Write the selected images into data/sampled/, all readable ones into data/clean/, and where objects were selected
-    those into data/crops/, of the run's outputs."""
+    those into data/crops/, of the run's outputs. Of videos the selected frames only, which are no files otherwise."""
 
     output_image_size: OutputImageSize = -1
-    """The size of images written by dump_dataset: -1 as they are, one number for the shortest edge in pixels, or
-    [height, width]."""
+    """The size of images and frames written by dump_dataset: -1 as they are, one number for the shortest edge in
+    pixels, or [height, width]."""
 
     output_image_format: Literal["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"] = "png"
-    """The file format of images written by dump_dataset when output_image_size changes them, and of video frames and
-    objects, which output_image_size does not concern."""
+    """The file format of images written by dump_dataset when output_image_size changes them, of video frames, and of
+    objects, which keep their own size."""
+
+    exports: Exports = ("LABEL_STUDIO", "CVAT", "COCO", "FIFTYONE", "PARQUET")
+    """The forms in which the selection is written to exports/: LABEL_STUDIO tasks, a CVAT manifest, a COCO file, a
+    FIFTYONE dataset, PARQUET tables. [] for none."""
 
     n_example_images: Annotated[Integer, Field(ge=0, le=1000, multiple_of=2)] = 6
     """How many pairs of a retained image and its nearest removed one the report shows; even."""

@@ -17,6 +17,7 @@ from selection_job.datapool.datapool import (
     join,
     make_part,
     take_listing,
+    without_members,
 )
 from selection_job.datapool.pool_part import PartHeader, PoolPart, dump_part, parse_part
 from selection_job.embedding_stage import Embedded
@@ -43,6 +44,10 @@ class PoolView:
     """What earlier runs selected."""
     pool: Datapool | None = None
     lock: RunLock | None = None
+
+    def leave_out_members(self, embedded: Embedded) -> Embedded:
+        """Return the images without those that are in the pool: frames of a video that is looked at once more."""
+        return without_members(embedded, self.members)
 
     def join(self, embedded: Embedded, encoder: Origin) -> Embedded:
         """Return the images with the pool's behind them. Raises UnusableData where their vectors don't belong."""
@@ -105,18 +110,23 @@ def _read_part(place: Workplace, key: str) -> PoolPart:
 
 def _view(place: Workplace, listing: Listing, pool: Datapool, lock: RunLock) -> PoolView:
     digests = digest_objects(listing)
-    is_new = pool.find_new(digests, process_all=place.worker.datasource.process_all)
+    are_videos = place.spec.dataset.type == "VIDEOS"
+    process_all = place.worker.datasource.process_all
+    is_new = pool.find_new(digests, process_all=process_all, are_videos=are_videos)
+    noun = "videos" if are_videos else "images"
     if not is_new.any():
         raise UnusableData(
-            f"Nothing is new: all {len(is_new)} images in {place.source.url} were seen by earlier runs of the dataset "
-            f"{pool.dataset!r}, the last one {pool.parts[-1].header.run_id}. Add images, or set "
+            f"Nothing is new: all {len(is_new)} {noun} in {place.source.url} were seen by earlier runs of the dataset "
+            f"{pool.dataset!r}, the last one {pool.parts[-1].header.run_id}. Add {noun}, or set "
             "workerConfig.datasource.process_all to choose among those that were not selected."
         )
     new = take_listing(listing, is_new)
-    members = pool.find_members(new.names)
-    log.info("Datapool %s: %d images selected before, %d to look at.", pool.url, len(members.names), len(new.names))
+    members = pool.find_members(new.names, digests[is_new], are_videos=are_videos)
+    log.info(
+        "Datapool %s: %d images selected before, %d %s to look at.", pool.url, len(members.names), len(new.names), noun
+    )
     place.notes.append(
-        f"Datapool {pool.dataset}: {len(new.names)} of {len(listing.names)} listed images are looked at."
+        f"Datapool {pool.dataset}: {len(new.names)} of {len(listing.names)} listed {noun} are looked at."
     )
     return PoolView(new, digests[is_new], members, pool, lock)
 
@@ -124,7 +134,10 @@ def _view(place: Workplace, listing: Listing, pool: Datapool, lock: RunLock) -> 
 def add_to_datapool(
     place: Workplace, view: PoolView, embedded: Embedded, selected: NDArray[np.int64], encoder: Origin
 ) -> None:
-    """Write what this run selected and has seen, in one object. Raises TryAgain where another run works on the pool."""
+    """Write what this run selected and has seen, in one object. Raises TryAgain where another run works on the pool.
+
+    What its table of embeddings marks as selected before goes in too: it counts as seen, so that no later run lists it.
+    """
     if view.pool is None or view.digests is None or not place.worker.datasource.enable_datapool_update:
         return
     header = PartHeader(
@@ -134,7 +147,9 @@ def add_to_datapool(
         encoder=_identify(encoder),
         encoder_source=encoder.source,
     )
-    part = make_part(header, view.listing, embedded, selected, view.digests)
+    n_own = len(embedded.catalog.names) - len(view.members.names)
+    added = np.concatenate([np.arange(embedded.catalog.n_new, n_own), selected])
+    part = make_part(header, view.listing, embedded, added, view.digests)
     if view.lock is not None:
         view.lock.check()
     place.target.write(f".lightly/datapool/{view.pool.dataset}/{place.run_id}.npz", dump_part(part))

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,7 @@ def check_images(place: Workplace, listing: Listing) -> Catalog:
                 bar.advance()
         save_catalog(builder.build(), folder)
 
-    return _usable(place, place.stages.reuse_or_make("checking", fingerprint, check, load_catalog))
+    return check_usable(place, place.stages.reuse_or_make("checking", fingerprint, check, load_catalog))
 
 
 def embed_images(place: Workplace, listing: Listing, encoder: Encoder, boxes: Sequence[ObjectBoxes] = ()) -> Embedded:
@@ -57,8 +58,23 @@ def embed_images(place: Workplace, listing: Listing, encoder: Encoder, boxes: Se
     boxes  aligned with listing.names
     Raises UnusableData when every image is corrupt.
     """
+    fingerprint = fingerprint_embedding(place, listing, encoder, boxes=[_fingerprint_boxes(task) for task in boxes])
+
+    def embed(folder: Path) -> None:
+        with place.progress.bar("Reading and embedding", len(listing.names)) as bar:
+            embed_into(folder, place, encoder, _ImageReading(place, listing, encoder, boxes), bar)
+
+    embedded = place.stages.reuse_or_make(
+        "embedding", fingerprint, embed, lambda folder: load_embedded(folder, len(boxes))
+    )
+    check_usable(place, embedded.catalog)
+    return embedded
+
+
+def fingerprint_embedding(place: Workplace, listing: Listing, encoder: Encoder, **more: object) -> str:
+    """Return 64 hex digits for all that decides over the stage's result; `more` is what only some media have."""
     config = place.spec.lightly_config
-    fingerprint = make_fingerprint(
+    return make_fingerprint(
         listing=listing.fingerprint,
         encoder=encoder.fingerprint,
         input_size=encoder.input_size_px,
@@ -67,17 +83,9 @@ def embed_images(place: Workplace, listing: Listing, encoder: Encoder, boxes: Se
         device=place.device.type,
         decoder=place.worker.decoder,
         check=place.worker.enable_corruptness_check,
-        boxes=[_fingerprint_boxes(task) for task in boxes],
         measures=list_measures(place.spec),
+        **more,
     )
-    embedded = place.stages.reuse_or_make(
-        "embedding",
-        fingerprint,
-        lambda folder: _embed_into(folder, place, listing, encoder, boxes),
-        lambda folder: _load_embedded(folder, len(boxes)),
-    )
-    _usable(place, embedded.catalog)
-    return embedded
 
 
 def _fingerprint_boxes(boxes: ObjectBoxes) -> str:
@@ -87,37 +95,59 @@ def _fingerprint_boxes(boxes: ObjectBoxes) -> str:
     return digest.hexdigest()
 
 
-def _embed_into(
-    folder: Path, place: Workplace, listing: Listing, encoder: Encoder, boxes: Sequence[ObjectBoxes]
-) -> None:
+class Reading(Protocol):
+    """One pass over the input: the catalog and the crops grow while the pixels are taken."""
+
+    def pixels(self, bar: Bar) -> Iterator[NDArray[np.uint8]]:
+        """Yield the pixels of the usable images, and count what else is done with."""
+
+    def advance(self, bar: Bar, n: int) -> None:
+        """Count n embedded images."""
+
+    def catalog(self) -> Catalog:
+        """Return what was read."""
+
+    def crops(self) -> Iterable[Crops]:
+        """Return the embedded objects of each task."""
+
+
+def embed_into(folder: Path, place: Workplace, encoder: Encoder, reading: Reading, bar: Bar) -> None:
+    """Embed what is read, and write catalog, embeddings and crops into the folder.
+
+    Rows go into a file as they come: nobody knows how many frames videos have before they are through.
+    """
     config = place.spec.lightly_config
-    reading = _Reading(place, listing, encoder, boxes)
-    embeddings = np.empty((len(listing.names), encoder.dimensions), dtype=np.float32)
-    filled = 0
-    with place.progress.bar("Reading and embedding", len(listing.names)) as bar:
+    rows_file = folder / "rows.f32"
+    with rows_file.open("wb") as file:
         for rows in embed_pixels(
             encoder,
             _batches(reading.pixels(bar), config.loader.batch_size),
             device=place.device,
             precision=config.trainer.precision,
         ):
-            embeddings[filled : filled + len(rows)] = rows
-            filled += len(rows)
-            bar.advance(len(rows))
-    save_catalog(reading.builder.build(), folder)
-    np.save(folder / "embeddings.npy", embeddings[:filled])
-    for number, crops in enumerate(reading.crops.finish()):
+            file.write(np.ascontiguousarray(rows, dtype=np.float32).tobytes())
+            reading.advance(bar, len(rows))
+    save_catalog(reading.catalog(), folder)
+    np.save(folder / "embeddings.npy", _map_rows(rows_file, encoder.dimensions))
+    rows_file.unlink()
+    for number, crops in enumerate(reading.crops()):
         save_crops(crops, folder / f"crops-{number}.npz")
 
 
-class _Reading:
-    """One pass over the images: the catalog and the crops grow while the pixels are taken."""
+def _map_rows(path: Path, dimensions: int) -> NDArray[np.float32]:
+    if not path.stat().st_size:
+        return np.empty((0, dimensions), dtype=np.float32)
+    return np.memmap(path, dtype=np.float32, mode="r").reshape(-1, dimensions)
+
+
+class _ImageReading:
+    """One pass over images."""
 
     def __init__(self, place: Workplace, listing: Listing, encoder: Encoder, boxes: Sequence[ObjectBoxes]) -> None:
         config = place.spec.lightly_config
         measures = list_measures(place.spec)
-        self.builder = CatalogBuilder(measures)
-        self.crops = CropEmbedder(
+        self._builder = CatalogBuilder(measures)
+        self._crops = CropEmbedder(
             encoder,
             boxes,
             batch_size=config.loader.batch_size,
@@ -137,17 +167,29 @@ class _Reading:
         """Yield the pixels of the usable images. The others are done with; these only once they are embedded."""
         n_usable = 0
         for row, image in enumerate(self._images):
-            _note_image(self._place, image, self.builder)
+            _note_image(self._place, image, self._builder)
             if image.pixels is None:
                 bar.advance()
             else:
-                self.crops.add(row, n_usable, image.cuttings)
+                self._crops.add(row, n_usable, image.cuttings)
                 n_usable += 1
                 yield image.pixels
 
+    def advance(self, bar: Bar, n: int) -> None:
+        """Count n embedded images."""
+        bar.advance(n)
 
-def _load_embedded(folder: Path, n_tasks: int) -> Embedded:
-    """Read what _embed_into wrote. Raises ValueError where it is something else."""
+    def catalog(self) -> Catalog:
+        """Return what was read."""
+        return self._builder.build()
+
+    def crops(self) -> Iterable[Crops]:
+        """Return the embedded objects of each task."""
+        return self._crops.finish()
+
+
+def load_embedded(folder: Path, n_tasks: int = 0) -> Embedded:
+    """Read what embed_into wrote. Raises ValueError where it is something else."""
     catalog = load_catalog(folder)
     embeddings = np.load(folder / "embeddings.npy", allow_pickle=False)
     if embeddings.dtype != np.float32 or embeddings.ndim != 2 or len(embeddings) != len(catalog.names):
@@ -176,14 +218,18 @@ def _batches(pixels: Iterable[NDArray[np.uint8]], batch_size: int) -> Iterator[N
         yield np.stack(batch)
 
 
-def _usable(place: Workplace, catalog: Catalog) -> Catalog:
+def check_usable(place: Workplace, catalog: Catalog) -> Catalog:
     """Return the catalog, and note its counts. Raises UnusableData when every image is corrupt."""
-    n_duplicates = int(catalog.is_duplicate.sum()) if place.worker.remove_exact_duplicates else 0
+    is_known = place.worker.remove_exact_duplicates and place.worker.selected_sequence_length == 1
+    n_duplicates = int(catalog.is_duplicate.sum()) if is_known else 0
     place.progress.count(corrupt=len(catalog.corrupt), duplicate=n_duplicates)
     if catalog.names:
         return catalog
-    name, reason = next(iter(catalog.corrupt.items()))
+    noun, corrupt = "images", catalog.corrupt
+    if catalog.frames is not None:
+        noun, corrupt = ("frames", corrupt) if corrupt else ("videos", catalog.frames.corrupt_videos)
+    name, reason = next(iter(corrupt.items()))
     raise UnusableData(
-        f"All {len(catalog.corrupt)} images are corrupt; the first is {name!r} ({reason}). "
-        "Check that spec.datasources.input points at the images themselves."
+        f"All {len(corrupt)} {noun} are corrupt; the first is {name!r} ({reason}). "
+        f"Check that spec.datasources.input points at the {noun if noun == 'images' else 'videos'} themselves."
     )

@@ -29,7 +29,7 @@ class Bar:
     show: Callable[[int], None] = lambda n: None
 
     def advance(self, n: int = 1) -> None:
-        """Count n more units as done."""
+        """Count n more units as done; of 0 nothing is shown, but whoever has to stop does."""
         self.done += n
         self.show(n)
 
@@ -126,7 +126,8 @@ class Progress:
     def _watch(self, show: Callable[[int], None]) -> Callable[[int], None]:
         def step(n: int) -> None:
             self.units_done[self.current] = self.units_done.get(self.current, 0) + n
-            show(n)
+            if n:
+                show(n)
             self._raise_stop_request()
 
         return step

@@ -53,7 +53,8 @@ def _run(run: SelectionRun, scratch: Path, progress: Progress) -> RunSummary:
         if run.spec.worker_config.sanity_check:
             return _check_sanity(place)
         summary = run_pipeline(place)
-    print(closing_words(summary, progress.stage_seconds), flush=True)
+    are_videos = run.spec.dataset.type == "VIDEOS"
+    print(closing_words(summary, progress.stage_seconds, are_videos=are_videos), flush=True)
     return summary
 
 

@@ -1,4 +1,4 @@
-"""The selection stage: images by the configuration, or by the objects on them."""
+"""The selection stage: images by the configuration, sequences of them, or images by the objects on them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,19 +12,21 @@ from selection_job.selection.gathered_sources import GatheredSources
 from selection_job.selection.object_selection import ObjectSelection, select_objects, select_owners
 from selection_job.selection.selecting import select_images
 from selection_job.selection.selection import Selection
+from selection_job.selection.sequence_selection import SequenceSelection, select_sequences
 from selection_job.workplace import Workplace
 
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """The images that are kept, and the objects that led to them where objects were selected."""
+    """The images that are kept, and the objects or sequences that led to them where these were selected."""
 
     selection: Selection
     objects: ObjectSelection | None = None
+    sequences: SequenceSelection | None = None
 
 
 def choose_images(place: Workplace, embedded: Embedded, sources: GatheredSources) -> Chosen:
-    """Select images, or objects and the images that they are on where object_level names a task.
+    """Select images, or sequences of them, or objects and the images that they are on where object_level names a task.
 
     Raises UnusableData where nothing is left to choose from, or a source has not what a strategy needs.
     """
@@ -32,8 +34,12 @@ def choose_images(place: Workplace, embedded: Embedded, sources: GatheredSources
     for crops in embedded.crops:
         place.notes.extend(_note_crops(crops, sources))
     task = worker.object_level.task_name
+    if worker.selected_sequence_length > 1:
+        selection, sequences = select_sequences(catalog, embedded.embeddings, place.spec, sources)
+        return Chosen(selection, sequences=sequences)
     if not task:
-        return Chosen(select_images(catalog, embedded.embeddings, place.spec, sources))
+        what = "images" if catalog.frames is None else "frames"
+        return Chosen(select_images(catalog, embedded.embeddings, place.spec, sources, what=what))
     crops = next(crops for crops in embedded.crops if crops.task == task)
     objects = select_objects(catalog, crops, place.spec, sources)
     return Chosen(select_owners(catalog, embedded.embeddings, objects, normalize=worker.normalize_embeddings), objects)

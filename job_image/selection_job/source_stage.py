@@ -16,13 +16,19 @@ from selection_api.metadata_rules import COMPUTED
 from selection_job.catalog.catalog import Catalog, Listing
 from selection_job.embedding_stage import Embedded
 from selection_job.embeddings.query_set import load_query_set, query_key
-from selection_job.metadata.loading import METADATA_FOLDER, load_metadata, uses_metadata_files
+from selection_job.metadata.loading import (
+    METADATA_FOLDER,
+    check_metadata_schema,
+    load_metadata,
+    uses_metadata_files,
+)
 from selection_job.metadata.measured_columns import make_measured_columns
 from selection_job.metadata.metadata_column import MetadataColumn, take_columns
 from selection_job.needs import Needs, find_needs, list_strategies
 from selection_job.predictions.image_sizes import note_misfits
 from selection_job.predictions.loading import load_predictions
 from selection_job.predictions.task_predictions import TaskPredictions, add_images, take_images
+from selection_job.predictions.task_schema import load_schemas
 from selection_job.pretagging_stage import pretag_images
 from selection_job.selection.gathered_sources import GatheredSources
 from selection_job.selection.named_parts import check_named_parts
@@ -61,6 +67,13 @@ def _tasks_in_files(place: Workplace, needs: Needs) -> list[str]:
 
 def _has_custom(needs: Needs) -> bool:
     return any(not key.startswith(COMPUTED) for key in needs.metadata)
+
+
+def check_schemas(place: Workplace) -> None:
+    """Raise UnusableData where tasks.json or a schema is missing or wrong, before hours are spent on videos."""
+    if tasks := _tasks_in_files(place, find_needs(place.spec)):
+        load_schemas(place.target, tasks)
+    check_metadata_schema(place)
 
 
 def load_sources(place: Workplace, listing: Listing, pool: Sequence[str] = ()) -> LoadedSources:
@@ -113,7 +126,7 @@ def gather_sources(
 
 def _rows_of(catalog: Catalog, names: list[str]) -> NDArray[np.int64]:
     """Return (n,) the place among the names of each image of the catalog."""
-    if len(catalog.names) == len(names):
+    if catalog.names == names:
         return np.arange(len(names))
     places = {name: row for row, name in enumerate(names)}
     return np.array([places[name] for name in catalog.names], dtype=np.int64)

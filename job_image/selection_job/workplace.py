@@ -12,6 +12,7 @@ from selection_api.spec import SelectionRunSpec
 from selection_api.worker_config import WorkerConfig
 from selection_job.catalog.reading import ReadOptions
 from selection_job.catalog.thumbnails import Thumbnails
+from selection_job.energy import EnergyMeter, make_meter
 from selection_job.errors import ObjectMissing, UnusableData
 from selection_job.machine import choose_device, count_cores
 from selection_job.manifest import identify_run
@@ -45,6 +46,7 @@ class Workplace:
     device: torch.device
     now: Callable[[], datetime]
     started_at: datetime
+    energy: EnergyMeter = field(default_factory=EnergyMeter)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -108,6 +110,7 @@ def set_up(
     Raises StorageRefused where a datasource can't be opened.
     """
     clock = now or (lambda: datetime.now(UTC))
+    device = choose_device(run.spec.lightly_config.trainer.gpus)
     datasources = run.spec.datasources
     target = open_store(datasources.lightly, field="spec.datasources.lightly", writable=True)
     return Workplace(
@@ -119,7 +122,8 @@ def set_up(
         thumbnails=Thumbnails(scratch / "thumbnails", _THUMBNAIL_CACHE_BYTES),
         stages=Stages(target, run_folder(run), scratch / "stages"),
         lock=RunLock(target, f".lightly/locks/{identify_run(run)}.json"),
-        device=choose_device(run.spec.lightly_config.trainer.gpus),
+        device=device,
         now=clock,
         started_at=clock(),
+        energy=make_meter(device),
     )

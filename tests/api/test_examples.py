@@ -19,6 +19,8 @@ NAMES = [
     "embeddings",
     "pretagging",
     "datapool",
+    "sequences",
+    "videos",
 ]
 
 SIMPLE = {
@@ -74,7 +76,8 @@ def test_example_holds_the_seeds_values(name):
 def test_example_runs_in_this_version(name):
     run = read_manifest(EXAMPLES / f"{name}.yaml")
     assert run.metadata.name == name
-    assert run.spec.datasources.input.resource_path == "/tmp/selection-demo/input/"
+    folder = "videos/" if run.spec.dataset.type == "VIDEOS" else "input/"
+    assert run.spec.datasources.input.resource_path == f"/tmp/selection-demo/{folder}"
     assert run.spec.datasources.lightly.resource_path == "/tmp/selection-demo/output/"
 
 

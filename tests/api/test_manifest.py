@@ -108,8 +108,8 @@ def test_every_problem_is_in_the_message(write, document):
 
 
 def test_what_this_version_cannot_do_is_refused(write, document):
-    message = refusal(write(yaml.safe_dump(document({"spec.dataset.type": "VIDEOS"}))))
-    assert message.endswith("spec.dataset.type: VIDEOS is not supported by this version; use IMAGES")
+    message = refusal(write(yaml.safe_dump(document({"spec.lightlyConfig.trainer.gpus": 2}))))
+    assert message.endswith("spec.lightlyConfig.trainer.gpus: more than 1 is not supported by this version")
 
 
 def test_share_of_one_hundredth_of_a_thousandth_is_a_number(write, text):

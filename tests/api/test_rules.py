@@ -166,3 +166,25 @@ def test_settings_leave_out_what_the_server_adds(document):
 
 def test_integer_of_ten_thousand_digits_is_refused_without_a_crash(problems):
     assert problems({"spec.lightlyConfig.seed": 10**10_000})["spec.lightlyConfig.seed"].endswith("of 33220 bits")
+
+
+LENGTH = WORKER + "selected_sequence_length"
+LEGACY_COUNT = WORKER + "stopping_condition.n_samples"
+STRATEGIES = [{"input": {"type": "EMBEDDINGS"}, "strategy": {"type": "DIVERSITY"}}]
+
+
+@pytest.mark.parametrize(("count", "ways"), [(10, "use 8 or 12"), (3, "use 4"), (9, "use 8 or 12")])
+def test_a_number_of_frames_that_is_no_number_of_sequences_names_the_nearest_that_are(problems, count, ways):
+    (found,) = problems({LENGTH: 4, LEGACY_COUNT: count}).items()
+    assert found[0] == LEGACY_COUNT
+    assert found[1].endswith(ways)
+    config = {"n_samples": count, "strategies": STRATEGIES}
+    (found,) = problems({"spec.workerConfig": {"selected_sequence_length": 4}, "spec.selectionConfig": config}).items()
+    assert found[0] == "spec.selectionConfig.n_samples"
+    assert found[1].endswith(ways)
+
+
+@pytest.mark.parametrize("amount", [4, 12, 0.1, "33%", -1])
+def test_whole_sequences_shares_and_no_number_at_all_pass(problems, amount):
+    assert problems({LENGTH: 4, LEGACY_COUNT: amount, WORKER + "stopping_condition.min_distance": 0.1}) == {}
+    assert problems({LENGTH: 1, LEGACY_COUNT: 3}) == {}

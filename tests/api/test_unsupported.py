@@ -24,8 +24,20 @@ def select(*strategies, **more):
 
 TILING = {"type": "TILING", "name": "t", "num_rows": 1, "num_cols": 1}
 NOT_YET = [
-    ({WORKER + "selected_sequence_length": 2}, WORKER + "selected_sequence_length"),
-    ({"spec.dataset.type": "VIDEOS"}, "spec.dataset.type"),
+    (
+        {WORKER + "selected_sequence_length": 2, WORKER + "object_level.task_name": "t"},
+        WORKER + "object_level.task_name",
+    ),
+    (
+        {
+            **select({**DIVERSITY, "input": {"type": "EMBEDDINGS", "task": "t"}}, auto_tasks=[TILING]),
+            "spec.workerConfig": {"selected_sequence_length": 2},
+        },
+        SELECTION + ".strategies[0].input.task",
+    ),
+    ({"spec.dataset.type": "VIDEOS", WORKER + "embeddings": "a.csv"}, WORKER + "embeddings"),
+    ({"spec.dataset.type": "VIDEOS", WORKER + "pretagging": True}, WORKER + "pretagging"),
+    ({"spec.dataset.type": "VIDEOS", WORKER + "object_level.task_name": "t"}, WORKER + "object_level.task_name"),
     ({LIGHTLY + "trainer.gpus": 2}, LIGHTLY + "trainer.gpus"),
 ]
 
@@ -137,6 +149,11 @@ HARMLESS = [
     {WORKER + "scorer": "object-frequency", WORKER + "scorer_config.min_score": 0.5},
     {WORKER + "use_datapool": False, WORKER + "embeddings": "a.csv", WORKER + "selected_sequence_length": 1},
     {WORKER + "method": "random"},
+    {WORKER + "selected_sequence_length": 2, WORKER + "use_datapool": True, WORKER + "embeddings": "a.csv"},
+    {
+        **select(DIVERSITY, SCORES, PREDICTIONS, TYPICALITY, RANDOM, auto_tasks=[{**TILING, "name": "unused"}]),
+        "spec.workerConfig": {"selected_sequence_length": 5, "pretagging": True},
+    },
     {LIGHTLY + "trainer.gpus": 0},
     {"spec.datasources.input": S3, "spec.datasources.lightly": S3},
     select(DIVERSITY),
@@ -161,12 +178,12 @@ def test_value_that_changes_nothing_is_supported(parse, changes):
 
 
 def test_check_names_every_unsupported_option(parse):
-    run = parse({WORKER + "selected_sequence_length": 2, "spec.dataset.type": "VIDEOS"})
+    run = parse({**NOT_YET[0][0], LIGHTLY + "trainer.gpus": 2})
     with pytest.raises(ManifestError) as caught:
         check_supported(run)
     assert [problem.path for problem in caught.value.problems] == [
-        "spec.dataset.type",
-        WORKER + "selected_sequence_length",
+        LIGHTLY + "trainer.gpus",
+        WORKER + "object_level.task_name",
     ]
 
 

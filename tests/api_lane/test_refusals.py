@@ -36,7 +36,8 @@ def test_every_problem_is_told_at_once(lane):
 
 
 def test_an_option_of_a_later_version_is_not_supported(lane):
-    check_invalid(lane, lane.create({"dataset": {"type": "VIDEOS"}}), "NotSupported", "spec.dataset.type", "VIDEOS")
+    changes = {"dataset": {"type": "VIDEOS"}, "workerConfig": {"pretagging": True}}
+    check_invalid(lane, lane.create(changes), "NotSupported", "spec.workerConfig.pretagging", "VIDEOS")
 
 
 def test_a_local_folder_without_a_claim_cannot_be_in_a_cluster(lane):
@@ -112,6 +113,7 @@ MANIFESTS = {
     "no selection": {"workerConfig": {"stopping_condition": None}},
     "training and embeddings": {"workerConfig": {"enable_training": True, "use_datapool": True}},
     "videos": {"dataset": {"type": "VIDEOS"}},
+    "videos with pretagging": {"dataset": {"type": "VIDEOS"}, "workerConfig": {"pretagging": True}},
     "buckets": {"datasources": {"input": S3}},
     "system folder": {"datasources": {"input": {"resourcePath": "/etc/"}}},
 }

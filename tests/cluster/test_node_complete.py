@@ -28,7 +28,8 @@ DIFFERING_KEYS = {
     "totalProcessingTimeS",
     "umapSeconds",
     # what is reckoned from durations
-    "computeSeconds",
+    "cpuKwh",
+    "cpuSeconds",
     "computeKwh",
     "computeKg",
     "netKg",

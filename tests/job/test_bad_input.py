@@ -39,7 +39,7 @@ def end(tmp_path, capfd):
         ({"workerConfig": {"stopping_condition": {"n_samples": 1}}}, "100%"),
         ({"workerConfig": {"stopping_condition": {"n_samples": 2.5}}}, "n_samples"),
         ({"workerConfig": {"n_example_images": 3}}, "even"),
-        ({"dataset": {"type": "VIDEOS"}}, "not supported by this version"),
+        ({"dataset": {"type": "VIDEOS"}, "workerConfig": {"pretagging": True}}, "not supported by this version"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

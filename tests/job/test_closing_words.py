@@ -22,6 +22,13 @@ def test_counts_share_and_places_are_told():
         assert text in words
 
 
+def test_a_run_over_videos_speaks_of_frames():
+    words = closing_words(SUMMARY, {"EMBEDDING": 2.0}, are_videos=True)
+    assert "5,000  frames of videos were looked at" in words
+    assert "image" not in words
+    assert "the same videos" in closing_words(SUMMARY, {}, are_videos=True)
+
+
 def test_the_longest_stage_has_the_longest_bar():
     lines = closing_words(SUMMARY, {"TRAINING": 30.0, "SAMPLING": 3.0}).splitlines()
     bars = {line.split()[0]: line.count("▇") for line in lines if "▇" in line}

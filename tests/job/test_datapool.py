@@ -48,6 +48,13 @@ class Dataset:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(name.encode())
 
+    def mark(self, names):
+        """Mark images as selected before in the table."""
+        path = self.lightly / ".lightly/embeddings/all.csv"
+        header, *rows = path.read_text().splitlines()
+        marked = [f"{row.removesuffix('0')}{int(row.split(',')[0] in names)},0" for row in rows]
+        path.write_text("\n".join([header.replace("labels", "selected,labels"), *marked]) + "\n")
+
     def set_up(self, name, n_samples=K, **worker):
         folders = {"input": self.base / "input", "lightly": self.lightly}
         given = {"embeddings": "all.csv", "normalize_embeddings": False, "n_example_images": 0, "use_datapool": True}
@@ -119,7 +126,7 @@ def test_a_second_run_looks_at_new_images_only_and_keeps_away_from_the_first_one
         "nPreselectedDatapool": K, "nSelectedWithDatapool": 2 * K,
     }  # fmt: skip
     cover = pypdf.PdfReader(folder / "report.pdf").pages[0].extract_text()
-    assert f"They add to {K} images that earlier runs selected." in " ".join(cover.split())
+    assert f"They add to {K} images that were selected before." in " ".join(cover.split())
     maps = report["datasetAnalysis"]["embeddingInformation"]["scatterPlotData"]
     assert len(maps["pcaEmbeddingData"]["datapool2dEmbeddings"]) == K
     distances = report["datasetAnalysis"]["embeddingInformation"]["distanceToNearestNeighborInSet"]
@@ -134,6 +141,20 @@ def test_process_all_equals_one_run_over_all_files_with_the_first_picks_preselec
     dataset.add(NAMES[FIRST:])
     second, _ = dataset.run("tuesday", datasource={"process_all": True})
     assert second == expect([name for name in NAMES if name not in first], first)
+
+
+@pytest.mark.usefixtures("without_report")
+def test_what_the_table_marks_as_selected_counts_beside_the_pool_and_joins_it(dataset):
+    early, late = NAMES[0], NAMES[FIRST]
+    dataset.mark([early, late])
+    first, _ = dataset.run("monday")
+    assert first == expect(NAMES[1:FIRST], [early])
+    dataset.add(NAMES[FIRST:])
+    second, folder = dataset.run("tuesday")
+    assert second == expect(NAMES[FIRST + 1 :], [late, early, *first])
+    assert names_in(folder / "data/selected_embeddings_including_datapool.csv") == [late, early, *first, *second]
+    pool = datapool_stage.load_datapool(dataset.set_up("wednesday"))
+    assert pool.find_members([], np.empty(0, "S16")).names == [early, *first, late, *second]
 
 
 @pytest.mark.usefixtures("without_report")
@@ -156,7 +177,7 @@ def test_a_changed_image_leaves_the_pool_and_is_looked_at_again(dataset):
     (dataset.base / "input" / first[0]).write_bytes(b"another picture")
     assert dataset.run("tuesday", "100%")[0] == [first[0]]
     pool = datapool_stage.load_datapool(dataset.set_up("wednesday"))
-    members = pool.find_members([])
+    members = pool.find_members([], np.empty(0, "S16"))
     assert members.names == [*first[1:], first[0]]
 
 

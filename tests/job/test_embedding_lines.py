@@ -36,12 +36,14 @@ def values(request):
 
 
 def test_the_kernel_writes_what_python_writes(values):
-    text = bytes(format_compiled(["a"], values[None, :])).decode()
+    text = bytes(format_compiled(["a"], values[None, :], np.zeros(1, np.int64))).decode()
     assert text == f"a,{','.join(map('%.9g'.__mod__, values.tolist()))},0\n"
 
 
 def test_the_reader_gets_back_every_bit(values):
-    text = np.frombuffer(bytes(format_compiled(["a"] * len(values), values[:, None])), dtype=np.uint8)
+    text = np.frombuffer(
+        bytes(format_compiled(["a"] * len(values), values[:, None], np.zeros(len(values), np.int64))), dtype=np.uint8
+    )
     numbers, slow = np.empty((len(values), 1), np.float32), np.empty((len(values) + 3, 4), np.int64)
     names, starts = np.empty((len(values), 3), np.int64), np.empty(len(values), np.int64)
     parsed = parse_rows(text, np.array([NAME, 0, TEXT]), numbers, names, starts, slow)
@@ -79,9 +81,12 @@ def test_embeddings_in_full_precision_hardly_ever_take_the_slow_way():
 def test_small_and_large_tables_are_the_same_bytes(monkeypatch):
     names = ["plain.jpg", 'a "b".jpg', "c,d.jpg", "日本.jpg", "line\nbreak.jpg", "e\rf.jpg", " spaces .jpg", ""]
     vectors = rng.normal(size=(len(names), 3)).astype(np.float32)
-    small = bytes(format_table(names, vectors))
+    labels = np.array([0, 9, 10, 99, 100, 1234567890, 2**63 - 1, 1])
+    small, labelled = bytes(format_table(names, vectors)), bytes(format_table(names, vectors, labels))
     monkeypatch.setattr(embedding_lines, "_WORTH_COMPILING", 0)
     assert bytes(format_table(names, vectors)) == small
+    assert bytes(format_table(names, vectors, labels)) == labelled
+    assert [line[-1] for line in csv.reader(io.StringIO(labelled.decode(), newline=""))] == list(map(str, labels))
 
 
 @pytest.mark.parametrize("name", ["plain.jpg", 'a "b".jpg', "c,d.jpg", "line\nbreak.jpg", "e\rf.jpg", '"', '""', ","])

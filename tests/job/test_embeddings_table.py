@@ -86,7 +86,7 @@ def test_the_same_table_in_other_clothes(read, text):
         (ROWS + "c.jpg,1,0x10,0\n", "line 4: embedding_1 is '0x10'"),
         (ROWS + "a.jpg,1,2,0\n", "line 4: 'a.jpg' has a row above already"),
         (HEADER.replace("labels", "masked,labels") + "a.jpg,1,2,2,0\n", "line 2: masked is 2; expected 0 or 1"),
-        (HEADER.replace("labels", "selected,labels") + "a.jpg,1,2,1,0\n", "line 2: 'a.jpg' is marked as selected"),
+        (HEADER.replace("labels", "selected,labels") + "a.jpg,1,2,3,0\n", "line 2: selected is 3; expected 0 or 1"),
         (ROWS.encode() + b"\xff.jpg,1,2,0\n", r"line 4: the name b'\\xff.jpg' is not UTF-8"),
         (ROWS.encode("utf-16"), "is not UTF-8"),
         (b"\x89PNG\r\n\x1a\n\0\0", "is not UTF-8"),
@@ -101,6 +101,15 @@ def test_what_is_no_such_table_is_refused_with_its_line(read, text, sentence):
 def test_a_masked_row_need_not_have_a_vector(read):
     found = read(HEADER.replace("labels", "masked,labels") + "a.jpg,nan,,1,0\nb.jpg,3,4,0,0\n")
     assert (found.rows.tolist(), found.masked.tolist()) == ([1], [0])
+
+
+def test_rows_selected_before_come_last_and_masked_ones_are_none_of_them(read):
+    header = HEADER.replace("labels", "masked,selected,labels,al_score")
+    found = read(header + "b.jpg,3,4,0,0,0,0.5\na.jpg,1,2,0,1,0,0.25\n")
+    assert (found.rows.tolist(), found.n_preselected) == ([1, 0], 1)
+    assert (found.vectors.tolist(), found.scores.tolist()) == ([[3, 4], [1, 2]], [0.5, 0.25])
+    both = read(header + "b.jpg,3,4,0,0,0,0\na.jpg,nan,,1,1,0,\n")
+    assert (both.rows.tolist(), both.masked.tolist(), both.n_preselected) == ([1], [0], 0)
 
 
 def test_a_repeated_name_is_found_across_blocks(read, monkeypatch):

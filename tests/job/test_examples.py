@@ -16,8 +16,10 @@ from selection_job.manifest import load_manifest
 
 pytestmark = pytest.mark.slow
 
-BUCKETS = {"s3", "gcs", "azure"}  # tests/storage runs over buckets
-EXAMPLES = sorted(path for path in (Path(__file__).parents[2] / "examples").glob("*.yaml") if path.stem not in BUCKETS)
+ELSEWHERE = {"s3", "gcs", "azure", "videos"}  # in tests/storage, and in test_video_runs
+EXAMPLES = sorted(
+    path for path in (Path(__file__).parents[2] / "examples").glob("*.yaml") if path.stem not in ELSEWHERE
+)
 RELEVANT = ["image_1.png", "subdir/image_3.png"]
 
 
@@ -48,6 +50,8 @@ def prepare(example, base):
     others = [] if worker["enable_training"] else ["subdir/image_2.png", "x/a.jpg"]  # 100 epochs take their time
     if "relevant_filenames_file" in worker:
         others = ["subdir/image_2.png"]
+    if "selected_sequence_length" in worker:
+        others = [f"walk/{frame}.png" for frame in range(worker["selected_sequence_length"])]
     fill(base / "input", [*RELEVANT, *others])
     (base / "output/.lightly").mkdir(parents=True)
     (base / "output/.lightly/relevant_filenames.txt").write_text("\n".join(RELEVANT))
@@ -71,6 +75,7 @@ def test_there_are_examples():
         "pretagging",
         "quickstart",
         "relevant-filenames",
+        "sequences",
         "simple",
         "training",
     }
@@ -81,7 +86,8 @@ def test_the_example_runs_to_its_report(example, run_manifest, cached_zoo, tmp_p
     manifest, expected = prepare(example, tmp_path)
     done = run_manifest(manifest)
     assert load_embeddings(str(done.folder / "data/embeddings.csv"))[2] == expected
-    assert len(done.selected) == 1, "10% of a handful"
+    n_expected = manifest["spec"]["workerConfig"].get("selected_sequence_length", 1)
+    assert len(done.selected) == n_expected, "10% of a handful"
     assert (done.folder / "report.pdf").stat().st_size > 10_000
     trained = done.place.run.spec.worker_config.enable_training
     assert bool(list(done.folder.glob("lightly_epoch_*.ckpt"))) == trained

@@ -46,15 +46,16 @@ def table(names, vectors, **columns):
 
 @pytest.fixture
 def run(tmp_path, make_manifest, run_manifest):
-    """Run over the images with a table of this text, or with the one that is there."""
+    """Run over the images with a table of this text, or with the one that is there; with strategies for one image."""
 
-    def run_with(text, **worker):
+    def run_with(text, strategies=None, **worker):
         path = tmp_path / "output" / FILE
         path.parent.mkdir(exist_ok=True)
         if text is not None:
             path.write_text(text, encoding="utf-8")
         worker = {"checkpoint": None, "embeddings": "mine.csv", "normalize_embeddings": False, **worker}
-        return run_manifest(make_manifest(tmp_path / "input", workerConfig=worker))
+        spec = {"selectionConfig": {"n_samples": 1, "strategies": strategies}} if strategies else {}
+        return run_manifest(make_manifest(tmp_path / "input", workerConfig=worker, **spec))
 
     return run_with
 
@@ -96,9 +97,65 @@ def test_masked_rows_take_no_part(run, images, vectors):
     assert any(f"2 images of the input are masked in {FILE}" in note for note in done.report_notes)
 
 
-def test_rows_marked_as_selected_before_are_refused(run, images, vectors):
-    with pytest.raises(UnusableData, match=r"mine\.csv, line 4: '02\.jpg' is marked as selected before"):
-        run(table(images, vectors, selected=[0, 0, 1, *[0] * (N - 3)]))
+def mark(names, marked):
+    return [int(name in marked) for name in names]
+
+
+@pytest.fixture
+def run_beside(run, images, vectors):
+    """Run over the images, of which some are marked as selected before."""
+    return lambda marked, **worker: run(table(images, vectors, selected=mark(images, marked)), **worker)
+
+
+def test_rows_selected_before_push_the_choice_away_and_are_listed_as_a_pool_is(run_beside, images, vectors):
+    before = ["02.jpg", "sub/a, b.png"]
+    done = run_beside(before, stopping_condition={"n_samples": 4})
+    order, _ = farthest_first(vectors, 4, preselected=np.array([images.index(name) for name in before]))
+    assert done.selected == [images[i] for i in order]
+    _, _, together = load_embeddings(str(done.folder / "data/selected_embeddings_including_datapool.csv"))
+    assert together == [*before, *done.selected]
+    assert done.summary.counts.model_dump(exclude_none=True) == {
+        "input": N - 2, "corrupt": 0, "duplicate": 0, "selected": 4, "removed": N - 6,
+    }  # fmt: skip
+    assert any(f"2 images are marked as selected in {FILE}: they count as chosen" in n for n in done.report_notes)
+    assert not set(before) & set(done.lines("removed_filenames.txt"))
+
+
+def test_a_share_counts_from_the_images_that_were_not_selected_before(run_beside, images):
+    assert len(run_beside(images[:2], stopping_condition={"n_samples": "50%"}).selected) == (N - 2) // 2
+
+
+def test_an_image_equal_to_one_selected_before_is_a_duplicate_wherever_it_stands(run_beside, vectors):
+    vectors[0] = vectors[3] = vectors[5]
+    done = run_beside(["05.jpg", "03.jpg"], stopping_condition={"n_samples": "100%"})
+    assert done.lines("duplicate_filenames.txt") == ["00.jpg"]
+    assert len(done.selected) == N - 3
+
+
+def test_scores_stay_with_their_images_beside_ones_selected_before(run, images, vectors):
+    scores = [1.0 if name == "07.jpg" else 1e-6 for name in images]
+    text = table(images, vectors, selected=mark(images, ["00.jpg"]), al_score=scores)
+    assert run(text, method="coral", stopping_condition={"n_samples": 2}).selected[0] == "07.jpg"
+
+
+def test_metadata_stays_with_its_images_beside_ones_selected_before(run, images, vectors, tmp_path):
+    folder = tmp_path / "output/.lightly/metadata"
+    folder.mkdir(parents=True)
+    schema = [{"name": "Wanted", "path": "wanted", "defaultValue": 0, "valueDataType": "NUMERIC_INT"}]
+    (folder / "schema.json").write_text(json.dumps(schema))
+    for name in images:
+        path = (folder / name).with_suffix(".json")
+        path.parent.mkdir(exist_ok=True)
+        content = {"file_name": name, "type": "image", "metadata": {"wanted": int(name == "07.jpg")}}
+        path.write_text(json.dumps(content))
+    wish = {"input": {"type": "METADATA", "key": "wanted"}, "strategy": {"type": "WEIGHTS"}}
+    text = table(images, vectors, selected=mark(images, ["00.jpg"]))
+    assert run(text, [wish], stopping_condition=None).selected == ["07.jpg"]
+
+
+def test_a_table_in_which_all_was_selected_before_is_refused(run_beside, images):
+    with pytest.raises(UnusableData, match=r"every image of .* is marked as selected before, or masked"):
+        run_beside(images)
 
 
 def test_columns_that_are_not_used_are_named(run, images, vectors):

@@ -3,11 +3,13 @@
 import pytest
 
 from selection_api.report_factors import ReportFactors
+from selection_job.energy import Energy
 from selection_job.report.savings import estimate_savings
 
 
-def estimate(n_avoided=1000, compute_seconds=3600.0, **factors):
-    return estimate_savings(ReportFactors.model_validate(factors), n_avoided=n_avoided, compute_seconds=compute_seconds)
+def estimate(n_avoided=1000, cpu_seconds=3600.0, gpu_joules=None, **factors):
+    energy = Energy(cpu_seconds, gpu_joules)
+    return estimate_savings(ReportFactors.model_validate(factors), n_avoided=n_avoided, energy=energy)
 
 
 def test_cost_is_images_times_labels_times_price():
@@ -16,10 +18,18 @@ def test_cost_is_images_times_labels_times_price():
 
 
 def test_co2_is_the_labelling_avoided_less_the_run_itself():
-    savings = estimate(labelling_wh_per_label=2, labels_per_image=3, cpu_watts=100, grid_intensity_g_per_kwh=400)
+    known = {"cpu_watts_per_core": 100, "power_usage_effectiveness": 1.5}
+    savings = estimate(labelling_wh_per_label=2, labels_per_image=3, grid_intensity_g_per_kwh=400, **known)
     assert savings["co2"]["labellingKwh"] == pytest.approx(6.0)
-    assert savings["co2"]["computeKwh"] == pytest.approx(0.1)
-    assert savings["imageClassification"]["co2Savings"] == pytest.approx((6.0 - 0.1) * 0.4)
+    assert savings["co2"]["cpuKwh"] == pytest.approx(0.1)
+    assert savings["co2"]["computeKwh"] == pytest.approx(0.15)
+    assert "gpuKwh" not in savings["co2"]
+    assert savings["imageClassification"]["co2Savings"] == pytest.approx((6.0 - 0.15) * 0.4)
+
+
+def test_what_a_gpu_has_measured_is_added():
+    savings = estimate(gpu_joules=7_200_000, cpu_watts_per_core=0, power_usage_effectiveness=1)
+    assert savings["co2"]["gpuKwh"] == savings["co2"]["computeKwh"] == pytest.approx(2.0)
 
 
 def test_a_price_of_zero_leaves_its_estimate_out():
@@ -36,8 +46,8 @@ def test_co2_is_left_out_without_its_factors(factor):
 
 
 def test_every_factor_stands_beside_the_estimates_with_its_source():
-    factors = {factor["name"]: factor for factor in estimate(cpu_watts=200)["factors"]}
-    assert factors["cpu_watts"]["value"] == 200
-    assert factors["cpu_watts"]["isSetByUser"]
+    factors = {factor["name"]: factor for factor in estimate(cpu_watts_per_core=200)["factors"]}
+    assert factors["cpu_watts_per_core"]["value"] == 200
+    assert factors["cpu_watts_per_core"]["isSetByUser"]
     assert "IEA" in factors["grid_intensity_g_per_kwh"]["meaning"]
     assert not factors["label_cost_usd.object_detection"]["isSetByUser"]

@@ -114,7 +114,7 @@ def test_distances_count_from_what_was_selected_before():
     assert selection.removed.tolist() == [0, 1]
     assert selection.nearest_selected.tolist() == [4, 4]
     assert selection.nearest_distance.tolist() == [0.5, 0.5]
-    assert "2 images that earlier runs selected were taken into account." in selection.notes
+    assert "2 images that were selected before were taken into account." in selection.notes
 
 
 @pytest.mark.parametrize("method", ["coreset", "random"])

@@ -50,6 +50,9 @@ class HandMade:
     def metadata(self, key):
         return self.columns[key]
 
+    def labels(self, key, rows):
+        return [self.columns[key].need_labels()[row] for row in rows.tolist()], np.arange(len(rows))
+
     def object_vectors(self, task):
         vectors, owners = self.objects[task]
         return np.asarray(vectors, dtype=np.float32), np.asarray(owners, dtype=np.int64)

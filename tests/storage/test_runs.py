@@ -31,8 +31,8 @@ LIGHTLY = {
     "trainer": {"gpus": 0},
 }
 TIMES = {  # report.json's keys that differ between any two runs
-    "startTimestamp", "endTimestamp", "seconds", "umapSeconds", "computeKg", "computeKwh", "computeSeconds", "netKg",
-    "co2Savings", "inputFingerprint", "startTime", "completionTime", "started_at", "totalProcessingTimeS",
+    "startTimestamp", "endTimestamp", "seconds", "umapSeconds", "computeKg", "computeKwh", "cpuSeconds", "cpuKwh",
+    "netKg", "co2Savings", "inputFingerprint", "startTime", "completionTime", "started_at", "totalProcessingTimeS",
 }  # fmt: skip
 PLACES = {
     "datasources",

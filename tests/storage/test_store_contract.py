@@ -115,3 +115,24 @@ def test_one_of_two_creators_wins(store):
     assert store.read("lock") == b"one"
     store.delete("lock")
     assert store.create("lock", b"three")
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(0, 10), (3, 7), (0, 1), (9, 10), (0, 0), (7, 3), (8, 99), (10, 12), (1000, 2000)]
+)
+def test_a_range_is_a_part_and_never_more_than_there_is(store, start, end):
+    store.write("sub/a b.mp4", b"0123456789")
+    (info,) = store.list()
+    assert store.read_range(info.key, start, end, version=info.version) == b"0123456789"[start:end]
+
+
+def test_a_range_of_what_has_gone_or_been_replaced_is_missing(store, request):
+    store.write("a.mp4", b"0123456789")
+    (info,) = store.list()
+    store.write("a.mp4", b"abcdefghijkl")
+    if "s3-rclone" not in request.node.name:  # it does not look at conditions
+        with pytest.raises(ObjectMissing, match=r"a\.mp4"):
+            store.read_range("a.mp4", 2, 5, version=info.version)
+    store.delete("a.mp4")
+    with pytest.raises(ObjectMissing, match=r"a\.mp4"):
+        store.read_range("a.mp4", 2, 5, version=info.version)

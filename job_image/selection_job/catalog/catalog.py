@@ -1,11 +1,13 @@
 """Catalog: the images of a run as columns, after each was read and checked."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
+
+from selection_job.catalog.frames import Frames
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,13 @@ class Catalog:
     measures: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     """(n_new,) what the pass over the images measured, by the names of image_measures.MEASURES."""
     n_pool: int = 0
-    """The last so many rows are images that earlier runs selected: they count in the selection and are no input."""
+    """The last so many rows are images that were selected before, by earlier runs of the datapool or as the table of
+    embeddings says: they count in the selection and are no input."""
     was_read: bool = True
     """False where embeddings were given and no image was opened: then digests, widths and heights are zeros, and
     duplicates are images with equal vectors."""
+    frames: Frames | None = None
+    """Where the images come from, when they are frames of videos."""
 
     @property
     def n_input(self) -> int:
@@ -64,3 +69,19 @@ class Catalog:
         """(n,) True where an earlier row has the same bytes."""
         is_duplicate: NDArray[np.bool_] = self.duplicate_of != np.arange(len(self.names))
         return is_duplicate
+
+
+def take_rows(catalog: Catalog, rows: NDArray[np.int64]) -> Catalog:
+    """Return the catalog of some of its rows, in order, none of which is of the pool; what is corrupt stays.
+
+    A copy whose first image is not taken is one of the first that is.
+    """
+    _, first, inverse = np.unique(catalog.duplicate_of[rows], return_index=True, return_inverse=True)
+    return replace(
+        catalog,
+        names=[catalog.names[row] for row in rows.tolist()],
+        **{column: getattr(catalog, column)[rows] for column in ("sha256", "sizes_bytes", "widths_px", "heights_px")},
+        duplicate_of=first[inverse],
+        measures={name: values[rows] for name, values in catalog.measures.items()},
+        frames=None if catalog.frames is None else catalog.frames.take(rows),
+    )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.catalog.catalog import Catalog
+from selection_job.catalog.frames import pack_frames, unpack_frames
 from selection_job.catalog.reading import ReadImage
 from selection_job.errors import UnusableData
 from selection_job.packed_names import pack_names, unpack_names
@@ -82,6 +83,18 @@ def find_first_equal(digests: NDArray[np.uint8]) -> NDArray[np.int64]:
     return first_equal
 
 
+def find_copies(digests: NDArray[np.uint8], n_preselected: int) -> NDArray[np.int64]:
+    """Return (n,) int64: for each row the first that equals it, a preselected one where there is one.
+
+    digests        (n, width) uint8
+    n_preselected  the last so many rows were selected before; each of them stands for itself
+    """
+    n_new = len(digests) - n_preselected
+    first = find_first_equal(np.roll(digests, n_preselected, axis=0))[n_preselected:]
+    copies = np.where(first < n_preselected, first + n_new, first - n_preselected)
+    return np.concatenate([copies, np.arange(n_new, len(digests))])
+
+
 def save_catalog(catalog: Catalog, folder: Path) -> None:
     """Write catalog.npz into the folder. Equal catalogs give equal bytes."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,6 +104,7 @@ def save_catalog(catalog: Catalog, folder: Path) -> None:
         **pack_names("names", catalog.names),
         **pack_names("corrupt_names", catalog.corrupt.keys()),
         **pack_names("corrupt_reasons", catalog.corrupt.values()),
+        **pack_frames(catalog.frames),
     }
     np.savez(folder / CATALOG_FILE, **columns)
 
@@ -100,9 +114,10 @@ def load_catalog(folder: Path) -> Catalog:
     path = folder / CATALOG_FILE
     try:
         with path.open("rb") as file, zipfile.ZipFile(file), np.load(file, allow_pickle=False) as columns:
+            names = unpack_names("names", columns)
             return _check_columns(
                 Catalog(
-                    names=unpack_names("names", columns),
+                    names=names,
                     corrupt=dict(
                         zip(
                             unpack_names("corrupt_names", columns),
@@ -112,6 +127,7 @@ def load_catalog(folder: Path) -> Catalog:
                     ),
                     **{column: columns[column] for column in _COLUMNS},
                     measures=_take_measures(columns),
+                    frames=unpack_frames(columns, len(names)),
                 )
             )
     except (ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:

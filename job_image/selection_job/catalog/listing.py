@@ -1,4 +1,4 @@
-"""Listing: the images of the input datasource that take part in a run, sorted by name."""
+"""Listing: the images or videos of the input datasource that take part in a run, sorted by name."""
 
 from array import array
 from collections.abc import Iterable
@@ -14,14 +14,29 @@ from selection_job.errors import ObjectMissing, UnusableData
 from selection_job.stores.store import ObjectInfo, Store
 
 
+@dataclass(frozen=True)
+class _Media:
+    """What a run is about, by the ends of its files' names, and what it leaves aside."""
+
+    noun: str
+    extensions: tuple[str, ...]
+    other: "_Media | None" = None
+
+
+_IMAGES = _Media("image", IMAGE_EXTENSIONS, _Media("video", VIDEO_EXTENSIONS))
+_VIDEOS = _Media("video", VIDEO_EXTENSIONS, _Media("image", IMAGE_EXTENSIONS))
+
+
 @dataclass
 class _Sighting:
-    """What was seen while listing: the images that take part, and what explains why there are none."""
+    """What was seen while listing: the files that take part, and what explains why there are none."""
+
+    media: _Media
 
     names: list[str] = field(default_factory=list)
     sizes_bytes: "array[int]" = field(default_factory=lambda: array("q"))
     versions: list[str] = field(default_factory=list)
-    n_videos: int = 0
+    n_other_media: int = 0
     n_others: int = 0
     n_not_relevant: int = 0
     named: set[str] = field(default_factory=set)
@@ -36,8 +51,17 @@ def list_images(input_store: Store, lightly_store: Store, *, relevant_filenames_
     Memory: the columns, about 250 bytes an image.
     Raises UnusableData where nothing takes part or the relevant-filenames file is missing or wrong.
     """
+    return _list_media(_IMAGES, input_store, lightly_store, relevant_filenames_file)
+
+
+def list_videos(input_store: Store, lightly_store: Store, *, relevant_filenames_file: str = "") -> Listing:
+    """Return the videos below the input datasource, as list_images does the images."""
+    return _list_media(_VIDEOS, input_store, lightly_store, relevant_filenames_file)
+
+
+def _list_media(media: _Media, input_store: Store, lightly_store: Store, relevant_filenames_file: str) -> Listing:
     relevant = _read_relevant(lightly_store, relevant_filenames_file) if relevant_filenames_file else None
-    sighting = _look(input_store.list(), relevant)
+    sighting = _look(input_store.list(), relevant, media)
     if not sighting.names:
         raise UnusableData(
             _explain_nothing(sighting, relevant, input_store.url, lightly_store.url + relevant_filenames_file)
@@ -63,21 +87,21 @@ def _read_relevant(lightly_store: Store, key: str) -> RelevantFilenames:
     except ObjectMissing as error:
         raise UnusableData(
             f"The relevant-filenames file was expected at {where} and is not there. Put it there, in the lightly "
-            "datasource, or leave out spec.workerConfig.relevant_filenames_file to use all images."
+            "datasource, or leave out spec.workerConfig.relevant_filenames_file to use all files."
         ) from error
     return parse_relevant_filenames(content, where=where)
 
 
-def _look(objects: Iterable[ObjectInfo], relevant: RelevantFilenames | None) -> _Sighting:
-    sighting = _Sighting()
+def _look(objects: Iterable[ObjectInfo], relevant: RelevantFilenames | None, media: _Media) -> _Sighting:
+    sighting = _Sighting(media)
     for info in objects:
         name = info.key.lower()
         if is_hidden(info.key):
             continue
-        if name.endswith(IMAGE_EXTENSIONS):
+        if name.endswith(media.extensions):
             _take(info, relevant, sighting)
-        elif name.endswith(VIDEO_EXTENSIONS):
-            sighting.n_videos += 1
+        elif media.other is not None and name.endswith(media.other.extensions):
+            sighting.n_other_media += 1
         else:
             sighting.n_others += 1
     return sighting
@@ -98,15 +122,25 @@ def _take(info: ObjectInfo, relevant: RelevantFilenames | None, sighting: _Sight
 
 
 def _explain_nothing(sighting: _Sighting, relevant: RelevantFilenames | None, url: str, relevant_url: str) -> str:
+    media = sighting.media
     if relevant is not None and sighting.n_not_relevant:
         return (
-            f"None of the lines of {relevant_url} names one of the {sighting.n_not_relevant} images in {url}: "
+            f"None of the lines of {relevant_url} names one of the {sighting.n_not_relevant} {media.noun}s in {url}: "
             f"{quote_some(_unused(sighting, relevant)) or 'it is empty'}. Names are relative to it, and case matters."
         )
-    videos = f" and {sighting.n_videos} videos (dataset type IMAGES takes no videos)" if sighting.n_videos else ""
     return (
-        f"There is no image in {url}: {sighting.n_others} other files{videos} were seen, none ends in "
-        f"{' '.join(IMAGE_EXTENSIONS)} (in any case; names that start with '.' are left out)."
+        f"There is no {media.noun} in {url}: {sighting.n_others} other files{_explain_other(sighting)} were seen, none "
+        f"ends in {' '.join(media.extensions)} (in any case; names that start with '.' are left out)."
+    )
+
+
+def _explain_other(sighting: _Sighting) -> str:
+    media, n = sighting.media, sighting.n_other_media
+    if media.other is None or not n:
+        return ""
+    return (
+        f" and {n} {media.other.noun}s (dataset type {media.noun.upper()}S takes no {media.other.noun}s; "
+        f"spec.dataset.type {media.other.noun.upper()}S does)"
     )
 
 
@@ -127,7 +161,7 @@ def _note_relevant(sighting: _Sighting, relevant: RelevantFilenames | None, key:
             f"pattern that leaves names out: {quote_some(odd)}"
         )
     if unused := _unused(sighting, relevant):
-        notes.append(f"{key}: {len(unused)} lines name no image of the input: {quote_some(unused)}")
+        notes.append(f"{key}: {len(unused)} lines name no {sighting.media.noun} of the input: {quote_some(unused)}")
     return notes
 
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 
@@ -188,15 +188,20 @@ def _examine(pool: _Pool, row: int, name: str, content: bytes) -> ReadImage:
                 target_px=_target_px(options, width_px, height_px),
                 allow_truncated=not options.check_corruptness,
             )
-            pixels = None if size_px is None else resize_pixels(image, size_px)
-            cuttings = _cut(pool, row, image) if size_px is not None else ()
-            picture = _make_picture(image, options)
-            measures = measure_image(image, options.measures)
-            thumbnail = make_thumbnail(image) if options.thumbnails else None
+            read = examine_rgb(image, options, ReadImage(name, digest, len(content), width_px, height_px, None))
+            return replace(read, cuttings=_cut(pool, row, image) if size_px is not None else ())
     except CorruptImage as error:
         return ReadImage(name, digest, len(content), width_px, height_px, str(error))
-    return ReadImage(
-        name, digest, len(content), width_px, height_px, None, pixels, thumbnail, cuttings, picture, measures
+
+
+def examine_rgb(image: Image.Image, options: ReadOptions, known: ReadImage) -> ReadImage:
+    """Return what is known with all that the options want of the image, which has mode RGB and is fully decoded."""
+    return replace(
+        known,
+        pixels=None if options.input_size_px is None else resize_pixels(image, options.input_size_px),
+        thumbnail=make_thumbnail(image) if options.thumbnails else None,
+        picture=_make_picture(image, options),
+        measures=measure_image(image, options.measures),
     )
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_job.catalog.catalog import Catalog, Listing
-from selection_job.catalog.checking import find_first_equal
+from selection_job.catalog.catalog import Catalog, Listing, take_rows
+from selection_job.catalog.checking import find_copies
 from selection_job.datapool.pool_part import PartHeader, PoolPart
 from selection_job.embedding_stage import Embedded
 from selection_job.errors import UnusableData
+from selection_job.videos.frame_names import parse_frame_name
 
 GIVEN = "given"
 """The encoder of vectors that come from a table: nothing tells whether two tables are of one network."""
@@ -37,32 +38,41 @@ class Datapool:
             return self.own.header.number
         return 1 + max((part.header.number for part in self.parts), default=0)
 
-    def find_new(self, digests: NDArray[np.bytes_], *, process_all: bool) -> NDArray[np.bool_]:
+    def find_new(
+        self, digests: NDArray[np.bytes_], *, process_all: bool, are_videos: bool = False
+    ) -> NDArray[np.bool_]:
         """Return (n,) which of the listed objects this run looks at.
 
         digests      (n,) as digest_objects gives them
         process_all  look at all but those that are in the pool, not only at what no earlier run has seen
+        are_videos   the objects are videos: process_all then looks at each, for it has frames that are not in the pool
         A run that has added its part already, and then was cut off, looks at the same objects again.
         """
         if self.own is not None:
             return np.isin(digests, self.own.seen)
+        if process_all and are_videos:
+            return np.ones(len(digests), dtype=np.bool_)
         known = [part.digests if process_all else part.seen for part in self.parts]
         return ~np.isin(digests, np.concatenate([np.empty(0, digests.dtype), *known]))
 
-    def find_members(self, names: Sequence[str]) -> "Members":
+    def find_members(self, names: Sequence[str], digests: NDArray[np.bytes_], *, are_videos: bool = False) -> "Members":
         """Return the images of the pool in the order in which they were selected.
 
-        names  of the images that this run looks at: one that is among them has changed since, and is no member any more
+        names       what this run looks at: an image that has changed since, or a frame of a video that has, is no
+                    member any more
+        digests     (n,) of these
+        are_videos  the names are of videos, and the pool's members frames
         An image that was selected twice, because it had changed, counts as it was the last time.
         """
         if not self.parts:
             return Members()
         every = [name for part in self.parts for name in part.names]
-        last = {name: place for place, name in enumerate(every)}
-        for name in names:
-            last.pop(name, None)
-        places = sorted(last.values())
         columns = {column: np.concatenate([getattr(part, column) for part in self.parts]) for column in _COLUMNS}
+        objects = np.concatenate([part.digests for part in self.parts])
+        present = dict(zip(names, digests.tolist(), strict=True))
+        last = {name: place for place, name in enumerate(every)}
+        find = (lambda name: present.get(name_video(name))) if are_videos else present.get
+        places = sorted(place for name, place in last.items() if find(name) in (None, objects.item(place)))
         return Members([every[place] for place in places], {key: values[places] for key, values in columns.items()})
 
     def check_encoder(self, encoder: str, source: str, dimensions: int) -> None:
@@ -99,7 +109,7 @@ def join(embedded: Embedded, members: Members) -> Embedded:
     joined = replace(
         catalog,
         names=[*catalog.names, *members.names],
-        n_pool=len(members.names),
+        n_pool=catalog.n_pool + len(members.names),
         duplicate_of=_find_copies(catalog, taken["sha256"]),
         **columns,
     )
@@ -112,8 +122,23 @@ def _find_copies(catalog: Catalog, pool: NDArray[np.uint8]) -> NDArray[np.int64]
     own_rows = np.arange(n, n + p)
     if not catalog.was_read or not pool.any():  # nothing is known of the bytes
         return np.concatenate([catalog.duplicate_of, own_rows])
-    first = find_first_equal(np.concatenate([pool, catalog.sha256]))[p:]
-    return np.concatenate([np.where(first < p, first + n, first - p), own_rows])
+    return find_copies(np.concatenate([catalog.sha256, pool]), p)
+
+
+def name_video(frame: str) -> str:
+    """Return the video that a frame comes from, by the frame's name; '' where it names none."""
+    parsed = parse_frame_name(frame)
+    return parsed[0] if parsed else ""
+
+
+def without_members(embedded: Embedded, members: Members) -> Embedded:
+    """Return the images without those that are in the pool: frames of a video that is looked at once more."""
+    known = set(members.names)
+    rows = [row for row, name in enumerate(embedded.catalog.names) if name not in known] if known else []
+    if not known or len(rows) == len(embedded.catalog.names):
+        return embedded
+    taken = np.array(rows, dtype=np.int64)
+    return Embedded(take_rows(embedded.catalog, taken), embedded.embeddings[taken])
 
 
 def make_part(
@@ -122,13 +147,15 @@ def make_part(
     """Return what a run adds to the pool.
 
     listing   what the run looked at
-    selected  rows of the catalog, in the order of choice
+    selected  rows of the catalog: what the table of embeddings marks as selected before, then the order of choice
     digests   (n,) of the listing
     """
     catalog = embedded.catalog
     names = [catalog.names[row] for row in selected.tolist()]
     places = {name: place for place, name in enumerate(listing.names)}
-    own = digests[[places[name] for name in names]] if names else digests[:0]
+    frames = catalog.frames
+    sources = names if frames is None else [frames.videos[row] for row in frames.video_rows[selected].tolist()]
+    own = digests[[places[name] for name in sources]] if names else digests[:0]
     return PoolPart(
         header,
         names,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from selection_api.legacy_selection import TABLE_SCORE, scores_used
 from selection_job.catalog.catalog import Catalog, Listing
-from selection_job.catalog.checking import find_first_equal
+from selection_job.catalog.checking import find_copies
 from selection_job.catalog.image_names import quote_some
 from selection_job.embedding_stage import Embedded
 from selection_job.embeddings.table_reading import EmbeddingsTable, read_table
@@ -45,8 +45,9 @@ def find_key(name: str) -> str:
 def load_given(place: Workplace, listing: Listing) -> tuple[GivenEmbeddings, Embedded]:
     """Read the table and return it with the listed images that have a row in it, masked ones left out.
 
-    The catalog's duplicates are rows with equal vectors: nothing is known of the files' bytes.
-    Raises UnusableData where the file is missing or wrong, or where none of its rows is an image of the input.
+    The catalog's duplicates are rows with equal vectors: nothing is known of the files' bytes. Images that the table
+    marks as selected before come last and count as the datapool's do.
+    Raises UnusableData where the file is missing or wrong, or where none of its rows is an image to choose.
     """
     key = find_key(place.worker.embeddings)
     where = f"{place.target.url}{key}"
@@ -58,11 +59,12 @@ def load_given(place: Workplace, listing: Listing) -> tuple[GivenEmbeddings, Emb
     with place.progress.bar("Reading embeddings", path.stat().st_size, "bytes") as bar:
         table = read_table(path, listing.names, where=where, advance=bar.advance)
     path.unlink()
-    if not len(table.rows):
+    if len(table.rows) == table.n_preselected:
         raise UnusableData(_explain_nothing(table, listing, where, place.source.url))
     catalog = _make_catalog(table, listing)
-    n_duplicates = int(catalog.is_duplicate.sum()) if place.worker.remove_exact_duplicates else 0
-    place.progress.count(input=len(catalog.names), duplicate=n_duplicates)
+    is_known = place.worker.remove_exact_duplicates and place.worker.selected_sequence_length == 1
+    n_duplicates = int(catalog.is_duplicate.sum()) if is_known else 0
+    place.progress.count(input=catalog.n_input, duplicate=n_duplicates)
     given = GivenEmbeddings(
         scores=table.scores,
         source=f"embeddings {key}",
@@ -80,16 +82,18 @@ def _make_catalog(table: EmbeddingsTable, listing: Listing) -> Catalog:
         sizes_bytes=listing.sizes_bytes[table.rows],
         widths_px=np.broadcast_to(np.int32(0), n),
         heights_px=np.broadcast_to(np.int32(0), n),
-        duplicate_of=find_equal_vectors(table.vectors),
+        duplicate_of=find_equal_vectors(table.vectors, table.n_preselected),
         corrupt={},
+        n_pool=table.n_preselected,
         was_read=False,
     )
 
 
-def find_equal_vectors(vectors: NDArray[np.float32]) -> NDArray[np.int64]:
+def find_equal_vectors(vectors: NDArray[np.float32], n_preselected: int = 0) -> NDArray[np.int64]:
     """Return (n,) int64: for each row the first that equals it, its own where it is the first.
 
-    vectors  (n, d) float32, finite; -0 equals 0
+    vectors        (n, d) float32, finite; -0 equals 0
+    n_preselected  the last so many were selected before: rows that equal one are its copies, and it stands for itself
 
     By BLAKE2b digests: some 1 µs a row, 70 bytes of memory a row.
     """
@@ -98,10 +102,15 @@ def find_equal_vectors(vectors: NDArray[np.float32]) -> NDArray[np.int64]:
         block = vectors[start : start + _BLOCK] + np.float32(0)  # -0 becomes 0
         for row in block:
             digests += blake2b(row, digest_size=32).digest()
-    return find_first_equal(np.frombuffer(digests, dtype=np.uint8).reshape(-1, 32))
+    return find_copies(np.frombuffer(digests, dtype=np.uint8).reshape(-1, 32), n_preselected)
 
 
 def _explain_nothing(table: EmbeddingsTable, listing: Listing, where: str, url: str) -> str:
+    if table.n_preselected:
+        return (
+            f"{where}: every image of {url} that has a row is marked as selected before, or masked; nothing is left to "
+            "select from. Add images to the input and the table, or set selected to 0."
+        )
     if len(table.masked):
         return f"{where}: every image of {url} that has a row is masked; nothing is left to select from."
     return (
@@ -123,6 +132,12 @@ def _note(table: EmbeddingsTable, listing: Listing, key: str) -> Iterator[str]:
         if len(rows):
             names = quote_some([listing.names[row] for row in rows[:1000].tolist()])
             yield f"{len(rows)} images of the input {words} {key} and take no part: {names}"
+    if table.n_preselected:
+        names = quote_some([listing.names[row] for row in table.rows[-table.n_preselected :][:1000].tolist()])
+        yield (
+            f"{table.n_preselected} images are marked as selected in {key}: they count as chosen before and are "
+            f"not chosen again: {names}"
+        )
     if table.n_foreign:
         yield f"{table.n_foreign} rows of {key} name no image of the input: {quote_some(table.foreign)}"
     if table.header.unused:

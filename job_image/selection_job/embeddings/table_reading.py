@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_job.catalog.image_names import escape_name
 from selection_job.embeddings.table_header import EmbeddingsHeader, parse_header
 from selection_job.embeddings.table_rows import BLOCK_BYTES, RowReader, TableRows
 from selection_job.errors import UnusableData
 
 _BLOCK = 65536
 _MOST_KEPT = 1000  # names of rows that nobody asked for
-_ABSENT, _TAKEN, _MASKED = 0, 1, 2
+_ABSENT, _TAKEN, _MASKED, _PRESELECTED = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +22,11 @@ class EmbeddingsTable:
     """What the table says about the names that were asked for."""
 
     header: EmbeddingsHeader
-    rows: NDArray[np.int64]  # (n,) sorted: which names have a vector and are not masked
+    rows: NDArray[np.int64]  # (n,) which names have a vector and are not masked: sorted, the preselected ones last
     vectors: NDArray[np.float32]  # (n, d) finite
     scores: NDArray[np.float64] | None  # (n,) al_score; None where the table has no such column
+    n_preselected: int
+    """The last so many rows are marked as selected before, and sorted among themselves."""
     masked: NDArray[np.int64]  # sorted: which names are marked to be ignored
     absent: NDArray[np.int64]  # sorted: which names have no row
     n_foreign: int
@@ -46,10 +47,10 @@ def read_table(
     where    the file as users know it, for messages
     advance  is told how many bytes were read
 
-    Memory: the vectors of the names that are there, 60 MB, and some 100 bytes a name.
+    A row that is both masked and selected is masked. Memory: the vectors of the names that are there, twice where some
+    are preselected, 60 MB, and some 100 bytes a name.
     Raises UnusableData, with the line, for anything that is not such a table: another header, rows of another length,
-    what is no finite number, a name that comes twice, marks other than 0 and 1, text that is not UTF-8; and for rows
-    marked as selected before, which nothing here can take into account.
+    what is no finite number, a name that comes twice, marks other than 0 and 1, text that is not UTF-8.
     """
     digest = hashlib.sha256()
 
@@ -83,10 +84,10 @@ class _Collected:
         """Take those of the rows whose names were asked for."""
         places = np.fromiter((self._places.get(name, -1) for name in rows.names), np.int64, len(rows.names))
         is_masked = self._read_mark(rows, "masked")
-        self._refuse_preselected(rows)
+        kept_as = np.where(self._read_mark(rows, "selected"), _PRESELECTED, _TAKEN)
         is_known = places >= 0
         self._refuse_repeated(rows, places)
-        self._state[places[is_known]] = np.where(is_masked[is_known], _MASKED, _TAKEN)
+        self._state[places[is_known]] = np.where(is_masked, _MASKED, kept_as)[is_known]
         is_taken = is_known & ~is_masked
         self._vectors[places[is_taken]] = rows.numbers[is_taken, : self._header.n_dimensions]
         score = self._header.find_mark("al_score")
@@ -99,15 +100,20 @@ class _Collected:
         """Return what was collected, moved together in place."""
         if not self._n_rows:
             raise UnusableData(f"{self._where} has a header and no rows.")
-        taken = np.flatnonzero(self._state == _TAKEN)
+        taken = np.flatnonzero((self._state == _TAKEN) | (self._state == _PRESELECTED))
         for start in range(0, len(taken), _BLOCK):
             block = taken[start : start + _BLOCK]
             self._vectors[start : start + len(block)] = self._vectors[block]
+        vectors, is_preselected = self._vectors[: len(taken)], self._state[taken] == _PRESELECTED
+        if is_preselected.any():
+            order = np.argsort(is_preselected, kind="stable")
+            taken, vectors = taken[order], vectors[order]
         return EmbeddingsTable(
             header=self._header,
             rows=taken,
-            vectors=self._vectors[: len(taken)],
+            vectors=vectors,
             scores=None if self._header.find_mark("al_score") is None else self._scores[taken],
+            n_preselected=int(is_preselected.sum()),
             masked=np.flatnonzero(self._state == _MASKED),
             absent=np.flatnonzero(self._state == _ABSENT),
             n_foreign=self._n_foreign,
@@ -125,17 +131,6 @@ class _Collected:
             self._fail(rows, int(odd[0]), f"{mark} is {values[odd[0]]:g}; expected 0 or 1")
         is_marked: NDArray[np.bool_] = values == 1
         return is_marked
-
-    def _refuse_preselected(self, rows: TableRows) -> None:
-        marked = np.flatnonzero(self._read_mark(rows, "selected"))
-        if len(marked):
-            name = rows.names[marked[0]]
-            self._fail(
-                rows,
-                int(marked[0]),
-                f"{escape_name(name)!r} is marked as selected before, and choosing beside images that were selected "
-                "before is not supported by this version; set selected to 0, or masked to 1 to leave them out",
-            )
 
     def _refuse_repeated(self, rows: TableRows, places: NDArray[np.int64]) -> None:
         known = np.flatnonzero(places >= 0)

@@ -46,10 +46,14 @@ def load_metadata(place: Workplace, names: list[str]) -> list[MetadataColumn]:
 
 def uses_metadata_files(spec: SelectionRunSpec) -> bool:
     """Say whether a strategy looks at metadata that are neither computed nor a group of lightly_path_regex."""
-    keys = {entry.input.key for entry in _list_entries(spec)}
+    return bool(_list_file_keys(spec))
+
+
+def _list_file_keys(spec: SelectionRunSpec) -> list[str]:
+    keys = {entry.input.key or "" for entry in _list_entries(spec)}
     if keys and spec.selection_config and spec.selection_config.lightly_path_regex:
         keys -= set(compile_path_regex(spec.selection_config.lightly_path_regex).groupindex)
-    return bool(keys)
+    return sorted(keys)
 
 
 def _list_entries(spec: SelectionRunSpec) -> list[NamedStrategy]:
@@ -77,11 +81,7 @@ def _match_names(place: Workplace, names: list[str], keys: Sequence[str]) -> lis
 
 def _load_files(place: Workplace, names: list[str], keys: Sequence[str]) -> list[MetadataColumn]:
     """Read the images' files, or what an earlier try of this run has made of the same ones."""
-    entries = [entry for entry in _list_entries(place.spec) if entry.input.key in keys]
-    schema, digest = _read_schema(place, keys)
-    for entry in entries:
-        with entry.located():
-            _check_key(entry.input.key or "", schema, f"{place.target.url}{METADATA_FOLDER}{_SCHEMA_FILE}")
+    schema, digest = _read_checked_schema(place, keys)
     images = ImageRows(names)
     files = list_image_files(place.target, METADATA_FOLDER, images, others={_SCHEMA_FILE})
     if not files.rows:
@@ -94,6 +94,22 @@ def _load_files(place: Workplace, names: list[str], keys: Sequence[str]) -> list
         save_columns(columns, folder)
 
     return place.stages.reuse_or_make("metadata", fingerprint, make, lambda folder: load_columns(folder, len(names)))
+
+
+def check_metadata_schema(place: Workplace) -> None:
+    """Raise UnusableData where load_metadata would because of the schema: for runs that know their names later."""
+    if keys := _list_file_keys(place.spec):
+        _read_checked_schema(place, keys)
+
+
+def _read_checked_schema(place: Workplace, keys: Sequence[str]) -> tuple[tuple[SchemaEntry, ...], str]:
+    """Return the schema, which has the keys, and the digest of its file."""
+    schema, digest = _read_schema(place, keys)
+    for entry in _list_entries(place.spec):
+        if entry.input.key in keys:
+            with entry.located():
+                _check_key(entry.input.key or "", schema, f"{place.target.url}{METADATA_FOLDER}{_SCHEMA_FILE}")
+    return schema, digest
 
 
 def _digest(texts: Iterable[str]) -> str:

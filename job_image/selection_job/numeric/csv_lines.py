@@ -10,6 +10,9 @@ from selection_job.numeric.compiling import compiled, inner
 LONGEST_NUMBER = 15
 """Characters of the longest float32 in nine significant digits: -1.23456789e-38."""
 
+LONGEST_LABEL = 19
+"""Digits of the largest label."""
+
 _COMMA, _NEWLINE, _POINT, _MINUS, _ZERO, _E = b",\n.-0e"
 _POWERS_OF_TEN = np.array([float(f"1e{i}") for i in range(-10, 11)])
 _POWERS_OF_FIVE = np.array([5**i for i in range(18)], dtype=np.uint64)
@@ -28,18 +31,20 @@ def format_rows(
     values: NDArray[np.float32],
     names: NDArray[np.uint8],
     name_ends: NDArray[np.int64],
+    labels: NDArray[np.int64],
     others: NDArray[np.uint8],
     other_ends: NDArray[np.int64],
     digits: NDArray[np.uint8],
     text: NDArray[np.uint8],
 ) -> int:
-    """Write lines `name,number,…,0` into text and return how many bytes they take. The same bytes as Python's '%.9g'.
+    """Write lines `name,number,…,label` into text and return how many bytes they take, as Python's '%.9g' gives them.
 
     values      (r, d) float32
     names       the names' bytes, one after the other, as they stand in the file; name_ends (r,) where each ends
+    labels      (r,), none below 0
     others      the text of the values that are not is_plain, in their order; other_ends where each ends
     digits      (9,) scratch
-    text        at least len(names) + r (d (LONGEST_NUMBER + 1) + 3) bytes
+    text        at least len(names) + r (d (LONGEST_NUMBER + 1) + LONGEST_LABEL + 2) bytes
     """
     at, name_at, other, other_at = 0, 0, 0, 0
     for row in range(values.shape[0]):
@@ -60,9 +65,23 @@ def format_rows(
                     at += 1
                     other_at += 1
                 other += 1
-        text[at], text[at + 1], text[at + 2] = _COMMA, _ZERO, _NEWLINE
-        at += 3
+        text[at] = _COMMA
+        at = _write_label(labels[row], text, at + 1)
+        text[at] = _NEWLINE
+        at += 1
     return at
+
+
+@inner
+def _write_label(label: int, text: NDArray[np.uint8], at: int) -> int:
+    """Write a whole number that is not below 0, and return where it ends."""
+    end, rest = at + 1, label // 10
+    while rest > 0:
+        end, rest = end + 1, rest // 10
+    for place in range(end - 1, at - 1, -1):
+        text[place] = _ZERO + label % 10
+        label //= 10
+    return end
 
 
 @inner

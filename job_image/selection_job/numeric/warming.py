@@ -45,7 +45,7 @@ def _compile_tables() -> None:
     numbers, scratch, written = np.ones((1, 1), dtype=np.float32), np.empty(9, np.uint8), np.empty(40, np.uint8)
     places, starts, slow = (np.empty(shape, dtype=np.int64) for shape in ((1, 3), (1,), (4, 4)))
     parse_rows(line, np.array([NAME, 0, TEXT]), numbers, places, starts, slow)
-    format_rows(numbers, line, np.array([1]), line, np.array([0]), scratch, written)
+    format_rows(numbers, line, np.array([1]), np.array([0]), line, np.array([0]), scratch, written)
 
 
 def _compile_refresh() -> None:

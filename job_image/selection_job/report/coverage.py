@@ -20,6 +20,10 @@ _WHY_NOT = {
         "What was chosen are objects on the images, so the images themselves were not chosen for a radius; only the "
         "one at their end is known."
     ),
+    "sequences": (
+        "What was chosen are sequences of frames, each by the mean of its frames, so the frames themselves were not "
+        "chosen for a radius; only the one at their end is known."
+    ),
     "random": "A random choice does not aim at a radius, so only the one at its end is known.",
     "strategies": (
         "Where several strategies are combined, or one is turned round, only the radius at the end is known; DIVERSITY "
@@ -33,13 +37,24 @@ def describe_coverage(selection: Selection) -> JsonObject:
 
     It is empty, and whyUnknown says why, for other methods than coreset.
     """
-    radii = selection.radii.astype(np.float64)
-    is_known = bool(np.isfinite(radii).all())
+    is_known = _is_known(selection)
+    why = "sequences" if selection.sequences is not None else selection.method
     return {
         "isExact": is_known,
-        "whyUnknown": None if is_known else _WHY_NOT.get(selection.method, _WHY_NOT["strategies"]),
-        "imagesForRadius": _make_table(radii) if is_known else [],
+        "whyUnknown": None if is_known else _WHY_NOT.get(why, _WHY_NOT["strategies"]),
+        "imagesForRadius": [
+            {"radius": rounded(radius), "nImages": n_picks} for radius, n_picks in list_picks_for_radii(selection)
+        ],
     }
+
+
+def list_picks_for_radii(selection: Selection) -> list[tuple[float, int]]:
+    """Return some ten round radii, falling, with how many picks reach each; none where the radii are not known."""
+    return _make_table(selection.radii.astype(np.float64)) if _is_known(selection) else []
+
+
+def _is_known(selection: Selection) -> bool:
+    return bool(np.isfinite(selection.radii).all())
 
 
 def describe_curve(selection: Selection) -> JsonObject:
@@ -56,13 +71,12 @@ def _spread_picks(k: int) -> NDArray[np.int64]:
     return np.unique(np.geomspace(1, k, MOST_PICKS).round().astype(np.int64)) - 1
 
 
-def _make_table(radii: NDArray[np.float64]) -> list[JsonObject]:
-    """Return some ten round radii, falling, with the number of images that reaches each."""
+def _make_table(radii: NDArray[np.float64]) -> list[tuple[float, int]]:
     if not len(radii):
         return []
     picks = np.unique(np.geomspace(1, len(radii), _LINES).round().astype(np.int64)) - 1
     wanted = sorted({round_up(float(radius)) for radius in radii[picks]}, reverse=True)
-    return [{"radius": rounded(radius), "nImages": count_for_radius(radii, radius)} for radius in wanted]
+    return [(radius, count_for_radius(radii, radius)) for radius in wanted]
 
 
 def round_up(radius: float) -> float:

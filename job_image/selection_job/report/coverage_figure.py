@@ -13,26 +13,33 @@ JsonObject = dict[str, Any]
 _WIDTH, _HEIGHT = 9.0, 3.6
 
 
-def write_coverage(folder: Path, selection: JsonObject, cover: JsonObject) -> None:
+def write_coverage(
+    folder: Path, selection: JsonObject, cover: JsonObject, *, sequences: JsonObject | None = None, noun: str = "image"
+) -> None:
     """Write coverage.png.
 
     selection  the report's selectionInformation
     cover      its distanceToCoverInput, which knows the radius of a random choice
+    sequences  its sequenceInformation, where these were selected: the curve is then about them
+    noun       what was selected otherwise
     """
+    noun = f"{noun}s" if sequences is None else "sequences"
+    is_exact = selection["coverage"]["isExact"] if sequences is None else bool(sequences["sequencesForRadius"])
     with figure(folder / "coverage.png", _WIDTH, _HEIGHT) as drawn:
         add_title(
             drawn,
-            "Coverage: how many images does a radius need?",
-            "radius: distance of the farthest image to its nearest selected one",
+            f"Coverage: how many {noun} does a radius need?",
+            f"radius: distance of the farthest {noun.removesuffix('s')} to its nearest selected one",
         )
-        if not selection["coverage"]["isExact"]:
+        if not is_exact:
             say_why_empty(drawn, "Known for DIVERSITY on EMBEDDINGS alone (method coreset).")
             return
         axes = add_axes(drawn, 0.8, 0.6, 7.8, 2.2)
-        _draw_curve(axes, selection["coverRadiusByPick"])
-        _draw_random(axes, selection, cover["random"])
+        _draw_curve(axes, (sequences or selection)["coverRadiusByPick"])
+        if sequences is None:
+            _draw_random(axes, selection, cover["random"])
         axes.set_ylim(bottom=0)
-        axes.set_xlabel("images selected")
+        axes.set_xlabel(f"{noun} selected")
         axes.set_ylabel("radius")
         axes.legend(loc="upper right", fontsize=8)
 

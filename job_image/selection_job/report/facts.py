@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from selection_job.energy import Energy
+
 
 @dataclass(frozen=True)
 class RunFacts:
@@ -32,6 +34,11 @@ class RunFacts:
     n_input: int
     """Images listed, corrupt ones included."""
     seed: int
+    every_nth_frame: int | None = None
+    target_fps: float | None = None
+    """Which frames of videos were looked at; all where neither is set."""
+    energy: Energy = field(default_factory=lambda: Energy(0.0))
+    """What the run has used until the report was begun."""
     notes: list[str] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
     """The manifest with every default filled in, as JSON values."""

@@ -9,6 +9,8 @@ from selection_job.report.histogram_figures import write_histograms
 from selection_job.report.pair_figures import write_decisions
 from selection_job.report.scatter_figures import write_scatters
 from selection_job.report.source_figures import write_source_plots
+from selection_job.report.video_figures import write_video_plots
+from selection_job.report.wording import noun_of
 
 JsonObject = dict[str, Any]
 
@@ -19,9 +21,16 @@ def write_figures(folder: Path, report: JsonObject, thumbnail: Thumbnail) -> Non
     thumbnail  gives a JPEG for a file name, or None where the image can't be read any more
     """
     folder.mkdir(parents=True, exist_ok=True)
-    information = report["datasetAnalysis"]["embeddingInformation"]
-    write_histograms(folder, information["pairwiseDistance"])
-    write_coverage(folder, report["selectionInformation"], information["distanceToCoverInput"])
+    information, noun = report["datasetAnalysis"]["embeddingInformation"], noun_of(report)
+    write_histograms(folder, information["pairwiseDistance"], noun)
+    write_coverage(
+        folder,
+        report["selectionInformation"],
+        information["distanceToCoverInput"],
+        sequences=report.get("sequenceInformation"),
+        noun=noun,
+    )
     write_decisions(folder, report["selectedAndRemovedImageExamples"], thumbnail)
-    write_scatters(folder, information["scatterPlotData"], thumbnail)
+    write_scatters(folder, information["scatterPlotData"], thumbnail, noun)
     write_source_plots(folder, report)
+    write_video_plots(folder, report)

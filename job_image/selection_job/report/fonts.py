@@ -108,6 +108,17 @@ def wrap_name(name: str, width: int, most_lines: int) -> str:
     return "\n".join(lines)
 
 
+def fit_line(name: str, width: int) -> str:
+    """Return a name on one line of at most `width` columns, as much of both its ends as fits.
+
+    >>> fit_line("0123456789.jpg", 9)
+    '0123….jpg'
+    """
+    text = drawable(name)
+    lengths = range(min(len(text), width), 0, -1)
+    return next((short for length in lengths if _columns(short := shorten(text, length)) <= width), "…")
+
+
 def _columns(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" or letter in "MWmw@%" else 1 for letter in text)
 

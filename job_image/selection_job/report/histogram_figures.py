@@ -24,19 +24,22 @@ _METRICS = {
 }
 
 
-def write_histograms(folder: Path, pairwise: JsonObject) -> None:
-    """Write distance_distr_before.png and distance_distr_after.png from report.json's pairwiseDistance."""
+def write_histograms(folder: Path, pairwise: JsonObject, noun: str = "image") -> None:
+    """Write distance_distr_before.png and distance_distr_after.png from report.json's pairwiseDistance.
+
+    noun  what the distances are between
+    """
     _write(
         folder / "distance_distr_before.png",
         pairwise,
         "input",
-        "Before: distances between any two images of the input",
+        f"Before: distances between any two {noun}s of the input",
     )
     _write(
         folder / "distance_distr_after.png",
         pairwise,
         "selected",
-        "After: distances between any two selected images",
+        f"After: distances between any two selected {noun}s",
     )
 
 
@@ -50,7 +53,7 @@ def _write(path: Path, pairwise: JsonObject, name: str, title: str) -> None:
         pairs = _count(pairwise[name])
         add_title(drawn, title, f"Euclidean distance between embeddings; height is the share of {pairs}")
         if pairwise[name]["metrics"] is None:
-            say_why_empty(drawn, "There is no pair: a distance needs two images.")
+            say_why_empty(drawn, "There is no pair: a distance needs two of them.")
             return
         axes = add_axes(drawn, 0.75, 0.55, 5.7, 2.1)
         _draw_bars(axes, pairwise, name)

@@ -39,10 +39,11 @@ class MapSample:
     choice_order: NDArray[np.int64]  # (p,) indices into positions: selected in order of choice, then removed
 
 
-def make_maps(pool: Pool, names: Sequence[str]) -> tuple[JsonObject, float]:
+def make_maps(pool: Pool, names: Sequence[str], noun: str = "image") -> tuple[JsonObject, float]:
     """Return scatterPlotData, and how many seconds UMAP took.
 
     names  of the catalog's rows
+    noun   what these are
     """
     sample = sample_for_maps(pool)
     pca = fit_pca(pool.vectors)
@@ -50,7 +51,7 @@ def make_maps(pool: Pool, names: Sequence[str]) -> tuple[JsonObject, float]:
     coordinates = project_pca(pca, vectors)
     shown = [names[row] for row in pool.catalog_rows[sample.positions].tolist()]
     started = time.perf_counter()
-    umap = _make_umaps(vectors, coordinates, sample, shown, seed=pool.seed)
+    umap = _make_umaps(vectors, coordinates, sample, shown, seed=pool.seed, noun=noun)
     umap_seconds = time.perf_counter() - started
     return {
         "sample": _describe_sample(pool, sample, shown),
@@ -108,11 +109,12 @@ def _make_umaps(
     shown: Sequence[str],
     *,
     seed: int,
+    noun: str,
 ) -> JsonObject:
     """Return one map for each of UMAP_NEIGHBOURS, or the reason why there is none."""
     n = len(vectors)
     if n < LEAST_UMAP_ROWS:
-        reason = f"UMAP needs at least {LEAST_UMAP_ROWS} images, and {n} took part."
+        reason = f"UMAP needs at least {LEAST_UMAP_ROWS} {noun}s, and {n} took part."
         return {str(k): _absent_map(reason) for k in UMAP_NEIGHBOURS}
     neighbourhoods = find_neighbourhoods(vectors, min(max(UMAP_NEIGHBOURS), n - 1))
     maps = {}

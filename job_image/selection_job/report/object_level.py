@@ -3,13 +3,8 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from selection_job.numeric.histograms import neighbour_distances
-from selection_job.report.coverage import describe_curve
-from selection_job.report.numbers import rounded
-from selection_job.report.pool import make_pool
-from selection_job.report.strategy_effects import describe_strategies
+from selection_job.report.level import measure_level
 from selection_job.selection.object_selection import ObjectSelection
 
 JsonObject = dict[str, Any]
@@ -22,13 +17,9 @@ def describe_object_level(objects: ObjectSelection, *, normalize: bool, seed: in
 
     One copy of the candidates' vectors is made. Seconds for a million objects.
     """
-    crops, selection = objects.crops, objects.selection
-    pool = make_pool(crops.vectors, selection, normalize=normalize, seed=seed)
+    crops = objects.crops
+    pool, measured = measure_level(crops.vectors, objects.selection, "object", normalize=normalize, seed=seed)
     sets = {"input": np.arange(len(pool.vectors)), "selected": pool.selected, "random": pool.random}
-    nearest: JsonObject = {
-        name: {"metrics": {"mean": _mean_to_nearest(pool.vectors[rows], seed)}} for name, rows in sets.items()
-    }
-    strategies = describe_strategies(selection, pool, nearest)
     counts = {
         name: np.bincount(crops.category_index[pool.catalog_rows[rows]], minlength=len(crops.categories)).tolist()
         for name, rows in sets.items()
@@ -36,23 +27,10 @@ def describe_object_level(objects: ObjectSelection, *, normalize: bool, seed: in
     return {
         "task": crops.task,
         "nObjects": len(crops),
-        "nCandidates": len(selection.candidates),
-        "nFiltered": selection.n_filtered,
-        "nSelected": len(selection.selected),
         "nImagesWithObjects": len(np.unique(crops.owners)),
-        "method": selection.method,
-        "stoppedBy": selection.stopped_by,
-        "coverRadius": rounded(float(pool.distance_to_selected.max())),
-        "coverMean": rounded(float(pool.distance_to_selected.mean(dtype=np.float64))),
-        "coverRadiusByPick": describe_curve(selection),
+        **measured,
         "categories": [
             {"name": name, **{of_set: numbers[i] for of_set, numbers in counts.items()}}
             for i, name in enumerate(crops.categories[:_MOST_CATEGORIES])
         ],
-        "strategies": [{**entry, "measure": entry["measure"].replace("image", "object")} for entry in strategies],
     }
-
-
-def _mean_to_nearest(vectors: NDArray[np.float32], seed: int) -> float | None:
-    values = neighbour_distances(vectors, seed=seed).values
-    return rounded(float(values.mean())) if len(values) else None

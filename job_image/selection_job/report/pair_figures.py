@@ -34,7 +34,7 @@ def write_decisions(folder: Path, examples: list[JsonObject], thumbnail: Thumbna
 
 def _draw(drawn: Figure, example: JsonObject, thumbnail: Thumbnail) -> None:
     if example["selectedImage"] is None:
-        say_why_empty(drawn, "No further example: there are fewer retained images than examples asked for.")
+        say_why_empty(drawn, "No further example: fewer were retained than examples were asked for.")
         return
     _draw_image(drawn, 0.45, example["selectedImage"], thumbnail, word="retained", color=SELECTED)
     if example["removedImage"] is None:

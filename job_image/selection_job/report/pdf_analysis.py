@@ -1,16 +1,15 @@
 """The PDF's middle part: distances before and after, maps of the images, and single decisions."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from reportlab.lib.units import mm
-from reportlab.platypus import Flowable, KeepTogether, PageBreak, Paragraph, Spacer, Table
+from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Paragraph, Spacer, Table
 
 from selection_job.report import pdf_style as style
 from selection_job.report.drawing import Thumbnail
-from selection_job.report.pdf_parts import name, plot, section, subsection, table, thumbnail_image
-from selection_job.report.wording import count, measure
+from selection_job.report.pdf_parts import captioned_plot, name, plot, section, subsection, table, thumbnail_image
+from selection_job.report.wording import count, measure, noun_of, retell
 
 JsonObject = dict[str, Any]
 
@@ -29,41 +28,56 @@ _SETS = {"input": "input (before)", "selected": "selected (after)", "random": "r
 
 def make_statistics_section(report: JsonObject, plots: Path) -> list[Flowable]:
     """Return the statistics of distances before and after, and both histograms."""
-    information = report["datasetAnalysis"]["embeddingInformation"]
+    information, noun = report["datasetAnalysis"]["embeddingInformation"], noun_of(report)
     return [
         section("Before and after"),
         Paragraph(
-            "Every image is a point in the encoder's space, and the distance between two points says how different "
-            "the images look to it. Choosing well spreads the points: it thins out crowded places and keeps rare ones.",
+            f"Every {noun} is a point in the encoder's space, and the distance between two points says how different "
+            f"the {noun}s look to it. Choosing well spreads the points: it thins out crowded places and keeps rare "
+            "ones.",
             style.BODY,
         ),
-        _statistics_table(information),
+        _statistics_table(information, noun),
         Spacer(1, 5 * mm),
-        plot(plots / "distance_distr_before.png", 152 * mm),
-        plot(plots / "distance_distr_after.png", 152 * mm),
+        *_histograms(information["pairwiseDistance"], plots, noun),
+    ]
+
+
+def _histograms(pairwise: JsonObject, plots: Path, noun: str) -> list[Flowable]:
+    """Return both histograms; one that has no pair is left out."""
+    words = {
+        "input": f"Pairs of {noun}s of the input.",
+        "selected": f"Pairs of selected {noun}s, on the same axes; the outlines are the input and a random choice.",
+    }
+    files = {"input": "distance_distr_before.png", "selected": "distance_distr_after.png"}
+    drawn = [which for which in files if pairwise[which]["metrics"] is not None]
+    if not drawn:
+        return [Paragraph(f"There is no histogram: a distance needs two {noun}s.", style.BODY)]
+    return [
+        *[part for which in drawn for part in captioned_plot(plots / files[which], 152 * mm, words[which])],
         Spacer(1, 2 * mm),
         Paragraph(
             "<b>How to read the histograms.</b> A bar near 0 stands for pairs that look almost the same, as frames of "
             "one scene do; labelling both teaches little. Where such pairs were removed, the left flank shrinks and "
             "the shape becomes more even. A hill on the left that stays means that a crowded region remains: a smaller "
             "selection, or a larger smallest distance, thins it out. A second hill on the right means that part of the "
-            "images lies far from the rest: rare scenes worth having, or stray images worth a look on the maps.",
+            f"{noun}s lies far from the rest: rare scenes worth having, or stray {noun}s worth a look on the maps.",
             style.BODY,
         ),
     ]
 
 
-def _statistics_table(information: JsonObject) -> Flowable:
+def _statistics_table(information: JsonObject, noun: str) -> Flowable:
     """Return one table: for each kind of distance a line of words, then a row for each set that has distances."""
     rows: list[list[Any]] = []
     for key, words in _KINDS.items():
         described = [(label, information[key].get(which)) for which, label in _SETS.items()]
         measured = [(label, one) for label, one in described if one is not None and one["metrics"] is not None]
-        rows.append([Paragraph(f"<b>{words}</b>", style.CELL), *[""] * 8])
+        rows.append([Paragraph(f"<b>{retell(words, noun)}</b>", style.CELL), *[""] * 8])
         for label, one in measured:
             rows.append([label, *[measure(one["metrics"][column]) for column in _COLUMNS], _measured(one)])
         if not measured:
-            rows.append(["needs two images", *["–"] * 8])
+            rows.append([f"needs two {noun}s", *["–"] * 8])
     widths = [40 * mm, *[14 * mm] * len(_COLUMNS), style.TEXT_WIDTH - (40 + 14 * len(_COLUMNS)) * mm]
     made = table(["", *_HEADS, "measured"], rows, widths, numbers=8)
     made.setStyle([("SPAN", (0, i), (-1, i)) for i, row in enumerate(rows, 1) if not isinstance(row[0], str)])
@@ -77,20 +91,29 @@ def _measured(described: JsonObject) -> str:
 
 def make_maps_section(report: JsonObject, plots: Path) -> list[Flowable]:
     """Return the maps: two large ones with thumbnails, then all of them as points."""
-    maps = report["datasetAnalysis"]["embeddingInformation"]["scatterPlotData"]
-    words = (
-        "Each point is an image, drawn near those that look alike to the encoder: selected ones in orange, removed "
-        "ones in grey. PCA is a true shadow of the space along its two widest directions. UMAP bends the space so that "
-        "neighbours stay neighbours; k says how many it looks at, few for fine groups, many for the large picture."
-    )
+    maps, noun = report["datasetAnalysis"]["embeddingInformation"]["scatterPlotData"], noun_of(report)
     large = 136 * mm
     return [
-        PageBreak(),
-        section("Maps of the images"),
-        Paragraph(words + _sampling(maps["sample"]), style.BODY),
-        *_centred([plot(plots / "scatter_pca.png", large)]),
-        *_centred([plot(plots / "scatter_umap_k_15.png", large)]),
-        *_small_maps(plots),
+        Spacer(1, 6 * mm),
+        CondPageBreak(140 * mm),
+        *introduce_maps(report),
+        *captioned_plot(plots / "scatter_pca.png", large, f"PCA, with some of the {noun}s laid over their points."),
+        *_umap_maps(maps["umapEmbeddingData"]["15"]["reason"], plots, large),
+    ]
+
+
+def introduce_maps(report: JsonObject) -> list[Flowable]:
+    """Return the heading, and how maps are read."""
+    maps, noun = report["datasetAnalysis"]["embeddingInformation"]["scatterPlotData"], noun_of(report)
+    words = retell(
+        "Each point is an image, drawn near those that look alike to the encoder: selected ones in orange, removed "
+        "ones in grey. PCA is a true shadow of the space along its two widest directions. UMAP bends the space so that "
+        "neighbours stay neighbours; k says how many it looks at, few for fine groups, many for the large picture.",
+        noun,
+    )
+    return [
+        section(f"Maps of the {noun}s"),
+        Paragraph(words + retell(_sampling(maps["sample"]), noun), style.BODY),
     ]
 
 
@@ -104,6 +127,14 @@ def _sampling(sample: JsonObject) -> str:
     )
 
 
+def _umap_maps(reason: str | None, plots: Path, width: float) -> list[Flowable]:
+    """Return the large UMAP and all maps in small, or why there is none."""
+    if reason is not None:
+        return [Paragraph(reason, style.BODY)]
+    words = "UMAP with 15 neighbours, drawn in the same way."
+    return [*captioned_plot(plots / "scatter_umap_k_15.png", width, words), *_small_maps(plots)]
+
+
 def _small_maps(plots: Path) -> list[Flowable]:
     width = (style.TEXT_WIDTH - 4 * mm) / 2
     files = [
@@ -113,13 +144,8 @@ def _small_maps(plots: Path) -> list[Flowable]:
     ]
     rows = [[plot(plots / f"{stem}.png", width) for stem in pair] for pair in files]
     grid = Table(rows, colWidths=[width + 4 * mm, width], style=style.PLAIN, hAlign="LEFT")
-    return [KeepTogether([subsection("All maps"), grid])]
-
-
-def _centred(flowables: Sequence[Flowable]) -> Sequence[Flowable]:
-    for flowable in flowables:
-        flowable.hAlign = "CENTER"
-    return flowables
+    words = "PCA and UMAP with 5, 15 and 50 neighbours as points alone, then the two maps that are not drawn above."
+    return [KeepTogether([subsection("All maps"), grid, Spacer(1, 2 * mm), Paragraph(words, style.SMALL)])]
 
 
 def make_decisions_section(report: JsonObject, thumbnail: Thumbnail) -> list[Flowable]:
@@ -137,9 +163,10 @@ def make_decisions_section(report: JsonObject, thumbnail: Thumbnail) -> list[Flo
     rows = [_pair(entry, thumbnail) for entry in examples[:MOST_PAIRS]]
     left_out = len(examples) - len(rows)
     return [
-        PageBreak(),
+        Spacer(1, 6 * mm),
+        CondPageBreak(90 * mm),
         section("Decisions"),
-        Paragraph(words, style.BODY),
+        Paragraph(retell(words, noun_of(report)), style.BODY),
         Table(
             [[Paragraph(word, style.CELL_HEAD) for word in ("retained", "", "distance", "nearest removed", "")], *rows],
             colWidths=[28 * mm, 47 * mm, 20 * mm, 28 * mm, style.TEXT_WIDTH - 123 * mm],

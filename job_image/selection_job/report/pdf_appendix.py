@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from reportlab.lib.units import mm
-from reportlab.platypus import CondPageBreak, Flowable, PageBreak, Paragraph, Spacer
+from reportlab.platypus import CondPageBreak, Flowable, Paragraph, Spacer
 
 from selection_job.report import pdf_style as style
 from selection_job.report.drawing import Thumbnail
 from selection_job.report.fonts import shorten
 from selection_job.report.pdf_groups import make_copies
-from selection_job.report.pdf_parts import facts_table, name, paragraph, section, subsection, table
-from selection_job.report.wording import count, plural
+from selection_job.report.pdf_parts import facts_table, name, paragraph, say_rest, section, subsection, table
+from selection_job.report.wording import count, noun_of, plural
 
 JsonObject = dict[str, Any]
 
@@ -19,6 +19,8 @@ _MOST_ROWS = 60  # of file names: more belong into the lists under filenames/
 _MOST_KINDS = 12
 _MOST_SETTINGS = 300
 _MOST_NOTES = 100
+
+_SAME = {"bytes": "the same bytes", "pixels": "the same pixels", "vectors": "the same vector"}
 
 _TASKS = {
     "imageClassification": "Image classification",
@@ -29,63 +31,68 @@ _TASKS = {
 
 def make_input_sections(report: JsonObject, thumbnail: Thumbnail) -> list[Flowable]:
     """Return the corrupt images with their reasons, and the exact copies."""
-    copies = _duplicate_section(report["exactDuplicates"], thumbnail)
-    return [PageBreak(), *_corrupt_section(report["corruptImages"]), *copies]
+    is_by_sequence = report["selectionInformation"]["sequenceLength"] > 1
+    noun = noun_of(report)
+    copies = _duplicate_section(report["exactDuplicates"], thumbnail, noun, is_by_sequence=is_by_sequence)
+    return [Spacer(1, 6 * mm), CondPageBreak(80 * mm), *_corrupt_section(report["corruptImages"], noun), *copies]
 
 
-def _corrupt_section(corrupt: JsonObject) -> list[Flowable]:
+def _corrupt_section(corrupt: JsonObject, noun: str) -> list[Flowable]:
+    heading = section(f"Corrupt {noun}s")
     if not corrupt["areChecked"]:
         words = "Not looked for: embeddings were given, so no image was opened for the selection."
-        return [section("Corrupt images"), paragraph(words)]
+        return [heading, paragraph(words)]
     if not corrupt["total"]:
-        return [section("Corrupt images"), paragraph("Every image could be read and decoded in full.")]
+        return [heading, paragraph(f"Every {noun} could be read and decoded in full.")]
     kinds = "; ".join(
         f"{shorten(kind, 60)}: {count(number)}" for kind, number in list(corrupt["kinds"].items())[:_MOST_KINDS]
     )
     rows = [[name(entry["filename"], 90), name(entry["reason"], 240)] for entry in corrupt["images"][:_MOST_ROWS]]
     return [
-        section("Corrupt images"),
-        paragraph(f"{plural(corrupt['total'], 'image')} can't be used and took no part. {kinds}."),
+        heading,
+        paragraph(f"{plural(corrupt['total'], noun)} can't be used and took no part. {kinds}."),
         table(["file", "why"], rows, [85 * mm, style.TEXT_WIDTH - 85 * mm]),
-        *_rest(corrupt["total"] - len(rows), "filenames/corrupt_filenames.txt"),
+        *say_rest(corrupt["total"] - len(rows), "filenames/corrupt_filenames.txt"),
     ]
 
 
-def _duplicate_section(duplicates: JsonObject, thumbnail: Thumbnail) -> list[Flowable]:
+def _duplicate_section(
+    duplicates: JsonObject, thumbnail: Thumbnail, noun: str, *, is_by_sequence: bool
+) -> list[Flowable]:
     heading = [Spacer(1, 6 * mm), CondPageBreak(50 * mm), section("Exact copies")]
-    same = "the same bytes" if duplicates["comparedBy"] == "bytes" else "the same vector"
+    same = _SAME[duplicates["comparedBy"]]
     if not duplicates["total"]:
-        return [*heading, paragraph(f"No two images have {same}.")]
+        return [*heading, paragraph(f"No two {noun}s have {same}.")]
     fate = "were left out; the first by name stays" if duplicates["areRemoved"] else "took part, as the settings say"
+    fate = "took part: only sequences are left out, where each of their frames has a copy" if is_by_sequence else fate
     shown = duplicates["images"][:_MOST_ROWS]
     rows = [[name(entry["filename"], 90), name(entry["duplicateOf"], 90)] for entry in shown]
     return [
         *heading,
-        paragraph(f"{plural(duplicates['total'], 'image')} with {same} as another one {fate}."),
-        *make_copies(duplicates["groups"], thumbnail),
+        paragraph(f"{plural(duplicates['total'], noun)} with {same} as another one {fate}."),
+        *make_copies(duplicates["groups"], thumbnail, noun),
         subsection("All copies"),
         table(["file", f"{same} as"], rows, [85 * mm, style.TEXT_WIDTH - 85 * mm]),
-        *_rest(duplicates["total"] - len(rows), "filenames/duplicate_filenames.txt"),
+        *say_rest(
+            duplicates["total"] - len(rows), "report.json" if is_by_sequence else "filenames/duplicate_filenames.txt"
+        ),
     ]
 
 
-def _rest(number: int, where: str) -> list[Flowable]:
-    return [Paragraph(f"{count(number)} more: see {where}.", style.SMALL)] if number > 0 else []
-
-
-def make_savings_section(savings: JsonObject) -> list[Flowable]:
+def make_savings_section(report: JsonObject) -> list[Flowable]:
     """Return the estimates of labelling cost and CO2, each with the factors it comes from."""
+    savings, noun = report["annotationSavings"], noun_of(report)
     tasks = [(words, savings[key]) for key, words in _TASKS.items() if key in savings]
     words = (
-        f"{plural(savings['nImagesNotLabelled'], 'readable image')} need no label. These are <b>estimates</b>: numbers "
-        "of images times the factors below. Set workerConfig.report to factors of your own."
+        f"{plural(savings['nImagesNotLabelled'], f'readable {noun}')} need no label. These are <b>estimates</b>: "
+        f"numbers of {noun}s times the factors below. Set workerConfig.report to factors of your own."
     )
     flowables = [Spacer(1, 6 * mm), CondPageBreak(110 * mm), section("Estimated savings"), Paragraph(words, style.BODY)]
     if tasks:
         rows = [[words, f"US$ {saved['costSavings']:,.2f}"] for words, saved in tasks]
         flowables.append(table(["labelling task", "cost saved (estimate)"], rows, [70 * mm, 50 * mm], numbers=1))
     if "co2" in savings:
-        flowables += [Spacer(1, 4 * mm), _co2_table(savings["co2"])]
+        flowables += [Spacer(1, 4 * mm), _co2_table(savings["co2"]), paragraph(explain_energy(savings))]
     rows = [
         [
             name(factor["name"]),
@@ -97,6 +104,18 @@ def make_savings_section(savings: JsonObject) -> list[Flowable]:
     ]
     widths = [52 * mm, 14 * mm, 16 * mm, style.TEXT_WIDTH - 82 * mm]
     return [*flowables, subsection("Factors"), table(["factor", "value", "set by", "meaning and source"], rows, widths)]
+
+
+def explain_energy(savings: JsonObject) -> str:
+    """Return how the run's own electricity is known."""
+    co2, factors = savings["co2"], {factor["name"]: factor["value"] for factor in savings["factors"]}
+    gpu = "no GPU was measured"
+    if "gpuKwh" in co2:
+        gpu = f"{co2['gpuKwh']:,.3f} kWh measured by the GPU's own counter, whoever used it"
+    return (
+        f"This run: {co2['cpuSeconds']:,.0f} s of CPU time at {factors['cpu_watts_per_core']:g} W a core (estimate); "
+        f"{gpu}. Times {factors['power_usage_effectiveness']:g} for the data centre."
+    )
 
 
 def _co2_table(co2: JsonObject) -> Flowable:
@@ -114,7 +133,7 @@ def make_notes_section(report: JsonObject) -> list[Flowable]:
     if not notes:
         return []
     shown = [paragraph(f"•  {note}") for note in notes[:_MOST_NOTES]]
-    more = _rest(len(notes) - len(shown), "report.json")
+    more = say_rest(len(notes) - len(shown), "report.json")
     return [Spacer(1, 6 * mm), CondPageBreak(30 * mm), section("Notes"), *shown, *more]
 
 
@@ -137,7 +156,7 @@ def make_settings_section(report: JsonObject) -> list[Flowable]:
         section("Settings"),
         paragraph("What the manifest says. config/config.yaml has these with every default filled in."),
         table_or_words,
-        *_rest(len(rows) - len(shown), "config/overrides.yaml"),
+        *say_rest(len(rows) - len(shown), "config/overrides.yaml"),
         Spacer(1, 4 * mm),
         facts_table(
             [("Encoder fingerprint", report["generalInformation"]["runInformation"]["encoder"]["fingerprint"])]

@@ -9,7 +9,7 @@ from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Paragraph,
 from selection_job.report import pdf_style as style
 from selection_job.report.drawing import Thumbnail
 from selection_job.report.pdf_parts import captioned, picture_grid, section, subsection, thumbnail_image
-from selection_job.report.wording import count, measure, plural
+from selection_job.report.wording import count, measure, noun_of, plural, retell
 
 JsonObject = dict[str, Any]
 
@@ -20,16 +20,16 @@ _SIDE = 24 * mm
 
 def make_groups_section(report: JsonObject, thumbnail: Thumbnail) -> list[Flowable]:
     """Return what was thinned out, and what stays though it is like nothing else; nothing where there is neither."""
-    groups = report["imageGroups"]
-    parts = [*_thinned(groups["thinned"], thumbnail), *_outliers(report, thumbnail)]
-    return [Spacer(1, 6 * mm), CondPageBreak(90 * mm), section("Crowded and lonely images"), *parts] if parts else []
+    groups, heading = report["imageGroups"], section(f"Crowded and lonely {noun_of(report)}s")
+    parts = [*_thinned(groups["thinned"], thumbnail, noun_of(report)), *_outliers(report, thumbnail)]
+    return [Spacer(1, 6 * mm), CondPageBreak(90 * mm), heading, *parts] if parts else []
 
 
-def _thinned(groups: list[JsonObject], thumbnail: Thumbnail) -> list[Flowable]:
+def _thinned(groups: list[JsonObject], thumbnail: Thumbnail, noun: str) -> list[Flowable]:
     if not groups:
         return []
     words = (
-        "Each line begins with a kept image, then come the removed ones nearest to it. It stands for all that were "
+        f"Each line begins with a kept {noun}, then come the removed ones nearest to it. It stands for all that were "
         "removed around it: the lines with the most. If the pictures of a line differ in what you label, select more."
     )
     rows = [
@@ -48,6 +48,7 @@ def _outliers(report: JsonObject, thumbnail: Thumbnail) -> list[Flowable]:
         "The kept images that lie farthest from every other image, with the distance to the nearest one: rare scenes "
         "worth their label, or stray pictures to take out of the input."
     ) + (f" {count(n_searched)} of {count(n)} kept images, drawn by chance, were searched." if n_searched < n else "")
+    words = retell(words, noun_of(report))
     cells = [
         captioned(
             thumbnail_image(thumbnail, image["filename"], _SIDE), image["filename"], measure(image["distance"], 3)
@@ -61,11 +62,11 @@ def _outliers(report: JsonObject, thumbnail: Thumbnail) -> list[Flowable]:
     return _with_heading("Outliers that stay", words, rows)
 
 
-def make_copies(groups: list[JsonObject], thumbnail: Thumbnail) -> list[Flowable]:
+def make_copies(groups: list[JsonObject], thumbnail: Thumbnail, noun: str) -> list[Flowable]:
     """Return the images with the most exact copies, each with some of these, a line each."""
     if not groups:
         return []
-    words = "The images with the most copies. Each line begins with the image that the others equal."
+    words = f"The {noun}s with the most copies. Each line begins with the {noun} that the others equal."
     rows = [
         _line(group["filename"], f"equals {plural(group['nCopies'], 'other')}", group["copies"], thumbnail)
         for group in groups

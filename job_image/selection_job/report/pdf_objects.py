@@ -1,6 +1,8 @@
 """The PDF's part on objects: what was chosen on the object level, and examples of what a task or the detector found."""
 
 import io
+from base64 import b64encode
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, Spacer
 
 from selection_job.report import pdf_style as style
 from selection_job.report.drawing import Thumbnail
-from selection_job.report.pdf_parts import captioned, name, picture_grid, plot, section, subsection, table
+from selection_job.report.pdf_parts import captioned, captioned_plot, name, picture_grid, section, subsection, table
 from selection_job.report.pdf_selection import describe_strategies
 from selection_job.report.wording import count, measure, plural, share
 
@@ -47,7 +49,11 @@ def make_object_section(report: JsonObject, plots: Path) -> list[Flowable]:
         Paragraph(words, style.BODY),
         *describe_strategies(level, "object"),
         *_categories(level),
-        plot(plots / "objects.png", 152 * mm),
+        *captioned_plot(
+            plots / "objects.png",
+            152 * mm,
+            "Share of each class: all objects, chosen ones, and a random choice of as many.",
+        ),
         Spacer(1, 6 * mm),
     ]
 
@@ -66,7 +72,7 @@ def _categories(level: JsonObject) -> list[Flowable]:
     return [table(head, rows, widths, numbers=4), *more, Spacer(1, 3 * mm)]
 
 
-def make_box_examples(described: JsonObject, thumbnail: Thumbnail) -> list[Flowable]:
+def make_box_examples(described: JsonObject, thumbnail: Thumbnail, noun: str = "image") -> list[Flowable]:
     """Return the first selected images with what a task found on them; nothing for a task without boxes."""
     examples = described.get("detectionTaskInformation", {}).get("bboxExamples", [])
     if not examples:
@@ -75,9 +81,12 @@ def make_box_examples(described: JsonObject, thumbnail: Thumbnail) -> list[Flowa
         captioned(_BoxedThumbnail(thumbnail, one), one["filename"], plural(one["nPredictions"], "object"))
         for one in examples
     ]
-    words = "The first selected images with boxes, and what the task found on them."
+    words = f"The first selected {noun}s with boxes, and what the task found on them."
     rows = [picture_grid(cells[start : start + _COLUMNS], _COLUMNS) for start in range(0, len(cells), _COLUMNS)]
     return [KeepTogether([Paragraph(words, style.BODY), rows[0]]), *rows[1:]]
+
+
+_LINES = ((style.WHITE, 1.8), (_BOX, 0.9))  # seen on any picture
 
 
 class _BoxedThumbnail(Flowable):  # type: ignore[misc]  # reportlab has no types
@@ -97,19 +106,39 @@ class _BoxedThumbnail(Flowable):  # type: ignore[misc]  # reportlab has no types
             self.canv.rect(0, 0, self.width, self.height, stroke=0, fill=1)
         else:
             self.canv.drawImage(ImageReader(io.BytesIO(self._content)), 0, 0, self.width, self.height)
-        if min(self._example["widthPx"], self._example["heightPx"]) > 0:
-            self._draw_boxes()
+        self._draw_boxes()
+
+    def as_html(self) -> str:
+        """Return the same as SVG, for report.html."""
+        field = f'<rect width="{self.width:.2f}" height="{self.height:.2f}" fill="#{style.FAINT.hexval()[2:]}"/>'
+        if self._content is not None:
+            data = b64encode(self._content).decode()
+            field = f'<image width="{self.width:.2f}" height="{self.height:.2f}" href="data:image/jpeg;base64,{data}"/>'
+        lines = [
+            f'<rect x="{left:.2f}" y="{top:.2f}" width="{wide:.2f}" height="{high:.2f}" fill="none" '
+            f'stroke="#{colour.hexval()[2:]}" stroke-width="{points}"/>'
+            for left, top, wide, high in self._list_boxes()
+            for colour, points in _LINES
+        ]
+        return f'<svg class="picture" viewBox="0 0 {self.width:.2f} {self.height:.2f}">{field}{"".join(lines)}</svg>'
 
     def _draw_boxes(self) -> None:
+        for left, top, wide, high in self._list_boxes():
+            for colour, points in _LINES:
+                self.canv.setStrokeColor(colour)
+                self.canv.setLineWidth(points)
+                self.canv.rect(left, self.height - top - high, wide, high, stroke=1, fill=0)
+
+    def _list_boxes(self) -> Iterator[tuple[float, float, float, float]]:
+        """Yield left, top, width and height of each box in points; none where the image's size is unknown."""
+        if min(self._example["widthPx"], self._example["heightPx"]) <= 0:
+            return
         scale_x, scale_y = self.width / self._example["widthPx"], self.height / self._example["heightPx"]
         for one in self._example["predictions"]:
             x, y, wide, high = one["bbox"]
             left, right = _clip(x * scale_x, self.width), _clip((x + wide) * scale_x, self.width)
             top, low = _clip(y * scale_y, self.height), _clip((y + high) * scale_y, self.height)
-            for colour, points in ((style.WHITE, 1.8), (_BOX, 0.9)):  # seen on any picture
-                self.canv.setStrokeColor(colour)
-                self.canv.setLineWidth(points)
-                self.canv.rect(left, self.height - low, right - left, low - top, stroke=1, fill=0)
+            yield left, top, right - left, low - top
 
 
 def _clip(value: float, largest: float) -> float:
@@ -139,4 +168,6 @@ def _small_picture(path: Path) -> Image:
     buffer = io.BytesIO()
     rgb.save(buffer, "JPEG", quality=80)
     scale = min((style.TEXT_WIDTH / 3 - 4 * mm) / rgb.width, 44 * mm / rgb.height)
-    return Image(buffer, width=rgb.width * scale, height=rgb.height * scale, hAlign="LEFT")
+    drawn = Image(buffer, width=rgb.width * scale, height=rgb.height * scale, hAlign="LEFT")
+    drawn.content = buffer.getvalue()
+    return drawn

@@ -90,7 +90,21 @@ def bar(value: float, largest: float, width: float, color: Color, height: float 
 def plot(path: Path, width: float) -> Image:
     """Return a plot of the plots folder, scaled to a width."""
     pixels_wide, pixels_high = ImageReader(str(path)).getSize()
-    return Image(str(path), width=width, height=width * pixels_high / pixels_wide)
+    drawn = Image(str(path), width=width, height=width * pixels_high / pixels_wide)
+    drawn.content = path.read_bytes()  # for report.html
+    return drawn
+
+
+def captioned_plot(path: Path, width: float, caption: str) -> list[Flowable]:
+    """Return a plot with a line below it that says what is seen, which the PDF's search finds too."""
+    drawn = plot(path, width)
+    drawn.keepWithNext = 1
+    return [drawn, Paragraph(markup(caption), style.SMALL)]
+
+
+def say_rest(number: int, where: str) -> list[Flowable]:
+    """Return a line that says how many more there are, and where; nothing where there are none."""
+    return [Paragraph(f"{number:,} more: see {where}.", style.SMALL)] if number > 0 else []
 
 
 def picture_grid(cells: Sequence[list[Flowable]], columns: int) -> Table:
@@ -115,4 +129,6 @@ def thumbnail_image(thumbnail: Thumbnail, file_name: str, side: float) -> Flowab
         return Paragraph("no longer readable", style.SMALL)
     pixels_wide, pixels_high = ImageReader(io.BytesIO(content)).getSize()
     scale = side / max(pixels_wide, pixels_high)
-    return Image(io.BytesIO(content), width=pixels_wide * scale, height=pixels_high * scale, hAlign="LEFT")
+    drawn = Image(io.BytesIO(content), width=pixels_wide * scale, height=pixels_high * scale, hAlign="LEFT")
+    drawn.content = content
+    return drawn

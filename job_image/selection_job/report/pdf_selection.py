@@ -7,8 +7,8 @@ from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, KeepTogether, Paragraph, Spacer
 
 from selection_job.report import pdf_style as style
-from selection_job.report.pdf_parts import name, paragraph, plot, section, subsection, table
-from selection_job.report.wording import count, plural, share
+from selection_job.report.pdf_parts import captioned_plot, name, paragraph, section, subsection, table
+from selection_job.report.wording import count, noun_of, plural, retell, share
 
 JsonObject = dict[str, Any]
 
@@ -20,11 +20,12 @@ _SETS = ("input", "selected", "random")
 
 def make_selection_section(report: JsonObject, plots: Path) -> list[Flowable]:
     """Return the strategies with what each achieved, and the coverage curve."""
-    selection = report["selectionInformation"]
+    selection, noun = report["selectionInformation"], noun_of(report)
     return [
-        section("How the images were selected"),
-        *describe_strategies(selection, "image"),
-        *_coverage(selection, plots),
+        section(f"How the {noun}s were selected"),
+        *describe_strategies(selection, noun),
+        *_say_pool(report),
+        *_coverage(selection, plots, noun),
     ]
 
 
@@ -86,8 +87,32 @@ def _balances(strategies: list[JsonObject]) -> list[Flowable]:
     parts: list[Flowable] = []
     for entry in strategies:
         if "classes" in entry:
-            parts.append(KeepTogether([subsection(entry["name"]), *_classes(entry["classes"])]))
+            words = Paragraph(_explain_shares(entry["name"]), style.SMALL)
+            parts.append(KeepTogether([subsection(entry["name"]), *_classes(entry["classes"]), words]))
     return parts
+
+
+def _explain_shares(name: str) -> str:
+    """Say why the shares of a BALANCE are not those of the bars that count classes."""
+    among = "The shares are among the classes that the strategy balances"
+    if not name.startswith("BALANCE on PREDICTIONS"):
+        return f"{among}; the bars of the metadata count every value."
+    return (
+        f"{among}. An object counts by its probabilities where its prediction has them. So the shares differ from the "
+        "bars of the classes, where each object counts once, for the class it is predicted as."
+    )
+
+
+def _say_pool(report: JsonObject) -> list[Flowable]:
+    """Return a line on what the sets leave out, where earlier runs selected something and a strategy counts it in."""
+    has_pool = report["generalInformation"]["datasetInformation"]["datasetSizes"]["nPreselectedDatapool"] > 0
+    if not has_pool or not any("classes" in entry for entry in report["selectionInformation"]["strategies"]):
+        return []
+    words = (
+        "What earlier runs selected counts towards each target of a BALANCE, but not in the shares above: these are of "
+        "this run's selection alone, and may miss a target that both together meet."
+    )
+    return [Paragraph(words, style.SMALL)]
 
 
 def _classes(classes: list[JsonObject]) -> list[Flowable]:
@@ -100,19 +125,22 @@ def _classes(classes: list[JsonObject]) -> list[Flowable]:
     return [table(["class", *columns], rows, widths, numbers=4), *more]
 
 
-def _coverage(selection: JsonObject, plots: Path) -> list[Flowable]:
+def _coverage(selection: JsonObject, plots: Path, noun: str) -> list[Flowable]:
     coverage = selection["coverage"]
-    heading = subsection("How many images does a radius need?")
+    heading = subsection(f"How many {noun}s does a radius need?")
     if not coverage["isExact"]:
         return [heading, paragraph(coverage["whyUnknown"])]
     of_what = "that pass every THRESHOLD " if selection["nFiltered"] else ""
-    words = (
+    words = retell(
         f"The radius is the distance of the farthest of all images {of_what}to its nearest selected one. Images are in "
-        "the order of choice, so a smaller selection is the beginning of the list, and the numbers are exact."
+        "the order of choice, so a smaller selection is the beginning of the list, and the numbers are exact.",
+        noun,
     )
     rows = [[f"{line['radius']:g}", count(line["nImages"])] for line in coverage["imagesForRadius"]]
+    caption = f"How to read: where the line is flat, more {noun}s bring little. The number axis is logarithmic."
+    drawn = captioned_plot(plots / "coverage.png", 152 * mm, caption)
     return [
-        KeepTogether([heading, Paragraph(words, style.BODY), plot(plots / "coverage.png", 152 * mm)]),
+        KeepTogether([heading, Paragraph(words, style.BODY), *drawn]),
         Spacer(1, 2 * mm),
-        table(["for a radius of", "images needed"], rows, [40 * mm, 40 * mm], numbers=1),
+        table(["for a radius of", f"{noun}s needed"], rows, [40 * mm, 40 * mm], numbers=1),
     ]

@@ -11,10 +11,10 @@ from selection_api.legacy_selection import PRETAGGING_TASK
 from selection_job.report import pdf_style as style
 from selection_job.report.drawing import Thumbnail
 from selection_job.report.pdf_objects import make_box_examples, make_detector_pictures
-from selection_job.report.pdf_parts import name, paragraph, plot, section, subsection, table
-from selection_job.report.source_figures import list_plots
+from selection_job.report.pdf_parts import captioned_plot, name, paragraph, section, subsection, table
+from selection_job.report.source_figures import SourcePlot, list_plots
 from selection_job.report.value_sets import SETS
-from selection_job.report.wording import count
+from selection_job.report.wording import count, noun_of
 
 JsonObject = dict[str, Any]
 
@@ -36,9 +36,11 @@ def make_source_sections(report: JsonObject, plots: Path, thumbnail: Thumbnail) 
         ]
     parts += _numbers_table("Numbers", _list_numbers(report))
     for i, (task, described) in enumerate(tasks.items()):
-        parts += _describe_task(task, described, plots, i)
-        parts += make_box_examples(described, thumbnail)
-    parts += [part for file_name in list_plots(report) for part in _one_plot(plots, file_name, "metadata_", "scores_")]
+        parts += _describe_task(task, described, plots, i, noun_of(report))
+        parts += make_box_examples(described, thumbnail, noun_of(report))
+    for file_name, shown in list_plots(report).items():
+        if file_name.startswith(("metadata_", "scores_")):
+            parts += _one_plot(plots / file_name, shown)
     if PRETAGGING_TASK in tasks:
         parts += make_detector_pictures(plots.parent / "data" / "bounding_boxes_examples")
     return [*parts, PageBreak()] if parts else []
@@ -70,12 +72,12 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
-def _describe_task(task: str, described: JsonObject, plots: Path, place: int) -> list[Flowable]:
+def _describe_task(task: str, described: JsonObject, plots: Path, place: int, noun: str) -> list[Flowable]:
     classes, with_file = described["categoryDistribution"], described["nImagesWithPredictions"]
     objects = {which: sum(classes[which]["counts"]) + classes[which]["nOther"] for which in SETS}
     evenness = {which: classes[which]["metrics"]["normalizedEntropy"] for which in SETS}
     rows = [
-        ["images with predictions", *[count(with_file[which]) for which in SETS]],
+        [f"{noun}s with predictions", *[count(with_file[which]) for which in SETS]],
         ["objects", *[count(objects[which]) for which in SETS]],
         ["evenness of classes (entropy, 1 is even)", *[_number(evenness[which]) for which in SETS]],
     ]
@@ -84,12 +86,14 @@ def _describe_task(task: str, described: JsonObject, plots: Path, place: int) ->
     parts: list[Flowable] = [
         KeepTogether([subsection(f"Task {task}"), paragraph(words), table(["", *SETS], rows, widths, numbers=3)]),
         Spacer(1, 2 * mm),
-        plot(plots / f"classes_{place}.png", _PLOT_WIDTH),
+        *captioned_plot(plots / f"classes_{place}.png", _PLOT_WIDTH, "Share of each class among the objects."),
     ]
     if task == PRETAGGING_TASK:
-        parts += [plot(plots / f"pretagging_histogram_{when}.png", _PLOT_WIDTH) for when in ("before", "after")]
+        for when, where in (("before", "all images"), ("after", "the selected images")):
+            path = plots / f"pretagging_histogram_{when}.png"
+            parts += captioned_plot(path, _PLOT_WIDTH, f"Objects that the detector found on {where}.")
     return parts
 
 
-def _one_plot(plots: Path, file_name: str, *kinds: str) -> list[Flowable]:
-    return [plot(plots / file_name, _PLOT_WIDTH)] if file_name.startswith(kinds) else []
+def _one_plot(path: Path, shown: SourcePlot) -> list[Flowable]:
+    return captioned_plot(path, _PLOT_WIDTH, f"{shown.heading}: input, selection and random choice.")

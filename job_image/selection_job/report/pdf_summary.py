@@ -20,7 +20,9 @@ from selection_job.report.pdf_parts import (
     table,
     thumbnail_image,
 )
-from selection_job.report.wording import count, duration, measure, plural, share, size
+from selection_job.report.pdf_sequences import say_sequences
+from selection_job.report.pdf_videos import say_sampling
+from selection_job.report.wording import count, duration, measure, noun_of, plural, retell, share, size
 
 JsonObject = dict[str, Any]
 
@@ -45,48 +47,68 @@ def make_cover(report: JsonObject, thumbnail: Thumbnail) -> list[Flowable]:
         Spacer(1, 2 * mm),
         name(f"Run {run['runId']} · finished {run['endTimestamp'].replace('T', ' ')}"),
         Spacer(1, 9 * mm),
-        Paragraph(_headline(sizes, report["selectionInformation"]) + _say_pool(sizes), style.LEAD),
+        Paragraph(_headline(report) + _say_pool(sizes, noun_of(report)) + _say_videos(report), style.LEAD),
         Spacer(1, 2 * mm),
         _stacked_bar(sizes, report["selectionInformation"]),
         Spacer(1, 4 * mm),
-        _tiles(sizes, report["selectionInformation"]),
+        _tiles(sizes, report["selectionInformation"], "looked at" if "videoInformation" in report else "came in"),
         Spacer(1, 9 * mm),
         *_compare_with_chance(report),
         *_savings_in_short(report["annotationSavings"]),
-        *_first_selected(report["selectionInformation"], thumbnail),
+        *_first_selected(report["selectionInformation"], thumbnail, noun_of(report)),
     ]
 
 
-def _headline(sizes: JsonObject, selection: JsonObject) -> str:
+def _headline(report: JsonObject) -> str:
+    sizes, noun = report["generalInformation"]["datasetInformation"]["datasetSizes"], noun_of(report)
+    selection = report["selectionInformation"]
     n, k = sizes["nInput"], sizes["nSelected"]
     verb = "is" if k == 1 else "are"
     if not sizes["nRemoved"]:
-        return f"<b>{count(k)}</b> of {plural(n, 'image')} {verb} worth labelling: every usable image was kept."
+        return f"<b>{count(k)}</b> of {plural(n, noun)} {verb} worth labelling: every usable {noun} was kept."
+    n_all = f"{plural(n, noun)} ({share(k, n)}){say_sequences(report)}"
     if selection["method"] == "random":
-        among = " among those that pass every THRESHOLD" if selection["nFiltered"] else ""
-        return (
-            f"<b>{count(k)}</b> of {plural(n, 'image')} ({share(k, n)}) {verb} chosen for labelling, at random{among}."
-        )
+        is_filtered = selection["nFiltered"] and selection["sequenceLength"] == 1
+        among = " among those that pass every THRESHOLD" if is_filtered else ""
+        return f"<b>{count(k)}</b> of {n_all} {verb} chosen for labelling, at random{among}."
     rest = f"The other {count(n - k)} can't be used, {_why_not(selection)}."
-    return f"<b>{count(k)}</b> of {plural(n, 'image')} ({share(k, n)}) {verb} worth labelling first. {rest}"
+    return f"<b>{count(k)}</b> of {n_all} {verb} worth labelling first. {rest}"
 
 
-def _say_pool(sizes: JsonObject) -> str:
+def _say_videos(report: JsonObject) -> str:
+    """Say of a run over videos how many there are, how many can't be used, and how many have selected frames."""
+    information = report.get("videoInformation")
+    if information is None:
+        return ""
+    sizes = report["generalInformation"]["datasetInformation"]["videoLevelSizes"]
+    n, n_corrupt, k = sizes["nInput"], sizes["nCorrupt"], sizes["nSelected"]
+    broken = f", {count(n_corrupt)} of which can't be used at all" if n_corrupt else ""
+    return (
+        f" The frames come from {plural(n, 'video')}{broken}; the run looked at {say_sampling(information)}. The "
+        f"selected ones come from {plural(k, 'video')}."
+    )
+
+
+def _say_pool(sizes: JsonObject, noun: str) -> str:
     n = sizes["nPreselectedDatapool"]
-    return f" They add to {plural(n, 'image')} that earlier runs selected." if n else ""
+    return f" They add to {plural(n, noun)} that were selected before." if n else ""
 
 
 def _why_not(selection: JsonObject) -> str:
     others = "show little that the selected ones do not"
     if selection["method"] != "coreset":
         others = "are worth less to the strategies together"
-    return f"do not pass a THRESHOLD, or {others}" if selection["nFiltered"] else f"or {others}"
+    if not selection["nFiltered"]:
+        return f"or {others}"
+    filtered = "do not pass a THRESHOLD" if selection["sequenceLength"] == 1 else "lie in no sequence to choose from"
+    return f"{filtered}, or {others}"
 
 
 def _parts(sizes: JsonObject, selection: JsonObject) -> list[tuple[int, str, Color]]:
     n_filtered = selection["nFiltered"]
     why = "close to a selected one" if selection["method"] == "coreset" else "not chosen"
-    filtered = [(n_filtered, "filtered out by a THRESHOLD", style.FILTERED)] if n_filtered else []
+    words = "filtered out by a THRESHOLD" if selection["sequenceLength"] == 1 else "in no sequence to choose from"
+    filtered = [(n_filtered, words, style.FILTERED)] if n_filtered else []
     return [
         (sizes["nSelected"], "selected for labelling", style.SELECTED),
         (sizes["nRemoved"] - n_filtered, f"removed: {why}", style.INPUT),
@@ -110,8 +132,8 @@ def _stacked_bar(sizes: JsonObject, selection: JsonObject) -> Drawing:
     return drawn
 
 
-def _tiles(sizes: JsonObject, selection: JsonObject) -> Table:
-    tiles = [(sizes["nInput"], "came in", style.PAPER), *_parts(sizes, selection)]
+def _tiles(sizes: JsonObject, selection: JsonObject, first: str) -> Table:
+    tiles = [(sizes["nInput"], first, style.PAPER), *_parts(sizes, selection)]
     cells = []
     for number, words, color in tiles:
         swatch = Drawing(22, 4)
@@ -131,21 +153,23 @@ def _compare_with_chance(report: JsonObject) -> list[Flowable]:
     information = report["datasetAnalysis"]["embeddingInformation"]
     sizes = report["generalInformation"]["datasetInformation"]["datasetSizes"]
     cover, nearest = information["distanceToCoverInput"], information["distanceToNearestNeighborInSet"]
-    heading = Paragraph("Compared with a random choice of the same size", style.SUBSECTION)
+    heading, noun = Paragraph("Compared with a random choice of the same size", style.SUBSECTION), noun_of(report)
     if not sizes["nRemoved"]:
-        return [heading, paragraph("Every usable image was kept, so there is no other choice to compare with.")]
+        return [heading, paragraph(f"Every usable {noun} was kept, so there is no other choice to compare with.")]
     selected, chance = cover["selected"]["metrics"], cover["random"]["metrics"]
     rows = [
-        ("Farthest image from a labelled one", selected["max"], chance["max"], "smaller is better"),
-        ("Typical image from a labelled one (mean)", selected["mean"], chance["mean"], "smaller is better"),
+        (f"Farthest {noun} from a labelled one", selected["max"], chance["max"], "smaller is better"),
+        (f"Typical {noun} from a labelled one (mean)", selected["mean"], chance["mean"], "smaller is better"),
     ]
     if nearest["selected"]["metrics"] and nearest["random"]["metrics"]:
         medians = (nearest[which]["metrics"]["median"] for which in ("selected", "random"))
-        rows.append(("Labelled images from each other (median)", *medians, "larger is better"))
+        rows.append((f"Labelled {noun}s from each other (median)", *medians, "larger is better"))
     largest = max(max(first, second) for _, first, second, _ in rows)
     lines = [_compare_row(*row, largest) for row in rows]
     widths = [66 * mm, 58 * mm, style.TEXT_WIDTH - 124 * mm]
-    return [KeepTogether([heading, Table(lines, colWidths=widths, style=style.TABLE, hAlign="LEFT"), _key(cover)])]
+    return [
+        KeepTogether([heading, Table(lines, colWidths=widths, style=style.TABLE, hAlign="LEFT"), _key(cover, noun)])
+    ]
 
 
 def _compare_row(words: str, selected: float, chance: float, direction: str, largest: float) -> list[Any]:
@@ -156,9 +180,9 @@ def _compare_row(words: str, selected: float, chance: float, direction: str, lar
     return [label, [Spacer(1, 3), bars[0], Spacer(1, 3), bars[1]], numbers]
 
 
-def _key(cover: JsonObject) -> Paragraph:
+def _key(cover: JsonObject, noun: str) -> Paragraph:
     measured, every = cover["random"]["nMeasured"], cover["random"]["nAll"]
-    seen = "over all images" if measured == every else f"over a random {count(measured)} of {plural(every, 'image')}"
+    seen = f"over all {noun}s" if measured == every else f"over a random {count(measured)} of {plural(every, noun)}"
     return Paragraph(
         f"Distances between embeddings, measured {seen} that took part in the selection: "
         "0 means that the network sees no difference.",
@@ -182,7 +206,7 @@ def _savings_in_short(savings: JsonObject) -> list[Flowable]:
     return [Spacer(1, 4 * mm), Paragraph(text, style.BODY)]
 
 
-def _first_selected(selection: JsonObject, thumbnail: Thumbnail) -> list[Flowable]:
+def _first_selected(selection: JsonObject, thumbnail: Thumbnail, noun: str) -> list[Flowable]:
     """Return thumbnails of the first images chosen: with coreset they are the most different ones."""
     side, columns = 19 * mm, 8
     pictures = [thumbnail_image(thumbnail, file_name, side) for file_name in selection["firstSelected"][: 2 * columns]]
@@ -195,7 +219,7 @@ def _first_selected(selection: JsonObject, thumbnail: Thumbnail) -> list[Flowabl
         style=style.PLAIN,
         hAlign="LEFT",
     )
-    words = "The first images to label, in the order of choice" if len(pictures) > 1 else "The image to label"
+    words = f"The first {noun}s to label, in the order of choice" if len(pictures) > 1 else f"The {noun} to label"
     return [KeepTogether([Paragraph(words, style.SUBSECTION), Spacer(1, 1 * mm), grid])]
 
 
@@ -211,8 +235,8 @@ def make_job_section(report: JsonObject) -> list[Flowable]:
         ("Started", run["startTimestamp"].replace("T", " ")),
         ("Finished", f"{run['endTimestamp'].replace('T', ' ')}, after {duration(run['totalProcessingTimeS'])}"),
         ("Device", worker["device"]),
-        *_describe_reading(run, selection["embeddingDimensions"], was_read=report["corruptImages"]["areChecked"]),
-        ("Selection", _describe_selection(selection)),
+        *_describe_reading(report),
+        ("Selection", _describe_selection(selection, noun_of(report))),
         ("Seed", run["seed"]),
     ]
     return [
@@ -224,11 +248,12 @@ def make_job_section(report: JsonObject) -> list[Flowable]:
     ]
 
 
-def _describe_reading(run: JsonObject, dimensions: int, *, was_read: bool) -> list[tuple[str, str]]:
-    source = f"{run['encoder']['source']}, {dimensions} dimensions"
-    if not was_read:
+def _describe_reading(report: JsonObject) -> list[tuple[str, str]]:
+    run, medium = report["generalInformation"]["runInformation"], "video" if noun_of(report) == "frame" else "image"
+    source = f"{run['encoder']['source']}, {report['selectionInformation']['embeddingDimensions']} dimensions"
+    if not report["corruptImages"]["areChecked"]:
         return [("Read", "no image: embeddings were given"), ("Vectors", source)]
-    reread = f", of these {size(run['bytesReread'])} a second time" if run["bytesReread"] else ", each image once"
+    reread = f", of these {size(run['bytesReread'])} a second time" if run["bytesReread"] else f", each {medium} once"
     return [("Read", f"{size(run['bytesRead'])}{reread}"), ("Encoder", source), ("Decoder", run["decoder"])]
 
 
@@ -236,9 +261,13 @@ def _describe_credentials(credentials: JsonObject) -> str:
     return f"input: {credentials['input']}; results: {credentials['lightly']}"
 
 
-def _describe_selection(selection: JsonObject) -> str:
+def _describe_selection(selection: JsonObject, noun: str) -> str:
     vectors = "embeddings of unit length" if selection["normalizeEmbeddings"] else "embeddings as they are"
-    why = _STOP_WORDS.get(selection["stoppedBy"], selection["stoppedBy"])
+    if selection["sequenceLength"] > 1:
+        scaled = "scaled to unit length" if selection["normalizeEmbeddings"] else "as they are"
+        vectors = f"sequences of {count(selection['sequenceLength'])} frames, by the means of their embeddings {scaled}"
+    ending = str(selection["stoppedBy"])
+    why = retell(_STOP_WORDS.get(ending, ending), noun)
     return f"{selection['method']} on {vectors}; it ended because {why}"
 
 

@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.selection.selection import Selection
-from selection_job.selection.vectors import normalize_rows
-
-_BLOCK = 65536
+from selection_job.selection.vectors import take_vectors
 
 
 @dataclass(frozen=True)
@@ -19,7 +17,7 @@ class Pool:
     catalog_rows: NDArray[np.int64]  # (m,) sorted
     selected: NDArray[np.int64]  # (k,) positions in order of choice
     removed: NDArray[np.int64]  # (m - k,) positions, sorted
-    random: NDArray[np.int64]  # (k,) positions of a seeded random choice of the same size, sorted
+    random: NDArray[np.int64]  # (k,) positions of a seeded random choice of the same size, sorted; of whole sequences
     distance_to_selected: NDArray[np.float32]  # (m,) to the nearest selected or preselected; 0 where selected
     seed: int
     preselected: NDArray[np.float32]  # (p, d) vectors of what earlier runs selected; no candidates
@@ -39,19 +37,20 @@ def make_pool(embeddings: NDArray[np.float32], selection: Selection, *, normaliz
     One copy of the candidates' vectors is made, block by block.
     """
     candidates = selection.candidates
-    vectors = _take(embeddings, candidates, normalize=normalize)
+    vectors = take_vectors(embeddings, candidates, normalize=normalize)
     selected = np.searchsorted(candidates, selection.selected)
     removed = np.searchsorted(candidates, selection.removed)
     distances = np.zeros(len(candidates), dtype=np.float32)
     distances[removed] = selection.nearest_distance
-    chance = np.random.default_rng(seed).choice(len(candidates), len(selected), replace=False)
-    preselected = _take(embeddings, selection.preselected, normalize=normalize)
-    return Pool(vectors, candidates, selected, removed, np.sort(chance), distances, seed, preselected)
+    preselected = take_vectors(embeddings, selection.preselected, normalize=normalize)
+    return Pool(vectors, candidates, selected, removed, _draw(selection, seed), distances, seed, preselected)
 
 
-def _take(embeddings: NDArray[np.float32], rows: NDArray[np.int64], *, normalize: bool) -> NDArray[np.float32]:
-    vectors = np.empty((len(rows), embeddings.shape[1]), dtype=np.float32)
-    for start in range(0, len(rows), _BLOCK):
-        block = embeddings[rows[start : start + _BLOCK]]
-        vectors[start : start + _BLOCK] = normalize_rows(block) if normalize else block
-    return vectors
+def _draw(selection: Selection, seed: int) -> NDArray[np.int64]:
+    """Return positions of a random choice of as many images, or where sequences are selected of as many of these."""
+    chance, k = np.random.default_rng(seed), len(selection.selected)
+    if selection.sequences is None:
+        return np.sort(chance.choice(len(selection.candidates), k, replace=False))
+    n, length = selection.sequences.shape
+    drawn = selection.sequences[chance.choice(n, k // length, replace=False)]
+    return np.sort(np.searchsorted(selection.candidates, drawn.reshape(-1)))

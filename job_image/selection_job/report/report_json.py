@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib.resources import files
 from itertools import islice
@@ -22,13 +22,16 @@ from selection_job.report.numbers import finite, rounded
 from selection_job.report.object_level import describe_object_level
 from selection_job.report.pool import Pool
 from selection_job.report.savings import estimate_savings
+from selection_job.report.sequence_level import describe_sequence_level
 from selection_job.report.source_statistics import describe_metadata, describe_predictions
 from selection_job.report.strategy_effects import describe_strategies
+from selection_job.report.video_information import describe_videos, name_rows
 from selection_job.selection.gathered_sources import GatheredSources
 from selection_job.selection.object_selection import ObjectSelection
 from selection_job.selection.selection import Selection
+from selection_job.selection.sequence_selection import SequenceSelection
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 """major.minor: the minor grows with added keys, the major when a key changes its meaning or goes."""
 
 MOST_LISTED = 1000
@@ -48,6 +51,8 @@ class SourceFindings:
     """Metadata, predictions and scores, aligned with the catalog."""
     objects: ObjectSelection | None = None
     """What was chosen on the object level."""
+    sequences: SequenceSelection | None = None
+    """What was chosen where several frames are selected at once."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,10 @@ class ReportSource:
 def build_report(source: ReportSource) -> JsonObject:
     """Return the report as JSON values, without NaN or infinity. Measures distances and makes the maps."""
     catalog, selection, pool = source.catalog, source.selection, source.pool
-    maps, umap_seconds = make_maps(pool, catalog.names)
+    maps, umap_seconds = make_maps(pool, catalog.names, name_rows(catalog))
     distances = compare_distances(pool)
     outliers, n_searched = find_outliers(pool, catalog.names)
-    report = {
+    report: JsonObject = {
         "schemaVersion": SCHEMA_VERSION,
         "generalInformation": _describe_general(source, umap_seconds),
         "selectionInformation": _describe_selection(source, distances["distanceToNearestNeighborInSet"]),
@@ -77,7 +82,7 @@ def build_report(source: ReportSource) -> JsonObject:
         "annotationSavings": estimate_savings(
             source.worker.report,
             n_avoided=catalog.n_new - len(selection.selected),
-            compute_seconds=sum(source.facts.stage_seconds.values()),
+            energy=source.facts.energy,
         ),
         "selectedAndRemovedImageExamples": choose_examples(pool, catalog.names, source.worker.n_example_images),
         "imageGroups": {
@@ -93,9 +98,18 @@ def build_report(source: ReportSource) -> JsonObject:
         "settings": {"config": source.facts.config, "overrides": source.facts.overrides},
         "notes": list(source.facts.notes),
     }
+    if catalog.frames is not None:
+        sizes, report["videoInformation"] = describe_videos(
+            catalog.frames, catalog, selection, pool=pool, facts=source.facts
+        )
+        report["generalInformation"]["datasetInformation"]["videoLevelSizes"] = sizes
     if source.sources.objects is not None:
         report["objectLevelInformation"] = describe_object_level(
             source.sources.objects, normalize=source.worker.normalize_embeddings, seed=source.facts.seed
+        )
+    if source.sources.sequences is not None:
+        report["sequenceInformation"] = describe_sequence_level(
+            source.sources.sequences, normalize=source.worker.normalize_embeddings, seed=source.facts.seed
         )
     return dict(finite(report))
 
@@ -152,18 +166,22 @@ def _count_images(facts: RunFacts, catalog: Catalog, selection: Selection) -> Js
 def _describe_selection(source: ReportSource, nearest: JsonObject) -> JsonObject:
     """Describe the choice; coverRadius is exact, over all candidates."""
     selection, pool, names = source.selection, source.pool, source.catalog.names
+    sequences, noun = selection.sequences, name_rows(source.catalog)
     return {
         "method": selection.method,
         "stoppedBy": selection.stopped_by,
         "normalizeEmbeddings": source.worker.normalize_embeddings,
         "embeddingDimensions": pool.vectors.shape[1],
         "firstSelected": [names[row] for row in selection.selected[:MOST_FIRST].tolist()],
+        "sequenceLength": 1 if sequences is None else sequences.shape[1],
         "coverRadius": rounded(float(pool.distance_to_selected.max())),
         "coverMean": rounded(float(pool.distance_to_selected.mean(dtype=np.float64))),
         "coverRadiusByPick": describe_curve(selection),
         "coverage": describe_coverage(selection),
         "nFiltered": selection.n_filtered,
-        "strategies": describe_strategies(selection, pool, nearest),
+        "strategies": describe_strategies(
+            selection if sequences is None else replace(selection, rankings=()), pool, nearest, noun
+        ),
     }
 
 
@@ -188,14 +206,21 @@ def _list_duplicates(catalog: Catalog, selection: Selection) -> JsonObject:
     rows = np.flatnonzero(catalog.is_duplicate)
     return {
         "total": len(rows),
-        "comparedBy": "bytes" if catalog.was_read else "vectors",
-        "areRemoved": len(selection.candidates) < catalog.n_new,
+        "comparedBy": _name_comparison(catalog),
+        "areRemoved": selection.sequences is None and len(selection.candidates) < catalog.n_new,
         "images": [
             {"filename": catalog.names[row], "duplicateOf": catalog.names[catalog.duplicate_of[row]]}
             for row in rows[:MOST_LISTED].tolist()
         ],
         "groups": group_duplicates(catalog),
     }
+
+
+def _name_comparison(catalog: Catalog) -> str:
+    """Say what copies have in common; frames are compared as they were decoded."""
+    if catalog.frames is not None:
+        return "pixels"
+    return "bytes" if catalog.was_read else "vectors"
 
 
 def report_json_bytes(report: JsonObject) -> bytes:

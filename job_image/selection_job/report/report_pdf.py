@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from reportlab.platypus import PageBreak
+from reportlab.platypus import Flowable, PageBreak
 
 from selection_job.report.drawing import Thumbnail
 from selection_job.report.fonts import drawable
@@ -18,9 +18,11 @@ from selection_job.report.pdf_document import ReportDocument
 from selection_job.report.pdf_groups import make_groups_section
 from selection_job.report.pdf_objects import make_object_section
 from selection_job.report.pdf_selection import make_selection_section
+from selection_job.report.pdf_sequences import make_sequence_section
 from selection_job.report.pdf_sources import make_source_sections
 from selection_job.report.pdf_style import register_fonts
 from selection_job.report.pdf_summary import make_cover, make_job_section
+from selection_job.report.pdf_videos import make_video_section
 
 JsonObject = dict[str, Any]
 
@@ -39,23 +41,27 @@ def write_report_pdf(path: Path, report: JsonObject, plots: Path, thumbnail: Thu
     document = ReportDocument(
         path, title=f"Selection report: {drawable(dataset)}", running_title=f"Selection report · {run_id}"
     )
-    document.build(
-        [
-            *make_cover(report, thumbnail),
-            PageBreak(),
-            *make_job_section(report),
-            PageBreak(),
-            *make_selection_section(report, plots),
-            PageBreak(),
-            *make_object_section(report, plots),
-            *make_source_sections(report, plots, thumbnail),
-            *make_statistics_section(report, plots),
-            *make_maps_section(report, plots),
-            *make_decisions_section(report, thumbnail),
-            *make_groups_section(report, thumbnail),
-            *make_input_sections(report, thumbnail),
-            *make_savings_section(report["annotationSavings"]),
-            *make_notes_section(report),
-            *make_settings_section(report),
-        ]
-    )
+    document.build(make_story(report, plots, thumbnail, make_maps_section(report, plots)))
+
+
+def make_story(report: JsonObject, plots: Path, thumbnail: Thumbnail, maps: list[Flowable]) -> list[Flowable]:
+    """Return the whole report as flowables, which the PDF and report.html are both printed from."""
+    return [
+        *make_cover(report, thumbnail),
+        PageBreak(),
+        *make_job_section(report),
+        PageBreak(),
+        *(make_sequence_section(report, plots) or make_selection_section(report, plots)),
+        PageBreak(),
+        *make_object_section(report, plots),
+        *make_source_sections(report, plots, thumbnail),
+        *make_statistics_section(report, plots),
+        *maps,
+        *make_decisions_section(report, thumbnail),
+        *make_groups_section(report, thumbnail),
+        *make_input_sections(report, thumbnail),
+        *make_video_section(report, plots),
+        *make_savings_section(report),
+        *make_notes_section(report),
+        *make_settings_section(report),
+    ]

@@ -6,9 +6,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from selection_api.report_factors import ReportFactors
+from selection_job.energy import Energy
 from selection_job.report.numbers import rounded
 
 JsonObject = dict[str, Any]
+
+_JOULES_PER_KWH = 3_600_000
 
 _TASKS = {
     "imageClassification": "image_classification",
@@ -17,17 +20,17 @@ _TASKS = {
 }
 
 
-def estimate_savings(factors: ReportFactors, *, n_avoided: int, compute_seconds: float) -> JsonObject:
+def estimate_savings(factors: ReportFactors, *, n_avoided: int, energy: Energy) -> JsonObject:
     """Return annotationSavings: what not labelling n_avoided images saves, as estimates with their factors.
 
-    n_avoided        readable images that were not selected; corrupt ones would not have been labelled anyway
-    compute_seconds  wall time of the run so far
+    n_avoided  readable images that were not selected; corrupt ones would not have been labelled anyway
+    energy     what the run has used so far
 
     costSavings  US dollars: images x labels per image x cost of a label
     co2Savings   kg CO2e: electricity of the avoided labelling, less that of this run, times the grid's intensity
     An amount whose factor is 0 is left out.
     """
-    footprint = _estimate_co2(factors, n_avoided, compute_seconds)
+    footprint = _estimate_co2(factors, n_avoided, energy)
     co2 = {} if footprint is None else {"co2Savings": footprint["netKg"]}
     tasks = {}
     for name, field in _TASKS.items():
@@ -42,14 +45,18 @@ def estimate_savings(factors: ReportFactors, *, n_avoided: int, compute_seconds:
     }
 
 
-def _estimate_co2(factors: ReportFactors, n_avoided: int, compute_seconds: float) -> JsonObject | None:
+def _estimate_co2(factors: ReportFactors, n_avoided: int, energy: Energy) -> JsonObject | None:
     if not factors.grid_intensity_g_per_kwh or not factors.labelling_wh_per_label:
         return None
     labelling_kwh = n_avoided * factors.labels_per_image * factors.labelling_wh_per_label / 1000
-    compute_kwh = compute_seconds * factors.cpu_watts / 3_600_000
+    cpu_kwh = energy.cpu_seconds * factors.cpu_watts_per_core / _JOULES_PER_KWH
+    gpu_kwh = (energy.gpu_joules or 0.0) / _JOULES_PER_KWH
+    compute_kwh = (cpu_kwh + gpu_kwh) * factors.power_usage_effectiveness
     kg_per_kwh = factors.grid_intensity_g_per_kwh / 1000
     return {
-        "computeSeconds": rounded(compute_seconds),
+        "cpuSeconds": rounded(energy.cpu_seconds),
+        "cpuKwh": rounded(cpu_kwh),
+        **({} if energy.gpu_joules is None else {"gpuKwh": rounded(gpu_kwh)}),
         "computeKwh": rounded(compute_kwh),
         "computeKg": rounded(compute_kwh * kg_per_kwh),
         "labellingKwh": rounded(labelling_kwh),

@@ -33,13 +33,14 @@ _WIDTH, _HEIGHT = MAP_BOX[0] + 0.8, MAP_BOX[1] + 1.25
 _INK_BUDGET = 9000.0  # total area of the points in pt^2, so that few are large and many are small
 
 
-def write_scatters(folder: Path, maps: JsonObject, thumbnail: Thumbnail) -> None:
+def write_scatters(folder: Path, maps: JsonObject, thumbnail: Thumbnail, noun: str = "image") -> None:
     """Write scatter_pca and scatter_umap_k_{5,15,50}, with and without overlay, from report.json's scatterPlotData."""
     first, second = (f"{100 * (share or 0):.0f}%" for share in maps["pcaEmbeddingData"]["explainedVariance"])
-    about = f"the two axes hold {first} and {second} of the variance"
+    counted = _count_points(maps["sample"], noun)
+    about = f"{counted}\nthe two axes hold {first} and {second} of the variance"
     _write_pair(folder, "scatter_pca", maps["pcaEmbeddingData"], maps["sample"], thumbnail, words=("PCA", about))
     for k, umap in maps["umapEmbeddingData"].items():
-        about = f"{umap['nNeighbors']} neighbours: near points are alike, far distances mean little"
+        about = f"{counted}\n{umap['nNeighbors']} neighbours: near points are alike, far distances mean little"
         _write_pair(folder, f"scatter_umap_k_{k}", umap, maps["sample"], thumbnail, words=(f"UMAP, k = {k}", about))
 
 
@@ -52,7 +53,7 @@ def _write_pair(
                 add_title(drawn, words[0], "no map")
                 say_why_empty(drawn, one_map["reason"])
                 continue
-            add_title(drawn, words[0], f"{_count_points(sample)}\n{words[1]}")
+            add_title(drawn, *words)
             is_selected = np.array(sample["selected"], dtype=bool)
             shown, before = (_as_points(one_map[f"{key}2dEmbeddings"]) for key in ("input", "datapool"))
             axes = _draw_points(drawn, shown, is_selected, before)
@@ -63,18 +64,18 @@ def _as_points(points: list[list[float]]) -> NDArray[np.float64]:
     return np.array(points, dtype=np.float64).reshape(-1, 2)
 
 
-def _count_points(sample: JsonObject) -> str:
+def _count_points(sample: JsonObject, noun: str) -> str:
     n_pool = sample["nPreselectedDatapool"]
-    return _count_new(sample) + (f", {n_pool:,} selected by earlier runs" if n_pool else "")
+    return _count_new(sample, noun) + (f", {n_pool:,} selected before" if n_pool else "")
 
 
-def _count_new(sample: JsonObject) -> str:
+def _count_new(sample: JsonObject, noun: str) -> str:
     if sample["nInputShown"] == sample["nInput"]:
-        return f"{plural(sample['nInput'], 'image')}, {sample['nSelected']:,} selected"
+        return f"{plural(sample['nInput'], noun)}, {sample['nSelected']:,} selected"
     n_removed, n_removed_shown = (sample[f"nInput{end}"] - sample[f"nSelected{end}"] for end in ("", "Shown"))
     return (
         f"drawn by chance: {sample['nSelectedShown']:,} of {sample['nSelected']:,} selected and "
-        f"{n_removed_shown:,} of {n_removed:,} removed images"
+        f"{n_removed_shown:,} of {n_removed:,} removed {noun}s"
     )
 
 
@@ -111,7 +112,7 @@ def _draw_points(
 
 def _draw_legend(drawn: Figure, *, has_removed: bool, has_pool: bool) -> None:
     marks = [(SELECTED, "o", "selected")]
-    marks += [(POOL, "D", "selected by earlier runs")] if has_pool else []
+    marks += [(POOL, "D", "selected before")] if has_pool else []
     marks += [(INPUT, "o", "removed")] if has_removed else []
     handles = [
         Line2D([], [], linestyle="", marker=mark, markersize=6, markerfacecolor=color, markeredgewidth=0, label=label)

@@ -12,7 +12,7 @@ from matplotlib.ticker import PercentFormatter
 from selection_api.legacy_selection import PRETAGGING_TASK
 from selection_job.report.drawing import INPUT, MUTED, RANDOM, SELECTED, add_axes, add_title, figure, say_why_empty
 from selection_job.report.fonts import drawable, name_font, shorten
-from selection_job.report.wording import plural
+from selection_job.report.wording import noun_of, plural
 
 MOST_PLOTS = 12
 """Keys of metadata, and of scores, that have a plot."""
@@ -37,19 +37,19 @@ class SourcePlot:
 
 def list_plots(report: JsonObject) -> dict[str, SourcePlot]:
     """Return what is drawn, by file name in plots/; names of keys and tasks may hold anything and don't enter it."""
-    metadata, found = report["datasetAnalysis"]["metadataInformation"], {}
+    metadata, found, noun = report["datasetAnalysis"]["metadataInformation"], {}, noun_of(report)
     numeric = {**metadata["lightlyNumeric"], **metadata["customNumeric"]}
     numeric = {key: values for key, values in numeric.items() if _has_shape(values)}
     for i, (key, values) in enumerate(list(numeric.items())[:MOST_PLOTS]):
-        found[f"metadata_numbers_{i}.png"] = SourcePlot(f"Metadata {key}", "image", values, is_numeric=True)
+        found[f"metadata_numbers_{i}.png"] = SourcePlot(f"Metadata {key}", noun, values, is_numeric=True)
     for i, (key, values) in enumerate(list(metadata["customCategorical"].items())[:MOST_PLOTS]):
-        found[f"metadata_labels_{i}.png"] = SourcePlot(f"Metadata {key}", "image", values, is_numeric=False)
+        found[f"metadata_labels_{i}.png"] = SourcePlot(f"Metadata {key}", noun, values, is_numeric=False)
     for i, (task, described) in enumerate(list(report["predictionTaskInformation"].items())[:MOST_PLOTS]):
         classes = described["categoryDistribution"]
         found[f"classes_{i}.png"] = SourcePlot(f"Classes of {task}", "object", classes, is_numeric=False)
         scores = described["activeLearningScoreDistributions"]
         for j, (score, values) in enumerate(list(scores.items())[:MOST_PLOTS]):
-            found[f"scores_{i}_{j}.png"] = SourcePlot(f"{score} of {task}", "image", values, is_numeric=True)
+            found[f"scores_{i}_{j}.png"] = SourcePlot(f"{score} of {task}", noun, values, is_numeric=True)
     if (level := report.get("objectLevelInformation")) is not None:
         found["objects.png"] = SourcePlot(f"Objects of {level['task']}", "object", _rank(level), is_numeric=False)
     return found
@@ -85,7 +85,7 @@ def _draw_numbers(path: Path, shown: SourcePlot) -> None:
         words = f"height is the share of each set; {plural(n, shown.noun)} of the input have a value"
         _title(drawn, shown.heading, words)
         if not n:
-            say_why_empty(drawn, "No image has a value.")
+            say_why_empty(drawn, f"No {shown.noun} has a value.")
             return
         axes = add_axes(drawn, 0.75, 0.45, 7.9, 1.4)
         edges = np.array(values["bins"])

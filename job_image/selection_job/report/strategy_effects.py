@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from selection_job.numeric.histograms import neighbour_distances
 from selection_job.report.numbers import rounded, rounded_all
 from selection_job.report.pool import Pool
+from selection_job.report.wording import retell
 from selection_job.selection.selection import Selection, StrategyRecord
 
 JsonObject = dict[str, Any]
@@ -17,14 +18,16 @@ Measure = Callable[[NDArray[np.int64]], float]
 _SETS = ("input", "selected", "random")
 
 
-def describe_strategies(selection: Selection, pool: Pool, nearest: JsonObject) -> list[JsonObject]:
+def describe_strategies(selection: Selection, pool: Pool, nearest: JsonObject, noun: str = "image") -> list[JsonObject]:
     """Return one entry a strategy, thresholds first; a number is null where a set has nothing to measure.
 
     nearest  the report's distanceToNearestNeighborInSet, which DIVERSITY is measured by
+    noun     what the strategies choose among
     """
     every = np.arange(len(pool.vectors))
     sets = dict(zip(_SETS, (every, pool.selected, pool.random), strict=True))
-    return [_describe(record, sets, pool, nearest) for record in (*selection.thresholds, *selection.rankings)]
+    entries = [_describe(record, sets, pool, nearest) for record in (*selection.thresholds, *selection.rankings)]
+    return [{**entry, "measure": retell(entry["measure"], noun)} for entry in entries]
 
 
 def _describe(

@@ -1,5 +1,9 @@
 """Numbers in words, the same in every part of the PDF."""
 
+import re
+from typing import Any
+
+_IMAGE = re.compile(r"\b(?P<article>an )?(?P<image>image)(?=s?\b)", re.IGNORECASE)
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -66,3 +70,25 @@ def measure(value: float | None, digits: int = 3) -> str:
     ('0.432', '–')
     """
     return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def noun_of(report: dict[str, Any]) -> str:
+    """Return what the report is about: image, or frame of a run over videos."""
+    return "frame" if "videoInformation" in report else "image"
+
+
+def retell(sentence: str, noun: str) -> str:
+    """Return a sentence of ours about images as one about what the report is about. Not for names.
+
+    >>> retell("Images: an image, n_example_images", "frame")
+    'Frames: a frame, n_example_images'
+    """
+    if noun == "image":
+        return sentence
+
+    def replace(found: re.Match[str]) -> str:
+        article, word = found["article"] or "", found["image"]
+        named = noun.capitalize() if word[0].isupper() else noun
+        return article.replace("n ", " ") + named
+
+    return _IMAGE.sub(replace, sentence)

@@ -12,6 +12,7 @@ from selection_job.catalog.catalog import Catalog
 from selection_job.report.facts import RunFacts
 from selection_job.report.figures import write_figures
 from selection_job.report.pool import make_pool
+from selection_job.report.report_html import write_report_html
 from selection_job.report.report_json import ReportSource, SourceFindings, build_report
 from selection_job.report.report_pdf import write_report_pdf
 from selection_job.selection.selection import Selection
@@ -28,7 +29,7 @@ def write_report(
     worker: WorkerConfig,
     sources: SourceFindings | None = None,
 ) -> dict[str, Any]:
-    """Write plots/*.png and report.pdf into the folder and return the report for report_json_bytes.
+    """Write plots/*.png, report.pdf and report.html into the folder and return the report for report_json_bytes.
 
     embeddings  (n, d) float32, aligned with catalog.names
     thumbnail   gives a JPEG for a file name, or None where the image can't be read any more
@@ -44,4 +45,5 @@ def write_report(
     plots = folder / "plots"
     write_figures(plots, report, thumbnail)
     write_report_pdf(folder / "report.pdf", report, plots, thumbnail)
+    write_report_html(folder / "report.html", report, plots, thumbnail)
     return report

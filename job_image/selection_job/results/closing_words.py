@@ -5,17 +5,18 @@ from collections.abc import Mapping
 from selection_api import RunSummary, Stage
 
 
-def closing_words(summary: RunSummary, stage_seconds: Mapping[str, float]) -> str:
-    """Return the summary for people, some fifteen lines."""
-    return "\n".join(["", *_counts(summary), "", *_times(stage_seconds), "", *_places(summary), ""])
+def closing_words(summary: RunSummary, stage_seconds: Mapping[str, float], *, are_videos: bool = False) -> str:
+    """Return the summary for people, some fifteen lines. Of videos the counts are of frames."""
+    counts, times = _counts(summary, are_videos=are_videos), _times(stage_seconds, "videos" if are_videos else "images")
+    return "\n".join(["", *counts, "", *times, "", *_places(summary), ""])
 
 
-def _counts(summary: RunSummary) -> list[str]:
+def _counts(summary: RunSummary, *, are_videos: bool) -> list[str]:
     counts = summary.counts
     if counts is None:
         return []
     rows = [
-        ("images came in", counts.input),
+        ("frames of videos were looked at" if are_videos else "images came in", counts.input),
         ("can't be read", counts.corrupt),
         ("are exact copies of another", counts.duplicate),
         ("lie close to one that is kept", counts.removed),
@@ -27,9 +28,9 @@ def _counts(summary: RunSummary) -> list[str]:
     return lines
 
 
-def _times(stage_seconds: Mapping[str, float]) -> list[str]:
+def _times(stage_seconds: Mapping[str, float], medium: str) -> list[str]:
     if not stage_seconds.keys() - {Stage.LOADING_DATASET}:  # a finished run is recognised by its listing
-        return ["  This run had finished before, over the same images: nothing was done again."]
+        return [f"  This run had finished before, over the same {medium}: nothing was done again."]
     longest = max(stage_seconds.values())
     lines = [
         f"  {stage:<32} {seconds:>8.1f} s  {'▇' * max(1, round(24 * seconds / longest))}"

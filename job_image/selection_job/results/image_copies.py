@@ -107,18 +107,28 @@ def _copy(source: Store, target: Store, name: str, key: str, change: Callable[[b
 
 def _resize(content: bytes, worker: WorkerConfig) -> bytes:
     """Return the image resized and encoded anew. Raises CorruptImage where it can't be had in that size or format."""
-    image = decode_rgb(content)
+    return write_changed(decode_rgb(content), worker)
+
+
+def write_changed(image: Image.Image, worker: WorkerConfig) -> bytes:
+    """Return the image in output_image_size and output_image_format, encoded. Raises CorruptImage where that can't be.
+
+    image  mode RGB
+    """
     width, height = _target_size(image, worker.output_image_size)
     if width * height > MAX_PIXELS:
         raise CorruptImage(f"too large: resized it has {width} x {height} pixels, the limit is {MAX_PIXELS}")
     try:
-        return encode_image(image.resize((width, height)), worker.output_image_format)
+        resized = image if image.size == (width, height) else image.resize((width, height))
+        return encode_image(resized, worker.output_image_format)
     except (OSError, ValueError, MemoryError) as error:  # formats have limits of their own: WebP ends at 16383 pixels
         raise CorruptImage(f"{width} x {height} pixels can't be written as {worker.output_image_format}") from error
 
 
 def _target_size(image: Image.Image, size: int | Sequence[int]) -> tuple[int, int]:
-    """Return width and height: of `size` on the shorter edge, or of the two numbers height and width."""
+    """Return width and height: of `size` on the shorter edge, or of the two numbers height and width; -1: as it is."""
+    if size == -1:
+        return image.size
     if not isinstance(size, int):
         height, width = size
         return width, height

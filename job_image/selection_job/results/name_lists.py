@@ -15,12 +15,15 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 def write_name_lists(folder: Path, catalog: Catalog, selection: Selection) -> None:
     """Write the four lists: corrupt, duplicate, removed, and the selected images in the order of choice.
 
-    duplicate_filenames.txt holds what was removed because an image with the same bytes stays.
+    duplicate_filenames.txt holds what was removed because an image with the same bytes stays. Of videos there is
+    corrupt_videos.txt too: those that can't be used at all, where corrupt_filenames.txt holds single frames.
     """
     folder.mkdir(parents=True, exist_ok=True)
     took_part = np.zeros(catalog.n_new, dtype=bool)
     took_part[selection.candidates] = True
     _write(folder / "corrupt_filenames.txt", sorted(catalog.corrupt))
+    if catalog.frames is not None:
+        _write(folder / "corrupt_videos.txt", sorted(catalog.frames.corrupt_videos))
     _write(folder / "duplicate_filenames.txt", (catalog.names[row] for row in np.flatnonzero(~took_part).tolist()))
     _write(folder / "removed_filenames.txt", (catalog.names[row] for row in selection.removed.tolist()))
     _write(

@@ -17,23 +17,29 @@ from selection_job.datapool_stage import add_to_datapool
 from selection_job.embeddings.given_embeddings import find_key
 from selection_job.encoder_stage import trained_files
 from selection_job.errors import ObjectMissing, ObjectRefused
+from selection_job.exports.writing import write_exports
 from selection_job.needs import find_needs
 from selection_job.predictions.problems import publish_problems
 from selection_job.report.report_json import SourceFindings, report_json_bytes
 from selection_job.report.writing import write_report
 from selection_job.results.bounding_boxes import write_bounding_boxes
+from selection_job.results.corruptness_check import write_corruptness_check
 from selection_job.results.crop_images import write_crop_images
 from selection_job.results.crops_table import write_crops_table
 from selection_job.results.findings import Findings, describe_run, gather_facts, summarize
+from selection_job.results.frame_images import FrameThumbnails, write_frame_images
 from selection_job.results.image_copies import dump_images, write_thumbnails
 from selection_job.results.metadata_table import write_metadata_table
 from selection_job.results.name_lists import write_name_lists
 from selection_job.results.pretagging_examples import write_examples
 from selection_job.results.score_table import write_score_table
+from selection_job.results.sequence_information import write_sequence_information
 from selection_job.results.settings_files import write_settings
 from selection_job.results.tables import write_clean, write_tables
+from selection_job.results.video_tables import write_video_tables
 from selection_job.source_stage import list_source_versions
 from selection_job.stores.deleting import delete_keys
+from selection_job.videos.video_counts import number_videos
 from selection_job.workplace import Workplace
 
 log = logging.getLogger("selection_job")
@@ -49,7 +55,7 @@ def find_finished(place: Workplace, listing: Listing) -> RunSummary | None:
         report = json.loads(place.target.read(f"{place.run_key}report.json"))
         has_changed = report["inputFingerprint"] != _fingerprint_input(place, listing)
         if has_changed and not place.worker.use_datapool:
-            log.info("Images, checkpoint, embeddings, predictions or metadata have changed since: the run runs again.")
+            log.info("The input, checkpoint, embeddings, predictions or metadata have changed: the run runs again.")
             return None
         if has_changed:
             log.warning("This run is finished and in the datapool: choose among new images by a run of another name.")
@@ -109,9 +115,12 @@ def _write_data(folder: Path, place: Workplace, findings: Findings) -> None:
         selection.candidates,
         spec=place.spec,
         sources=findings.sources,
+        labels=number_videos(catalog),
     )
+    write_video_tables(folder / "data", catalog, selection)
     if place.worker.enable_corruptness_check and catalog.was_read:
         write_clean(folder / "data" / "clean.csv", catalog)
+        write_corruptness_check(folder / "data" / "corruptness_check_information.json", catalog)
     publish_problems(place.scratch, folder / "data")
     columns = [findings.sources.columns[key] for key in find_needs(place.spec).metadata]
     write_metadata_table(folder / "data" / "metadata.csv", catalog.names[: catalog.n_new], selection.selected, columns)
@@ -119,26 +128,17 @@ def _write_data(folder: Path, place: Workplace, findings: Findings) -> None:
     if place.worker.pretagging and place.worker.pretagging_debug:
         detected = findings.sources.tasks[PRETAGGING_TASK]
         write_examples(folder / "data" / "bounding_boxes_examples", place.source, catalog, detected)
+    write_sequence_information(folder / "data" / "sequence_information.json", catalog, selection)
     write_name_lists(folder / "filenames", catalog, selection)
+    write_exports(folder / "exports", place, findings)
     write_settings(folder / "config", place.run, describe_run(place, findings.encoder))
     for name, path in trained_files(findings.encoder).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, folder / name)
-    if place.worker.dump_dataset:
-        place.notes.extend(
-            dump_images(
-                place.source,
-                place.target,
-                place.run_key,
-                catalog=catalog,
-                selection=selection,
-                worker=place.worker,
-                progress=place.progress,
-                glance=place.lock.glance,
-            )
-        )
+    if place.spec.writes_images:
+        place.notes.extend(_dump(place, findings))
     selected_names = (catalog.names[row] for row in selection.selected.tolist())
-    thumbnail, datasources = _thumbnail_source(place), place.spec.datasources
+    thumbnail, datasources = _thumbnail_source(place, findings), place.spec.datasources
     place.notes.extend(write_thumbnails(place.target, datasources, selected_names, thumbnail, glance=place.lock.glance))
 
 
@@ -147,12 +147,30 @@ def _write_objects(folder: Path, place: Workplace, findings: Findings) -> None:
     catalog, objects = findings.catalog, findings.chosen.objects
     write_bounding_boxes(folder / "bounding_boxes.json", catalog, findings.sources.tasks.values())
     write_crops_table(folder / "crops.csv", catalog, findings.embedded.crops, objects)
-    if place.worker.dump_dataset and objects is not None:
+    if place.spec.writes_images and objects is not None:
         place.notes.extend(write_crop_images(place, catalog, objects))
 
 
-def _thumbnail_source(place: Workplace) -> Callable[[str], bytes | None]:
+def _dump(place: Workplace, findings: Findings) -> list[str]:
+    """Write the images, or the selected frames, as files; return notes on what was missing."""
+    if findings.catalog.frames is not None:
+        return write_frame_images(place, findings.listing, findings.catalog, findings.selection)
+    return dump_images(
+        place.source,
+        place.target,
+        place.run_key,
+        catalog=findings.catalog,
+        selection=findings.selection,
+        worker=place.worker,
+        progress=place.progress,
+        glance=place.lock.glance,
+    )
+
+
+def _thumbnail_source(place: Workplace, findings: Findings) -> Callable[[str], bytes | None]:
     """Return how a thumbnail is found: in the local cache, or read again where it fell out."""
+    if findings.catalog.frames is not None:
+        return FrameThumbnails(place, findings.listing, findings.catalog).get
 
     def thumbnail(name: str) -> bytes | None:
         kept = place.thumbnails.get(name)
@@ -175,9 +193,9 @@ def _write_report(folder: Path, place: Workplace, findings: Findings) -> dict[st
         catalog=findings.catalog,
         embeddings=findings.embeddings,
         selection=findings.selection,
-        thumbnail=_thumbnail_source(place),
+        thumbnail=_thumbnail_source(place, findings),
         worker=place.worker,
-        sources=SourceFindings(findings.sources, findings.chosen.objects),
+        sources=SourceFindings(findings.sources, findings.chosen.objects, findings.chosen.sequences),
     )
 
 

@@ -29,11 +29,12 @@ def write_score_table(
     *,
     spec: SelectionRunSpec,
     sources: GatheredSources,
+    labels: NDArray[np.int64] | None = None,
 ) -> None:
     """Write the given rows as embeddings.csv has them, and behind labels a column a score; nothing without scores.
 
     The first score is al_score, which workerConfig.embeddings of another run takes; further ones are called by task
-    and score. Nine significant digits. sources are aligned with names.
+    and score. Nine significant digits. sources and labels, as write_embeddings takes them, are aligned with names.
     """
     scores = list_scores(spec)
     if not scores:
@@ -47,6 +48,7 @@ def write_score_table(
         file.write(",".join(["filenames", *(f"embedding_{i}" for i in range(d)), "labels", *head]) + "\n")
         for start in range(0, len(rows), n_block):
             block = rows[start : start + n_block]
-            lines = str(format_table([""] * len(block), embeddings[block]), "ascii").split("\n")
+            own_labels = None if labels is None else labels[block]
+            lines = str(format_table([""] * len(block), embeddings[block], own_labels), "ascii").split("\n")
             for row, line, values in zip(block.tolist(), lines, columns[block].tolist(), strict=False):
                 file.write(f"{quote_field(names[row])}{line},{','.join(f'{value:.9g}' for value in values)}\n")

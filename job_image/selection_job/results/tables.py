@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,6 +15,7 @@ from selection_job.results.embedding_lines import format_table
 from selection_job.results.selection_table import write_selection_table
 from selection_job.selection.selection import Selection
 from selection_job.selection.vectors import normalize_rows
+from selection_job.videos.video_counts import number_videos
 
 _BLOCK_NUMBERS = 1024 * 1024
 
@@ -25,15 +27,16 @@ def write_tables(folder: Path, catalog: Catalog, embeddings: NDArray[np.float32]
     of the input. With a datapool there is selected_embeddings_including_datapool.csv too: the pool, then the new picks.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names, took_part = catalog.names, np.concatenate([selection.candidates, selection.preselected])
-    write_embeddings(folder / "embeddings_all.csv", names, embeddings, np.arange(catalog.n_new))
-    write_embeddings(folder / "embeddings.csv", names, embeddings, took_part)
-    write_embeddings(folder / "normalized_embeddings.csv", names, embeddings, took_part, normalize=True)
-    write_embeddings(folder / "selected_embeddings.csv", names, embeddings, selection.selected)
+    took_part = np.concatenate([selection.candidates, selection.preselected])
+    write = partial(write_embeddings, names=catalog.names, embeddings=embeddings, labels=number_videos(catalog))
+    write(folder / "embeddings_all.csv", rows=np.arange(catalog.n_new))
+    write(folder / "embeddings.csv", rows=took_part)
+    write(folder / "normalized_embeddings.csv", rows=took_part, normalize=True)
+    write(folder / "selected_embeddings.csv", rows=selection.selected)
     if len(selection.preselected):
         chosen = np.concatenate([selection.preselected, selection.selected])
-        write_embeddings(folder / "selected_embeddings_including_datapool.csv", names, embeddings, chosen)
-    write_selection_table(folder / "selection.csv", names, selection)
+        write(folder / "selected_embeddings_including_datapool.csv", rows=chosen)
+    write_selection_table(folder / "selection.csv", catalog.names, selection, catalog.frames)
 
 
 def write_embeddings(
@@ -43,10 +46,13 @@ def write_embeddings(
     rows: NDArray[np.int64],
     *,
     normalize: bool = False,
+    labels: NDArray[np.int64] | None = None,
 ) -> None:
     """Write the given rows as lightly.utils.io.load_embeddings reads them: filenames, embedding_0 …, labels.
 
-    Nine significant digits give back every float32 exactly. labels is 0: images here have none.
+    labels  (n,) aligned with names, the videos that frames come from; without them all are 0: images here have none
+
+    Nine significant digits give back every float32 exactly.
     """
     d = embeddings.shape[1]
     header = ",".join(["filenames", *(f"embedding_{i}" for i in range(d)), "labels"])
@@ -56,7 +62,8 @@ def write_embeddings(
         for start in range(0, len(rows), n_block):  # blocks keep the normalised copy and the text small
             block = rows[start : start + n_block]
             vectors = normalize_rows(embeddings[block]) if normalize else embeddings[block]
-            file.write(format_table([names[row] for row in block.tolist()], vectors))
+            own_labels = None if labels is None else labels[block]
+            file.write(format_table([names[row] for row in block.tolist()], vectors, own_labels))
 
 
 def write_clean(path: Path, catalog: Catalog) -> None:

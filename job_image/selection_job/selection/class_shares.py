@@ -55,21 +55,22 @@ def _read(
     if entry.input.type == "PREDICTIONS":
         shares, classes = sources.class_distributions(entry.input.task or "")
         return take_rows(shares, candidates), classes
-    labels = sources.metadata(entry.input.key or "").need_labels()
-    return _one_hot(entry, [labels[row] for row in candidates.tolist()])
+    return _count_labels(entry, *sources.labels(entry.input.key or "", candidates), len(candidates))
 
 
-def _one_hot(entry: NamedStrategy, labels: list[str]) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+def _count_labels(
+    entry: NamedStrategy, labels: list[str], owners: NDArray[np.int64], m: int
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     classes = tuple(sorted(set(labels)))
-    if len(classes) > MOST_CLASSES or len(classes) * len(labels) > _MOST_CELLS:
+    if len(classes) > MOST_CLASSES or len(classes) * m > _MOST_CELLS:
         raise UnusableData(
             f"The metadata {entry.input.key!r} have {len(classes):,} different values for "
-            f"{len(labels):,} images; BALANCE takes at most {MOST_CLASSES:,} values and {_MOST_CELLS:,} values times "
+            f"{m:,} images; BALANCE takes at most {MOST_CLASSES:,} values and {_MOST_CELLS:,} values times "
             "images. Use a key with fewer."
         )
     places = {label: i for i, label in enumerate(classes)}
-    shares = np.zeros((len(labels), len(classes)))
-    shares[np.arange(len(labels)), [places[label] for label in labels]] = 1
+    shares = np.zeros((m, len(classes)))
+    np.add.at(shares, (owners, np.array([places[label] for label in labels], dtype=np.int64)), 1)
     return shares, classes
 
 

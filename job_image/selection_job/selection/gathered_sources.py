@@ -90,6 +90,11 @@ class GatheredSources:
             raise UnusableData(f"There are no metadata {key!r}; the keys of this run: {known}.")
         return self.columns[key]
 
+    def labels(self, key: str, rows: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
+        """Return the word that each of these rows has for a key, and 0..m - 1."""
+        words = self.metadata(key).need_labels()
+        return [words[row] for row in rows.tolist()], np.arange(len(rows))
+
     def object_vectors(self, task: str) -> ObjectVectors:
         """Return (m, d) embeddings of the task's object crops, and (m,) the image that each belongs to."""
         if task not in self.objects:

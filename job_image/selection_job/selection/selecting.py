@@ -76,9 +76,10 @@ def select_images(
 
 
 def _say_why_none(catalog: Catalog) -> str:
+    noun = "image" if catalog.frames is None else "frame"
     if catalog.n_new:
-        return "Nothing to select from: every readable image is an exact copy of one that was selected before."
-    return "Nothing to select from: no readable image is left."
+        return f"Nothing to select from: every readable {noun} is an exact copy of one that was selected before."
+    return f"Nothing to select from: no readable {noun} is left."
 
 
 def _take(embeddings: NDArray[np.float32], rows: NDArray[np.int64], *, normalize: bool) -> NDArray[np.float32]:
@@ -180,7 +181,8 @@ def _notes(goal: Goal, n_chosen: int, candidates: Candidates, what: str) -> list
     n_passing, n_all = candidates.n_open, len(candidates.rows) - candidates.n_pool
     notes = []
     if candidates.n_pool:
-        notes.append(f"{candidates.n_pool} images that earlier runs selected were taken into account.")
+        members = what if what == "frames" else "images"
+        notes.append(f"{candidates.n_pool} {members} that were selected before were taken into account.")
     if n_passing < n_all:
         notes.append(f"THRESHOLD lets {n_passing} of {n_all} {what} pass.")
     if goal.n_samples is not None and n_chosen == n_passing < goal.n_samples:

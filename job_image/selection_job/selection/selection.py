@@ -46,6 +46,9 @@ class Selection:
     preselected: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     """(p,) rows that earlier runs selected, which each decision took into account. No candidates; nearest_selected may
     be one of them."""
+    sequences: NDArray[np.int64] | None = None
+    """(s, L) rows of the candidates that could be chosen together only, in their order; None: each by itself. Radii are
+    not known then, and distances, contributions and values are those of the frame's sequence."""
     notes: list[str] = field(default_factory=list)
 
     @property

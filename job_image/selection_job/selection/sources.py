@@ -24,6 +24,9 @@ class Sources(Protocol):
     def metadata(self, key: str) -> MetadataColumn:
         """Return the values of a key."""
 
+    def labels(self, key: str, rows: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
+        """Return the words that these rows have for a key, and (q,) the place among the rows of each word's owner."""
+
     def object_vectors(self, task: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return (m, d) embeddings of the task's object crops, and (m,) the image that each belongs to."""
 

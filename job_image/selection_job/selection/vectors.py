@@ -19,6 +19,15 @@ def normalize_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return scaled
 
 
+def take_vectors(embeddings: NDArray[np.float32], rows: NDArray[np.int64], *, normalize: bool) -> NDArray[np.float32]:
+    """Return a copy of the rows, scaled to unit length where distances are measured so; block by block."""
+    vectors = np.empty((len(rows), embeddings.shape[1]), dtype=np.float32)
+    for start in range(0, len(rows), _BLOCK):
+        block = embeddings[rows[start : start + _BLOCK]]
+        vectors[start : start + _BLOCK] = normalize_rows(block) if normalize else block
+    return vectors
+
+
 def take_rows(values: NDArray[Number], rows: NDArray[np.int64]) -> NDArray[Number]:
     """Return the rows of an array; the array itself, not a copy, where they are all.
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlencode
 from xml.etree import ElementTree
 
 import urllib3
+from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 from azure.storage.blob import ContainerClient
 from obstore.store import AzureStore
@@ -26,6 +27,9 @@ from selection_job.stores.http_client import (
 )
 from selection_job.stores.keys import has_dot_parts
 from selection_job.stores.vendor import UNNAMEABLE, OtherServiceError, Page, Row, Vendor, VendorError
+
+if TYPE_CHECKING:
+    from obstore import GetOptions
 
 _API_VERSION = "2021-12-02"  # the first that gives blob names in a listing percent-encoded where XML can't hold them
 _PARALLEL_PARTS = 4
@@ -96,6 +100,22 @@ class AzureVendor:
         with _translated(key):
             content: bytes = self._client.download_blob(key).readall()
         return content
+
+    def get_range(self, key: str, start: int, end: int, version: str) -> bytes:
+        """Return the bytes from start to end of the blob with this ETag."""
+        with _translated(key):
+            content: bytes = self._client.download_blob(
+                key,
+                offset=start,
+                length=end - start,
+                etag=f'"{version}"',
+                match_condition=MatchConditions.IfNotModified,
+            ).readall()
+        return content
+
+    def pin(self, version: str) -> "GetOptions":
+        """Return the condition on the ETag."""
+        return {"if_match": f'"{version}"'}
 
     def get_into(self, key: str, path: Path) -> None:
         """Write the blob into the file, in pieces, each with an MD5 from the server."""

@@ -20,7 +20,7 @@ import obstore
 from selection_job.stores import careful_calls
 from selection_job.stores.bucket_errors import Attempt, translate
 from selection_job.stores.deleting import delete_keys
-from selection_job.stores.fast_client import PART_BYTES, FastClients, get_into, read_md5, translated
+from selection_job.stores.fast_client import PART_BYTES, FastClients, get_into, get_part, read_md5, translated
 from selection_job.stores.keys import is_plain
 from selection_job.stores.listing import list_rows
 from selection_job.stores.local_errors import translate_write_errors
@@ -115,6 +115,16 @@ class BucketStore:
         full = self._prefix + key
         content = self._try_fast(full, self._get_whole)
         return self._ask(lambda vendor: vendor.get(full), "READ", key) if content is None else content
+
+    def read_range(self, key: str, start: int, end: int, *, version: str) -> bytes:
+        """Return the bytes from start to end of the listed version; fewer where the object ends before."""
+        if start >= end:
+            return b""
+        full, pinned = self._prefix + key, self._connected().vendor.pin(version)
+        content = self._try_fast(full, lambda store, name: get_part(store, name, start, end, pinned))
+        if content is not None:
+            return content
+        return self._ask(lambda vendor: careful_calls.get_range(vendor, full, start, end, version), "READ", key)
 
     def exists(self, key: str) -> bool:
         """Say whether the object is there."""

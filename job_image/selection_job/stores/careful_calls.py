@@ -14,6 +14,18 @@ def is_there(vendor: Vendor, full_key: str) -> bool:
     return True
 
 
+def get_range(vendor: Vendor, full_key: str, start: int, end: int, version: str) -> bytes:
+    """Return the bytes from start to end, b"" where the object ends before; VendorError 404 where it is another one."""
+    try:
+        return vendor.get_range(full_key, start, end, version)
+    except VendorError as error:
+        if error.status == 416:
+            return b""
+        if error.status == 412:
+            raise VendorError(404, "Changed", "it was replaced after it was listed") from error
+        raise
+
+
 def create(vendor: Vendor, full_key: str, content: bytes) -> bool:
     """Create the object; return False where there is one of another content."""
     try:

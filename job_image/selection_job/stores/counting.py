@@ -24,7 +24,7 @@ class CountingStore:
 
     @property
     def bytes_read(self) -> int:
-        """Sum of the sizes of all objects that read and download returned."""
+        """Sum of the sizes of all objects, and parts of them, that were returned."""
         return int(self._counter.get_obj().value)  # without the lock: one who was killed with it would hold it for ever
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
@@ -34,6 +34,12 @@ class CountingStore:
     def read(self, key: str) -> bytes:
         """Read and count."""
         content = self._store.read(key)
+        self._count(len(content))
+        return content
+
+    def read_range(self, key: str, start: int, end: int, *, version: str) -> bytes:
+        """Read a part and count it."""
+        content = self._store.read_range(key, start, end, version=version)
         self._count(len(content))
         return content
 

@@ -17,6 +17,7 @@ from selection_job.stores.pace import MOST
 from selection_job.stores.vendor import VendorError
 
 if TYPE_CHECKING:
+    from obstore import GetOptions
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
 PART_BYTES = 16 * 1024**2
@@ -77,6 +78,13 @@ def read_md5(e_tag: str | None) -> str | None:
     """Return the MD5 of the bytes where the ETag may be one, in hexadecimal digits."""
     named = _MD5.fullmatch(e_tag or "")
     return named[1] if named else None
+
+
+def get_part(store: "ObjectStore", full_key: str, start: int, end: int, pinned: "GetOptions") -> bytes | None:
+    """Return the bytes from start to end; None where other ones came. pinned names the version."""
+    result = obstore.get(store, full_key, options={**pinned, "range": (start, end)})
+    content = result.bytes().to_bytes()
+    return content if len(content) == min(end, result.meta["size"]) - start else None
 
 
 def get_into(store: "ObjectStore", full_key: str, path: Path) -> bool | None:

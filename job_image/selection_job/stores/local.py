@@ -55,12 +55,19 @@ class LocalStore:
         with translate_read_errors(self.url, prefix):
             for key, status in scan_files(self._folder, prefix):
                 if not key.rpartition("/")[2].startswith(PARTIAL_PREFIX):
-                    yield ObjectInfo(key, status.st_size, f"{status.st_mtime_ns}-{status.st_size}")
+                    yield ObjectInfo(key, status.st_size, _version_of(status))
 
     def read(self, key: str) -> bytes:
         """Return the whole file. Raises ObjectMissing; ObjectRefused where this file can't be opened."""
         with translate_read_errors(self.url, key), self._open(key) as file:
             return file.read()
+
+    def read_range(self, key: str, start: int, end: int, *, version: str) -> bytes:
+        """Return the bytes from start to end of the listed version; fewer where the file ends before."""
+        with translate_read_errors(self.url, key), self._open(key) as file:
+            if _version_of(os.fstat(file.fileno())) != version:
+                raise ObjectMissing(f"{self.url}{key} was replaced after it was listed.")
+            return os.pread(file.fileno(), max(0, end - start), start)
 
     def exists(self, key: str) -> bool:
         """Say whether the file is there."""
@@ -193,6 +200,10 @@ def _create_exclusively(path: Path, content: bytes) -> bool:
         path.unlink(missing_ok=True)  # the disk is full: half a lock would be nobody's
         raise
     return True
+
+
+def _version_of(status: os.stat_result) -> str:
+    return f"{status.st_mtime_ns}-{status.st_size}"
 
 
 def _check_regular(status: os.stat_result, key: str) -> None:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 
@@ -36,6 +36,9 @@ from selection_job.stores.http_client import (
 from selection_job.stores.pace import MOST
 from selection_job.stores.s3_credentials import find_credentials
 from selection_job.stores.vendor import OtherServiceError, Page, Row, Vendor, VendorError
+
+if TYPE_CHECKING:
+    from obstore import GetOptions
 
 log = logging.getLogger("selection_job")
 
@@ -143,6 +146,19 @@ class S3Vendor:
         with _translated():
             content: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         return content
+
+    def get_range(self, key: str, start: int, end: int, version: str) -> bytes:
+        """Return the bytes from start to end of the object with this ETag."""
+        with _translated():
+            answer = self._client.get_object(
+                Bucket=self._bucket, Key=key, Range=f"bytes={start}-{end - 1}", IfMatch=f'"{version}"'
+            )
+            content: bytes = answer["Body"].read()
+        return content
+
+    def pin(self, version: str) -> "GetOptions":
+        """Return the condition on the ETag."""
+        return {"if_match": f'"{version}"'}
 
     def get_into(self, key: str, path: Path) -> None:
         """Write the object into the file, in pieces."""

@@ -38,6 +38,12 @@ class Store(Protocol):
     def read(self, key: str) -> bytes:
         """Return the whole object."""
 
+    def read_range(self, key: str, start: int, end: int, *, version: str) -> bytes:
+        """Return the bytes from start up to, and without, end; fewer where the object ends before.
+
+        version  as listed: ObjectMissing where the object is another one by now
+        """
+
     def exists(self, key: str) -> bool:
         """Say whether the object is there."""
 

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from obstore import GetOptions
 
 
 class VendorError(Exception):
@@ -93,6 +96,14 @@ class Vendor(Protocol):
 
     def get(self, key: str) -> bytes:
         """Return the whole object."""
+
+    def get_range(self, key: str, start: int, end: int, version: str) -> bytes:
+        """Return the bytes from start to end; VendorError 412 or 404 where the object has another version by now, and
+        416 where it ends before start.
+        """
+
+    def pin(self, version: str) -> "GetOptions":
+        """Return what makes obstore take no other version of an object than the listed one."""
 
     def get_into(self, key: str, path: Path) -> None:
         """Write the object into a file, in pieces."""

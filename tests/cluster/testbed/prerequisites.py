@@ -13,6 +13,7 @@ PACKAGES = {
     "openssl": "openssl",
     "runc": "runc",
     "buildah": "buildah",
+    "chromium": "chromium",  # tests/job opens report.html in it
     "debootstrap": "debootstrap",
     "ip": "iproute2",
     "setpriv": "util-linux",

@@ -1,0 +1,88 @@
+"""Frames: which video, and which place in it, each image of a run over videos comes from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection_job.packed_names import pack_names, unpack_names
+
+_COLUMNS: dict[str, type[np.generic]] = {
+    "video_rows": np.int32,
+    "indices": np.int64,
+    "pts": np.int64,
+    "seconds": np.float64,
+}
+_PREFIX = "frames_"
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """The source of each frame, in columns aligned with the first Catalog.n_new names: video by video, in time."""
+
+    videos: list[str]
+    """Every listed video, corrupt ones included, as they were listed."""
+    n_frames: NDArray[np.int64]
+    """(v,) how many frames each video has: all that were decoded, sampled or not, corrupt ones included."""
+    video_rows: NDArray[np.int32]
+    """(n,) row in videos."""
+    indices: NDArray[np.int64]
+    """(n,) place among all frames of the video, from 0, as the decoder gives them."""
+    pts: NDArray[np.int64]
+    """(n,) presentation time in units of the stream's time base; -1 where the video says none."""
+    seconds: NDArray[np.float64]
+    """(n,) the same in seconds; NaN where the video says none."""
+    corrupt_videos: dict[str, str]
+    """Name of each video that can't be used at all, and why."""
+    notes: tuple[str, ...] = ()
+    """What people should know about single videos, in sentences."""
+
+    def checked(self) -> "Frames":
+        """Return the frames, or raise ValueError where they name videos or places that do not exist."""
+        rows = self.video_rows
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self.videos):
+            raise ValueError("frames of videos that do not exist")
+        if (self.indices < 0).any() or (self.indices >= self.n_frames[rows]).any():
+            raise ValueError("frames beyond the end of their video")
+        return self
+
+    def take(self, rows: NDArray[np.int64]) -> "Frames":
+        """Return the source of some of the frames."""
+        return replace(self, **{column: getattr(self, column)[rows] for column in _COLUMNS})
+
+
+def pack_frames(frames: Frames | None) -> dict[str, Any]:
+    """Return arrays for an npz file; none where there are no frames."""
+    if frames is None:
+        return {}
+    return {
+        **{f"{_PREFIX}{column}": getattr(frames, column) for column in (*_COLUMNS, "n_frames")},
+        **pack_names(f"{_PREFIX}videos", frames.videos),
+        **pack_names(f"{_PREFIX}corrupt_videos", frames.corrupt_videos.keys()),
+        **pack_names(f"{_PREFIX}corrupt_reasons", frames.corrupt_videos.values()),
+        **pack_names(f"{_PREFIX}notes", frames.notes),
+    }
+
+
+def unpack_frames(columns: Mapping[str, Any], n: int) -> Frames | None:
+    """Return what pack_frames packed, of n frames. Raises ValueError or KeyError where it is something else."""
+    if f"{_PREFIX}n_frames" not in columns:
+        return None
+    videos = unpack_names(f"{_PREFIX}videos", columns)
+    reasons = (unpack_names(f"{_PREFIX}{part}", columns) for part in ("corrupt_videos", "corrupt_reasons"))
+    return Frames(
+        videos,
+        _check(columns, "n_frames", np.int64, len(videos)),
+        **{column: _check(columns, column, dtype, n) for column, dtype in _COLUMNS.items()},
+        corrupt_videos=dict(zip(*reasons, strict=True)),
+        notes=tuple(unpack_names(f"{_PREFIX}notes", columns)),
+    ).checked()
+
+
+def _check(columns: Mapping[str, Any], column: str, dtype: type[np.generic], n: int) -> NDArray[Any]:
+    values: NDArray[Any] = columns[f"{_PREFIX}{column}"]
+    if values.dtype != dtype or values.shape != (n,):
+        raise ValueError(f"{column} of frames does not fit {n} rows")
+    return values

@@ -1,0 +1,1 @@
+"""Exports: the selection in the forms that labelling tools and tables take."""

@@ -1,0 +1,1 @@
+"""Videos: their frames, one after the other."""
