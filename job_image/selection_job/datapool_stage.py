@@ -123,8 +123,9 @@ def _view(place: Workplace, listing: Listing, pool: Datapool, lock: RunLock) -> 
     new = take_listing(listing, is_new)
     members = pool.find_members(new.names, digests[is_new], are_videos=are_videos)
     log.info(
-        "Datapool %s: %d images selected before, %d %s to look at.", pool.url, len(members.names), len(new.names), noun
-    )
+        "Datapool %s: %d %s selected before, %d %s to look at.",
+        pool.url, len(members.names), "frames" if are_videos else "images", len(new.names), noun,
+    )  # fmt: skip
     place.notes.append(
         f"Datapool {pool.dataset}: {len(new.names)} of {len(listing.names)} listed {noun} are looked at."
     )

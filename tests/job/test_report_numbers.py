@@ -48,9 +48,9 @@ STRATEGIES = [
 ]
 FACTORS = {"label_cost_usd": {"object_detection": 0.25}, "labels_per_image": 3, "grid_intensity_g_per_kwh": 321}
 TASKS = {
-    "imageClassification": ("Image classification", "image_classification"),
-    "objectDetection": ("Object detection", "object_detection"),
-    "semanticSegmentation": ("Semantic segmentation", "semantic_segmentation"),
+    "imageClassification": ("Image classification", "classes", "image_classification"),
+    "objectDetection": ("Object detection", "boxes", "object_detection"),
+    "semanticSegmentation": ("Semantic segmentation", "segments", "semantic_segmentation"),
 }
 LIGHTLY = {
     "model": {"name": "resnet-9", "width": 0.25, "num_ftrs": 16},
@@ -177,7 +177,8 @@ def test_counts_are_those_of_the_input_the_lists_the_tables_and_the_summary_and_
     filtered = Counter(row["decision"] for row in rows)["filtered"]
     assert books.report["selectionInformation"]["nFiltered"] == filtered > 0
     books.check_shown(f"{K} of {photos.total} images ({share(K, photos.total)}) are worth labelling first.")
-    books.check_shown(f"The other {photos.total - K} can't be used")
+    reasons = "can't be used, are exact copies, do not pass a THRESHOLD or are worth less to the strategies together"
+    books.check_shown(f"The other {photos.total - K} {reasons}.")
 
 
 def test_corrupt_images_and_copies_are_listed_alike(books):
@@ -369,11 +370,12 @@ def test_savings_are_factors_times_counts(books):
     factors = {factor["name"]: factor["value"] for factor in savings["factors"]}
     n = len(books.photos.readable) - K
     assert savings["nImagesNotLabelled"] == n == sizes["datasetSizes"]["nRemoved"] + sizes["datasetSizes"]["nDuplicate"]
-    books.check_shown(f"{n} readable images need no label")
-    for key, (words, field) in TASKS.items():
+    books.check_shown(f"What is saved where the {n} readable images that the run did not select get no labels.")
+    for key, (words, short, field) in TASKS.items():
         cost = n * factors["labels_per_image"] * factors[f"label_cost_usd.{field}"]
         assert savings[key]["costSavings"] == pytest.approx(cost)
         books.check_shown(words, f"US$ {cost:,.2f}")
+        books.check_shown(f"US$ {cost:,.0f} for {short}")
     check_co2(books, savings["co2"], factors, n)
     for factor in savings["factors"]:
         books.check_shown(factor["name"], f"{factor['value']:g}", "you" if factor["isSetByUser"] else "default")
@@ -385,12 +387,14 @@ def check_co2(books, co2, factors, n):
     compute = own * factors["power_usage_effectiveness"]
     assert co2["labellingKwh"] == pytest.approx(labelling)
     assert co2["computeKwh"] == pytest.approx(compute)
-    for words, kwh in (
-        ("Labelling that is not done", labelling),
-        ("This run", -compute),
-        ("Saved", labelling - compute),
-    ):
-        books.check_shown(words, f"{kwh:,.3f}", f"{kwh * factors['grid_intensity_g_per_kwh'] / 1000:,.3f}")
+    rows = {
+        "Labelling that is not done": (co2["labellingKwh"], co2["labellingKg"]),
+        "This run": (-co2["computeKwh"], -co2["computeKg"]),
+        "Saved": (co2["labellingKwh"] - co2["computeKwh"], co2["netKg"]),
+    }
+    for words, (kwh, kg) in rows.items():
+        assert kg == pytest.approx(kwh * factors["grid_intensity_g_per_kwh"] / 1000)
+        books.check_shown(words, *[f"{one:,.3f}" if abs(one) >= 1 else f"{one:.3g}" for one in (kwh, kg)])
 
 
 def say_seconds(seconds):

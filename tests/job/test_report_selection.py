@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pypdf import PdfReader
+from reportlab.platypus import Paragraph
 
 from selection_job.numeric.farthest_first import farthest_first
 from selection_job.report.coverage import count_for_radius, describe_coverage, describe_curve, round_up
+from selection_job.report.pdf_selection import make_selection_section
 from selection_job.report.pool import make_pool
 from selection_job.report.report_json import read_schema, report_json_bytes
 from selection_job.report.strategy_effects import describe_strategies
@@ -189,3 +191,26 @@ def test_filtered_images_have_a_part_of_their_own_on_the_cover(tmp_path, with_st
     text = PdfReader(tmp_path / "report.pdf").pages[0].extract_text().replace("\n", " ")
     assert "filtered out by a THRESHOLD" in text
     assert "do not pass a THRESHOLD" in text
+
+
+def test_a_balance_beside_a_datapool_says_whose_shares_it_shows(tmp_path, with_strategies):
+    report = write_report(tmp_path, **with_strategies(3, 2))
+    sizes = report["generalInformation"]["datasetInformation"]["datasetSizes"]
+
+    def tell(n_pool):
+        sizes["nPreselectedDatapool"] = n_pool
+        parts = make_selection_section(report, tmp_path / "plots")
+        return " ".join(part.getPlainText() for part in parts if isinstance(part, Paragraph))
+
+    assert "earlier runs" not in tell(0)
+    assert "What earlier runs selected counts towards each target of a BALANCE, but not in the shares" in tell(5)
+    report["selectionInformation"]["strategies"].pop()
+    assert "earlier runs" not in tell(5)
+
+
+def test_the_cover_promises_no_likeness_but_states_the_radius(tmp_path, make_report_input):
+    report = write_report(tmp_path, **make_report_input(3, 2))
+    text = " ".join(PdfReader(tmp_path / "report.pdf").pages[0].extract_text().split())
+    radius = f"{report['selectionInformation']['coverRadius']:.3g}"
+    assert f"The other 1 lie within {radius} of a selected one." in text
+    assert f"removed: within {radius} of a selected one" in text

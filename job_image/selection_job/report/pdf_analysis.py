@@ -107,8 +107,8 @@ def introduce_maps(report: JsonObject) -> list[Flowable]:
     maps, noun = report["datasetAnalysis"]["embeddingInformation"]["scatterPlotData"], noun_of(report)
     words = retell(
         "Each point is an image, drawn near those that look alike to the encoder: selected ones in orange, removed "
-        "ones in grey. PCA is a true shadow of the space along its two widest directions. UMAP bends the space so that "
-        "neighbours stay neighbours; k says how many it looks at, few for fine groups, many for the large picture.",
+        "ones in grey. PCA is a true shadow of the space along its two widest directions. UMAP bends the space to "
+        "keep neighbours together; k says how many it looks at, few for fine groups, many for the large picture.",
         noun,
     )
     return [
@@ -156,7 +156,8 @@ def make_decisions_section(report: JsonObject, thumbnail: Thumbnail) -> list[Flo
     removed = any(entry["removedImage"] for entry in examples)
     words = (
         "Retained images, each with the removed image that lies nearest to it, from the nearest pair to the farthest. "
-        "If the last pairs still look alike, a smaller selection would do; if the first ones differ, a larger one pays."
+        "If the last pairs still look alike, a smaller selection would do. If the first ones differ, the network does "
+        "not see what you see, or a larger selection pays."
         if removed
         else "Nothing was removed: these retained images have no neighbour to be compared with."
     )

@@ -84,8 +84,9 @@ def make_savings_section(report: JsonObject) -> list[Flowable]:
     savings, noun = report["annotationSavings"], noun_of(report)
     tasks = [(words, savings[key]) for key, words in _TASKS.items() if key in savings]
     words = (
-        f"{plural(savings['nImagesNotLabelled'], f'readable {noun}')} need no label. These are <b>estimates</b>: "
-        f"numbers of {noun}s times the factors below. Set workerConfig.report to factors of your own."
+        f"What is saved where the {plural(savings['nImagesNotLabelled'], f'readable {noun}')} that the run did not "
+        f"select get no labels. These are <b>estimates</b>: numbers of {noun}s times the factors below. Set "
+        "workerConfig.report to factors of your own."
     )
     flowables = [Spacer(1, 6 * mm), CondPageBreak(110 * mm), section("Estimated savings"), Paragraph(words, style.BODY)]
     if tasks:
@@ -111,7 +112,7 @@ def explain_energy(savings: JsonObject) -> str:
     co2, factors = savings["co2"], {factor["name"]: factor["value"] for factor in savings["factors"]}
     gpu = "no GPU was measured"
     if "gpuKwh" in co2:
-        gpu = f"{co2['gpuKwh']:,.3f} kWh measured by the GPU's own counter, whoever used it"
+        gpu = f"{_amount(co2['gpuKwh'])} kWh measured by the GPU's own counter, whoever used it"
     return (
         f"This run: {co2['cpuSeconds']:,.0f} s of CPU time at {factors['cpu_watts_per_core']:g} W a core (estimate); "
         f"{gpu}. Times {factors['power_usage_effectiveness']:g} for the data centre."
@@ -119,12 +120,22 @@ def explain_energy(savings: JsonObject) -> str:
 
 
 def _co2_table(co2: JsonObject) -> Flowable:
-    rows = [
-        ["Labelling that is not done", f"{co2['labellingKwh']:,.3f}", f"{co2['labellingKg']:,.3f}"],
-        ["This run", f"{-co2['computeKwh']:,.3f}", f"{-co2['computeKg']:,.3f}"],
-        ["Saved", f"{co2['labellingKwh'] - co2['computeKwh']:,.3f}", f"{co2['netKg']:,.3f}"],
-    ]
+    amounts = {
+        "Labelling that is not done": (co2["labellingKwh"], co2["labellingKg"]),
+        "This run": (-co2["computeKwh"], -co2["computeKg"]),
+        "Saved": (co2["labellingKwh"] - co2["computeKwh"], co2["netKg"]),
+    }
+    rows = [[words, *map(_amount, both)] for words, both in amounts.items()]
     return table(["electricity and CO2 (estimate)", "kWh", "kg CO2e"], rows, [70 * mm, 25 * mm, 25 * mm], numbers=2)
+
+
+def _amount(value: float) -> str:
+    """Return kWh or kg; small runs use so little that three decimals would all be 0.
+
+    >>> _amount(1234.5678), _amount(-0.0000083)
+    ('1,234.568', '-8.3e-06')
+    """
+    return f"{value:,.3f}" if abs(value) >= 1 or value == 0 else f"{value:.3g}"
 
 
 def make_notes_section(report: JsonObject) -> list[Flowable]:

@@ -45,8 +45,8 @@ def describe_strategies(selection: JsonObject, noun: str) -> list[Flowable]:
         return by_chance
     words = (
         f"What each strategy measures, for all {noun}s that took part, for the selected ones, and for a random choice "
-        "of as many: what lies between the last two is what the strategy did. Several strategies are combined into one "
-        "product, so that each gives way to the others a little."
+        "of as many: what lies between the last two is what all strategies together changed. Several strategies "
+        "are combined into one product, so that each gives way to the others a little."
     )
     rows = [
         [

@@ -9,12 +9,12 @@ from reportlab.platypus import Flowable, KeepTogether, Paragraph, Spacer, Table
 
 from selection_job.report import pdf_style as style
 from selection_job.report.drawing import Thumbnail
+from selection_job.report.pdf_chance import compare_with_chance
 from selection_job.report.pdf_parts import (
     bar,
     facts_table,
     markup,
     name,
-    paragraph,
     section,
     subsection,
     table,
@@ -22,7 +22,7 @@ from selection_job.report.pdf_parts import (
 )
 from selection_job.report.pdf_sequences import say_sequences
 from selection_job.report.pdf_videos import say_sampling
-from selection_job.report.wording import count, duration, measure, noun_of, plural, retell, share, size
+from selection_job.report.wording import count, duration, noun_of, plural, retell, share, size
 
 JsonObject = dict[str, Any]
 
@@ -53,7 +53,7 @@ def make_cover(report: JsonObject, thumbnail: Thumbnail) -> list[Flowable]:
         Spacer(1, 4 * mm),
         _tiles(sizes, report["selectionInformation"], "looked at" if "videoInformation" in report else "came in"),
         Spacer(1, 9 * mm),
-        *_compare_with_chance(report),
+        *compare_with_chance(report),
         *_savings_in_short(report["annotationSavings"]),
         *_first_selected(report["selectionInformation"], thumbnail, noun_of(report)),
     ]
@@ -71,7 +71,7 @@ def _headline(report: JsonObject) -> str:
         is_filtered = selection["nFiltered"] and selection["sequenceLength"] == 1
         among = " among those that pass every THRESHOLD" if is_filtered else ""
         return f"<b>{count(k)}</b> of {n_all} {verb} chosen for labelling, at random{among}."
-    rest = f"The other {count(n - k)} can't be used, {_why_not(selection)}."
+    rest = f"The other {count(n - k)} {_why_not(sizes, selection)}."
     return f"<b>{count(k)}</b> of {n_all} {verb} worth labelling first. {rest}"
 
 
@@ -94,19 +94,30 @@ def _say_pool(sizes: JsonObject, noun: str) -> str:
     return f" They add to {plural(n, noun)} that were selected before." if n else ""
 
 
-def _why_not(selection: JsonObject) -> str:
-    others = "show little that the selected ones do not"
+def _why_not(sizes: JsonObject, selection: JsonObject) -> str:
+    """Return the reasons that there are, one of which holds for each image that was not selected."""
+    others = f"lie within {_radius(selection)} of a selected one"
     if selection["method"] != "coreset":
         others = "are worth less to the strategies together"
-    if not selection["nFiltered"]:
-        return f"or {others}"
     filtered = "do not pass a THRESHOLD" if selection["sequenceLength"] == 1 else "lie in no sequence to choose from"
-    return f"{filtered}, or {others}"
+    numbers = {
+        "can't be used": sizes["nCorrupt"],
+        "are exact copies": sizes["nDuplicate"],
+        filtered: selection["nFiltered"],
+        others: sizes["nRemoved"] - selection["nFiltered"],
+    }
+    reasons = [words for words, number in numbers.items() if number]
+    return " or ".join([*([", ".join(reasons[:-1])] if reasons[1:] else []), reasons[-1]])
+
+
+def _radius(selection: JsonObject) -> str:
+    """Return the covering radius: a number to judge by, where "alike" would be a promise."""
+    return f"{selection['coverRadius']:.3g}"
 
 
 def _parts(sizes: JsonObject, selection: JsonObject) -> list[tuple[int, str, Color]]:
     n_filtered = selection["nFiltered"]
-    why = "close to a selected one" if selection["method"] == "coreset" else "not chosen"
+    why = f"within {_radius(selection)} of a selected one" if selection["method"] == "coreset" else "not chosen"
     words = "filtered out by a THRESHOLD" if selection["sequenceLength"] == 1 else "in no sequence to choose from"
     filtered = [(n_filtered, words, style.FILTERED)] if n_filtered else []
     return [
@@ -146,48 +157,6 @@ def _fit(number: int) -> str:
     """Return a count in letters small enough for a tile."""
     text = count(number)
     return text if len(text) <= 7 else f'<font size="{19 * 7 / len(text):.1f}">{text}</font>'
-
-
-def _compare_with_chance(report: JsonObject) -> list[Flowable]:
-    """Return the comparison with a random choice of the same size, in a sentence and in bars."""
-    information = report["datasetAnalysis"]["embeddingInformation"]
-    sizes = report["generalInformation"]["datasetInformation"]["datasetSizes"]
-    cover, nearest = information["distanceToCoverInput"], information["distanceToNearestNeighborInSet"]
-    heading, noun = Paragraph("Compared with a random choice of the same size", style.SUBSECTION), noun_of(report)
-    if not sizes["nRemoved"]:
-        return [heading, paragraph(f"Every usable {noun} was kept, so there is no other choice to compare with.")]
-    selected, chance = cover["selected"]["metrics"], cover["random"]["metrics"]
-    rows = [
-        (f"Farthest {noun} from a labelled one", selected["max"], chance["max"], "smaller is better"),
-        (f"Typical {noun} from a labelled one (mean)", selected["mean"], chance["mean"], "smaller is better"),
-    ]
-    if nearest["selected"]["metrics"] and nearest["random"]["metrics"]:
-        medians = (nearest[which]["metrics"]["median"] for which in ("selected", "random"))
-        rows.append((f"Labelled {noun}s from each other (median)", *medians, "larger is better"))
-    largest = max(max(first, second) for _, first, second, _ in rows)
-    lines = [_compare_row(*row, largest) for row in rows]
-    widths = [66 * mm, 58 * mm, style.TEXT_WIDTH - 124 * mm]
-    return [
-        KeepTogether([heading, Table(lines, colWidths=widths, style=style.TABLE, hAlign="LEFT"), _key(cover, noun)])
-    ]
-
-
-def _compare_row(words: str, selected: float, chance: float, direction: str, largest: float) -> list[Any]:
-    both = ((selected, style.SELECTED), (chance, style.RANDOM))
-    bars = [bar(value, largest, 52 * mm, color, 5) for value, color in both]
-    numbers = Paragraph(f"{measure(selected)} selected<br/>{measure(chance)} random", style.CELL)
-    label = Paragraph(f'{words}<br/><font color="#64707d" size="7">{direction}</font>', style.CELL)
-    return [label, [Spacer(1, 3), bars[0], Spacer(1, 3), bars[1]], numbers]
-
-
-def _key(cover: JsonObject, noun: str) -> Paragraph:
-    measured, every = cover["random"]["nMeasured"], cover["random"]["nAll"]
-    seen = f"over all {noun}s" if measured == every else f"over a random {count(measured)} of {plural(every, noun)}"
-    return Paragraph(
-        f"Distances between embeddings, measured {seen} that took part in the selection: "
-        "0 means that the network sees no difference.",
-        style.SMALL,
-    )
 
 
 def _savings_in_short(savings: JsonObject) -> list[Flowable]:
