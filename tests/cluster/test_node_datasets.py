@@ -1,0 +1,107 @@
+"""Runs of a dataset, one after the other and at once, and a run over videos, in the job's own image on a node."""
+
+import io
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from painted_videos import make_video, read_number
+from PIL import Image
+
+from selection_job.datapool.pool_part import parse_part
+from selection_job.videos.frame_names import parse_frame_name
+
+POOL = {"use_datapool": True, "stopping_condition": {"n_samples": 3}, "exports": []}
+QUICK = {"n_example_images": 0}
+
+
+@pytest.fixture
+def put(volume, tmp_path):
+    """Return a function that puts files (name: bytes) below a folder of the volume."""
+
+    def put(place, files):
+        folder = tmp_path / f"files-{len(list(tmp_path.iterdir()))}"
+        for name, content in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        volume.put(folder, place)
+
+    return put
+
+
+@pytest.fixture
+def ready(put, checkpoint):
+    put(".lightly", {"start.ckpt": checkpoint.read_bytes()})
+
+
+def pictures(start, n):
+    """Images of noise on a colour each, so that all differ."""
+    made = {}
+    for number in range(start, start + n):
+        rng = np.random.default_rng(number)
+        pixels = rng.integers(0, 80, (32, 32, 3)) + rng.integers(0, 175, 3)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels.astype(np.uint8)).save(buffer, "PNG")
+        made[f"{number:02}.png"] = buffer.getvalue()
+    return made
+
+
+def folder_of(volume_copy, name):
+    (found,) = (volume_copy / ".lightly/runs").glob(f"{name}-*")
+    return found
+
+
+def selected_in(folder):
+    return (folder / "filenames/sampled_filenames_excluding_datapool.txt").read_text().splitlines()
+
+
+@pytest.mark.usefixtures("ready")
+def test_runs_of_one_dataset_go_on_from_each_other_and_two_at_once_lose_nothing(
+    runs, volume, put, make_cluster_manifest, tmp_path
+):
+    manifest = make_cluster_manifest(dataset={"name": "cameras"}, workerConfig={**QUICK, **POOL})
+    put("input", pictures(0, 8))
+    runs.apply(manifest, "monday")
+    assert runs.wait_for_phase("monday", "Complete", 120)["counts"]["input"] == 8
+    put("input", pictures(8, 6))
+    runs.apply(manifest, "tuesday")
+    assert runs.wait_for_phase("tuesday", "Complete", 120)["counts"]["input"] == 6
+    put("input", pictures(14, 5))
+    everything = make_cluster_manifest(
+        dataset={"name": "cameras"}, workerConfig={**QUICK, **POOL, "datasource": {"process_all": True}}
+    )
+    for name in ("left", "right"):
+        runs.apply(everything, name)
+    for name in ("left", "right"):
+        runs.wait_for_phase(name, "Complete", 180)
+    copy = volume.get(".", tmp_path / "copy")
+    picked = {name: selected_in(folder_of(copy, name)) for name in ("monday", "tuesday", "left", "right")}
+    assert all(name >= "08.png" for name in picked["tuesday"])
+    table = (folder_of(copy, "tuesday") / "data/selected_embeddings_including_datapool.csv").read_text().splitlines()
+    assert [line.partition(",")[0] for line in table[1:]] == [*picked["monday"], *picked["tuesday"]]
+    every = [name for names in picked.values() for name in names]
+    assert len(every) == len(set(every)) == 12
+    parts = [parse_part(path.read_bytes()) for path in (copy / ".lightly/datapool/cameras").glob("*.npz")]
+    assert sorted(part.header.number for part in parts) == [1, 2, 3, 4]
+    assert sorted(name for part in parts for name in part.names) == sorted(every)
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_run_over_videos_ends_with_the_frames_that_its_names_say(runs, volume, put, make_cluster_manifest, tmp_path):
+    videos = {"cam/a.mp4": make_video(30, "libx264"), "b.webm": make_video(20, "libvpx-vp9"), "broken.mp4": b"no video"}
+    put("input", videos)
+    dataset = {"name": "drives", "type": "VIDEOS", "everyNthFrame": 5}
+    worker = {**QUICK, "remove_exact_duplicates": False, "stopping_condition": {"n_samples": 4}}
+    runs.apply(make_cluster_manifest(dataset=dataset, workerConfig=worker), "videos")
+    counts = runs.wait_for_phase("videos", "Complete", 120)["counts"]
+    assert (counts["input"], counts["selected"]) == (10, 4)
+    folder = folder_of(volume.get(".", tmp_path / "copy"), "videos")
+    assert (folder / "filenames/corrupt_videos.txt").read_text() == "broken.mp4\n"
+    selected = selected_in(folder)
+    for name in selected:
+        with Image.open(folder / "data/sampled" / name) as image:
+            assert read_number(image) == parse_frame_name(name)[1]
+    assert pq.read_table(folder / "exports/selected.parquet").column("filename").to_pylist() == selected
+    assert json.loads((folder / "report.json").read_bytes())["videoInformation"]["nLookedAt"] == 10
