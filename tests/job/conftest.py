@@ -272,3 +272,13 @@ def run_prediction_example(run_manifest, tmp_path):
         return run_manifest(manifest)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """A real browser with one page."""
+    from browser import Browser
+
+    made = Browser(tmp_path_factory.mktemp("browser") / "profile")
+    yield made
+    made.close()

@@ -8,7 +8,6 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from browser import Browser
 from pypdf import PdfReader
 
 from selection_job.report.html_map import MOST_THUMBNAILS, dump_safely, make_map_data
@@ -67,13 +66,6 @@ def write(tmp_path, make_report_input):
         return report, tmp_path / folder / "report.html"
 
     return run
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    made = Browser(tmp_path_factory.mktemp("browser") / "profile")
-    yield made
-    made.close()
 
 
 def words_of(text):

@@ -1,4 +1,4 @@
-"""report.pdf as its reader sees it: four runs, each page rendered and measured."""
+"""report.pdf and report.html as their readers see them: four runs, each page rendered and measured."""
 
 import json
 import re
@@ -45,17 +45,17 @@ def write_one_image(folder, make_report_input):
 
 
 @pytest.fixture(params=["images", "videos with a pool", "predictions with BALANCE", "one image"])
-def rendered(request, tmp_path, make_report_input, run_prediction_example):
-    """(report, pages) of a run."""
+def printed(request, tmp_path, make_report_input, run_prediction_example):
+    """The report of a run, and the folder with its PDF and its page."""
     if request.param == "predictions with BALANCE":
         done = run_prediction_example("object-detection")
-        return json.loads((done.folder / "report.json").read_bytes()), read_pages(done.folder / "report.pdf")
+        return json.loads((done.folder / "report.json").read_bytes()), done.folder
     write = {"images": write_images, "videos with a pool": write_videos, "one image": write_one_image}
-    report = write[request.param](tmp_path / "report", make_report_input)
-    return report, read_pages(tmp_path / "report" / "report.pdf")
+    return write[request.param](tmp_path / "report", make_report_input), tmp_path / "report"
 
 
-def test_no_page_overflows_overlaps_or_lacks_a_caption_and_the_first_answers_five_questions(rendered):
+@pytest.mark.servers
+def test_no_page_overflows_overlaps_or_lacks_a_caption_and_the_first_answers_five_questions(printed, browser):
     """Page one tells a stranger, in words:
 
     1. How many images, or frames of how many videos, came in?
@@ -64,14 +64,51 @@ def test_no_page_overflows_overlaps_or_lacks_a_caption_and_the_first_answers_fiv
     4. Is that better than a random choice of as many, and in what?
     5. Which are to be labelled first?
     """
-    report, pages = rendered
+    report, folder = printed
+    pages = read_pages(folder / "report.pdf")
     for page in pages:
         check_margins(page)
         check_overlaps(page)
         check_captions(page)
         assert page.has_own_fonts
     check_fullness(pages)
-    check_questions(pages[0], report)
+    check_questions(pages[0].text, len(pages[0].pictures), report)
+    for width in (1280, 360):
+        browser.open(folder / "report.html", width=width)
+        check_screen(browser, width)
+    words, n_pictures = browser.ask(FIRST_SCREEN)
+    check_questions(" ".join(words.split()), n_pictures, report)
+
+
+FIRST_SCREEN = """(() => {
+  const first = [...document.querySelector("main").children];
+  const cover = first.slice(0, first.findIndex((one) => one.tagName === "H2"));
+  const pictures = cover.flatMap((one) => [...one.querySelectorAll("img")]);
+  return [cover.map((one) => one.innerText).join(" "), pictures.length];
+})()"""
+
+TOO_WIDE = """[...document.querySelectorAll("main *")].filter((one) => !one.closest(".scrolled") &&
+  one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.outerHTML.slice(0, 99))"""
+
+OVERLAPPING = """(() => {
+  const blocks = [...document.querySelectorAll("main > *")].filter((one) => one.getBoundingClientRect().height);
+  return blocks.slice(1).filter((one, i) =>
+    one.getBoundingClientRect().top < blocks[i].getBoundingClientRect().bottom - 1).length;
+})()"""
+
+BLIND = """[...document.images].filter((one) => !one.complete || !one.naturalWidth).length"""
+
+SILENT = (
+    """[...document.querySelectorAll("figure")].filter((one) => !one.querySelector("figcaption").innerText).length"""
+)
+
+
+def check_screen(browser, width):
+    """Nothing is wider than the window, covers another, lacks its caption, or is a picture that can't be shown."""
+    assert browser.ask("document.documentElement.scrollWidth") <= width
+    assert browser.ask(TOO_WIDE) == []
+    assert browser.ask(OVERLAPPING) == browser.ask(BLIND) == browser.ask(SILENT) == 0
+    assert browser.named("Runtime.exceptionThrown") == browser.named("Log.entryAdded") == []
 
 
 def check_margins(page):
@@ -112,20 +149,20 @@ def check_fullness(pages):
         assert low < (1 - LEAST_USED) * page.height, f"page {number} is nearly empty"
 
 
-def check_questions(page, report):
+def check_questions(text, n_pictures, report):
     sizes = report["generalInformation"]["datasetInformation"]["datasetSizes"]
     n, k = sizes["nInput"], sizes["nSelected"]
     noun = "frame" if "videoInformation" in report else "image"
-    assert re.search(rf"{k} of {n:,} {noun}s?( \(\d+(\.\d)?%\))? (is|are) worth labelling", page.text)
+    assert re.search(rf"{k} of {n:,} {noun}s?( \(\d+(\.\d)?%\))? (is|are) worth labelling", text)
     if noun == "frame":
         videos = report["generalInformation"]["datasetInformation"]["videoLevelSizes"]
-        assert f"come from {videos['nInput']} videos" in page.text
-        assert f"The selected ones come from {videos['nSelected']} videos" in page.text
-        assert "image" not in page.text
+        assert f"come from {videos['nInput']} videos" in text
+        assert f"The selected ones come from {videos['nSelected']} videos" in text
+        assert "image" not in text
     for words in ("selected for labelling", "removed: ", "exact copies of another", "corrupt: can't be used"):
-        assert words in page.text
-    assert {f"{sizes[key]:,}" for key in ("nInput", "nSelected", "nDuplicate", "nCorrupt")} <= set(page.text.split())
-    assert "Compared with a random choice of the same size" in page.text
-    assert re.search(r"\d selected [\d.]+ random", page.text) or f"Every usable {noun} was kept" in page.text
-    assert re.search(rf"The (first {noun}s|{noun}) to label", page.text)
-    assert len(page.pictures) == min(k, 16)
+        assert words in text
+    assert {f"{sizes[key]:,}" for key in ("nInput", "nSelected", "nDuplicate", "nCorrupt")} <= set(text.split())
+    assert "Compared with a random choice of the same size" in text
+    assert re.search(r"\d selected [\d.]+ random", text) or f"Every usable {noun} was kept" in text
+    assert re.search(rf"The (first {noun}s|{noun}) to label", text)
+    assert n_pictures == min(k, 16)
