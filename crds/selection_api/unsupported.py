@@ -18,6 +18,7 @@ from selection_api.object_rules import (
     notes_on_frequency,
 )
 from selection_api.problems import ManifestError, Problem
+from selection_api.selection_config import SelectionInput
 from selection_api.selection_run import SelectionRun
 from selection_api.spec import SelectionRunSpec
 from selection_api.worker_config import WorkerConfig
@@ -71,13 +72,9 @@ def _beside_videos(spec: SelectionRunSpec) -> Iterator[tuple[str, str]]:
         yield "spec.workerConfig.embeddings", why
     if spec.worker_config.pretagging:
         yield "spec.workerConfig.pretagging", why
-    if spec.worker_config.object_level.task_name:
-        yield OWN_TASK, why
-    for i, entry in enumerate(spec.selection_config.strategies if spec.selection_config else ()):
-        path = f"spec.selectionConfig.strategies[{i}].input"
-        if entry.input.type == "EMBEDDINGS" and entry.input.task:
-            yield f"{path}.task", why
-        if entry.input.type == "METADATA" and entry.input.key == FILE_SIZE:
+    yield from _about_objects(spec, why)
+    for path, given in _list_inputs(spec):
+        if given.type == "METADATA" and given.key == FILE_SIZE:
             yield f"{path}.key", "is the size of an image's file, which a frame of a video has not; leave it out"
 
 
@@ -86,34 +83,36 @@ def _beside_given_embeddings(spec: SelectionRunSpec) -> Iterator[tuple[str, str]
     why = "is made from the images' pixels, and with workerConfig.embeddings no image is read; leave out one of them"
     if spec.worker_config.pretagging:
         yield "spec.workerConfig.pretagging", why
-    if spec.worker_config.object_level.task_name:
-        yield OWN_TASK, why
-    for i, entry in enumerate(spec.selection_config.strategies if spec.selection_config else ()):
-        path = f"spec.selectionConfig.strategies[{i}].input"
-        if entry.input.type == "EMBEDDINGS" and entry.input.task:
-            yield f"{path}.task", why
-        if entry.input.type == "METADATA" and entry.input.key in COMPUTED_KEYS and entry.input.key != FILE_SIZE:
+    yield from _about_objects(spec, why)
+    for path, given in _list_inputs(spec):
+        if given.type == "METADATA" and given.key in COMPUTED_KEYS and given.key != FILE_SIZE:
             yield f"{path}.key", why
 
 
 def _beside_the_datapool(spec: SelectionRunSpec) -> Iterator[tuple[str, str]]:
     """Yield what compares objects: the datapool keeps the vectors of whole images."""
     why = f"is about objects, which {NOT_YET} together with use_datapool; leave out one of them"
-    if spec.worker_config.object_level.task_name:
-        yield OWN_TASK, why
-    for i, entry in enumerate(spec.selection_config.strategies if spec.selection_config else ()):
-        if entry.input.type == "EMBEDDINGS" and entry.input.task:
-            yield f"spec.selectionConfig.strategies[{i}].input.task", why
+    yield from _about_objects(spec, why)
 
 
 def _beside_sequences(spec: SelectionRunSpec) -> Iterator[tuple[str, str]]:
     """Yield what compares objects: a sequence is compared by the mean of its frames' vectors."""
     why = f"is about objects, which {NOT_YET} together with selected_sequence_length above 1; leave out one of them"
+    yield from _about_objects(spec, why)
+
+
+def _about_objects(spec: SelectionRunSpec, why: str) -> Iterator[tuple[str, str]]:
+    """Yield the path of each setting that selects or compares objects."""
     if spec.worker_config.object_level.task_name:
         yield OWN_TASK, why
+    for path, given in _list_inputs(spec):
+        if given.type == "EMBEDDINGS" and given.task:
+            yield f"{path}.task", why
+
+
+def _list_inputs(spec: SelectionRunSpec) -> Iterator[tuple[str, SelectionInput]]:
     for i, entry in enumerate(spec.selection_config.strategies if spec.selection_config else ()):
-        if entry.input.type == "EMBEDDINGS" and entry.input.task:
-            yield f"spec.selectionConfig.strategies[{i}].input.task", why
+        yield f"spec.selectionConfig.strategies[{i}].input", entry.input
 
 
 def accepted_without_effect(spec: SelectionRunSpec) -> list[str]:
