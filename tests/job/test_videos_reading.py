@@ -311,9 +311,11 @@ gc.disable()
 import re, sys
 from pathlib import Path
 from painted_videos import store_videos
-from test_videos_reading import read
+from test_videos_reading import ALL, options, read_frames
 content = Path(sys.argv[1]).read_bytes()
-read(store_videos(Path(sys.argv[2]), {f"{row}.mp4": content for row in range(int(sys.argv[3]))}))
+store, listing = store_videos(Path(sys.argv[2]), {f"{row}.mp4": content for row in range(int(sys.argv[3]))})
+for item in read_frames(store, listing, options=options(), sampling=ALL):
+    pass  # nothing is kept: what it keeps is what is measured
 print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])  # ru_maxrss begins with the parent's
 """
 
