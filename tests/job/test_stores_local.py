@@ -285,6 +285,43 @@ def test_errors_of_the_system_mean(number, translate, expected):
         raise OSError(number, os.strerror(number))
 
 
+@pytest.fixture
+def faulty(tmp_path):
+    """A store with a file that gives EIO whenever it is read (nothing is mapped at address 0), and the waits of it."""
+    (tmp_path / "faulty.jpg").symlink_to("/proc/self/mem")
+    waits = []
+    return LocalStore(tmp_path, sleep=waits.append), waits
+
+
+@pytest.mark.parametrize("part", [False, True])
+def test_a_file_that_always_gives_an_input_output_error_is_refused_alone(faulty, part):
+    store, waits = faulty
+    (version,) = [info.version for info in store.list()]
+    with pytest.raises(ObjectRefused, match=r"faulty\.jpg gives an input/output error each time"):
+        store.read_range("faulty.jpg", 0, 10, version=version) if part else store.read("faulty.jpg")
+    assert waits == [1.0, 4.0]
+
+
+def test_an_input_output_error_of_the_whole_folder_is_a_passing_fault(faulty, monkeypatch):
+    def fail(folder):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(folder))
+
+    store, _ = faulty
+    monkeypatch.setattr(os, "scandir", fail)
+    with pytest.raises(StorageUnavailable, match="failed for now: Input/output error"):
+        store.read("faulty.jpg")
+
+
+def test_a_file_that_gives_an_error_in_passing_is_read(tmp_path):
+    (tmp_path / "faulty.jpg").symlink_to("/proc/self/mem")
+
+    def mend(wait_s):
+        (tmp_path / "faulty.jpg").unlink()
+        (tmp_path / "faulty.jpg").write_bytes(b"whole")
+
+    assert LocalStore(tmp_path, sleep=mend).read("faulty.jpg") == b"whole"
+
+
 def test_counting_store_counts_what_was_read(store, tmp_path):
     counting = CountingStore(store)
     counting.write("a", b"12345")

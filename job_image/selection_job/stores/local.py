@@ -10,18 +10,22 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from selection_job.errors import ObjectMissing, ObjectRefused, StorageRefused
+from selection_job.errors import ObjectMissing, ObjectRefused, StorageRefused, StorageUnavailable
 from selection_job.stores.local_errors import translate_read_errors, translate_write_errors
 from selection_job.stores.local_listing import scan_files
 from selection_job.stores.store import ObjectInfo, Store
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 """What file systems without hard links answer: FAT and some FUSE and SMB mounts."""
+
+_WAITS_S = 1.0, 4.0
+"""Before a file that gave an input/output error is read again: mounts of buckets answer so to a passing fault too."""
 
 PARTIAL_PREFIX = ".selection-job-partial-"
 """Files being written are named so; one that a killed process left is no object, and goes with its folder."""
@@ -32,14 +36,16 @@ class LocalStore:
 
     folder    links in it are resolved once
     writable  whether the run writes here: checked at once, before hours of work
+    sleep     waits so many seconds
     Raises StorageRefused where the folder does not exist, is no folder, or lacks the permissions.
     """
 
     parallel_reads = 1
     credentials = "none, it is a folder"
 
-    def __init__(self, folder: Path, *, writable: bool = False) -> None:
+    def __init__(self, folder: Path, *, writable: bool = False, sleep: Callable[[float], None] = time.sleep) -> None:
         _check_folder(folder, writable=writable)
+        self._sleep = sleep
         self._folder = folder.resolve()
         self.url = f"{folder.absolute()}/"
 
@@ -58,16 +64,18 @@ class LocalStore:
                     yield ObjectInfo(key, status.st_size, _version_of(status))
 
     def read(self, key: str) -> bytes:
-        """Return the whole file. Raises ObjectMissing; ObjectRefused where this file can't be opened."""
-        with translate_read_errors(self.url, key), self._open(key) as file:
-            return file.read()
+        """Return the whole file. Raises ObjectMissing; ObjectRefused where this file can't be opened or read."""
+        return self._read(key, lambda file: file.read())
 
     def read_range(self, key: str, start: int, end: int, *, version: str) -> bytes:
         """Return the bytes from start to end of the listed version; fewer where the file ends before."""
-        with translate_read_errors(self.url, key), self._open(key) as file:
+
+        def take(file: BinaryIO) -> bytes:
             if _version_of(os.fstat(file.fileno())) != version:
                 raise ObjectMissing(f"{self.url}{key} was replaced after it was listed.")
             return os.pread(file.fileno(), max(0, end - start), start)
+
+        return self._read(key, take)
 
     def exists(self, key: str) -> bool:
         """Say whether the file is there."""
@@ -143,6 +151,25 @@ class LocalStore:
                 shutil.rmtree(folder)  # never follows links
             except (FileNotFoundError, NotADirectoryError):
                 return
+
+    def _read(self, key: str, take: Callable[[BinaryIO], bytes]) -> bytes:
+        """Return what is taken from the file; one that gives errors while the folder can be listed is refused alone."""
+        for wait_s in (*_WAITS_S, None):
+            try:
+                with translate_read_errors(self.url, key), self._open(key) as file:
+                    return take(file)
+            except StorageUnavailable as error:
+                if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EIO:
+                    raise
+                if wait_s is None:
+                    self._check_answers()
+                    raise ObjectRefused(f"{self.url}{key} gives an input/output error each time it is read.") from error
+                self._sleep(wait_s)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _check_answers(self) -> None:
+        with translate_read_errors(self.url, ""), os.scandir(self._folder) as entries:
+            next(entries, None)
 
     def _path(self, key: str) -> Path:
         parts = key.split("/")
