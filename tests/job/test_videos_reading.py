@@ -3,6 +3,7 @@
 import functools
 import gc
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -333,6 +334,11 @@ def measure_peak(folder, n_videos):
 
 def test_memory_does_not_depend_on_the_number_of_videos(tmp_path):
     assert measure_peak(tmp_path, 60) < 1.2 * measure_peak(tmp_path, 5)
+
+
+def test_making_a_video_leaves_this_thread_its_priority():
+    make(2, "libsvtav1", container="mp4")
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 def test_painted_videos_have_frames_between_key_frames_and_refer_forward():
