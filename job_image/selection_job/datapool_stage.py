@@ -121,7 +121,7 @@ def _view(place: Workplace, listing: Listing, pool: Datapool, lock: RunLock) -> 
             "workerConfig.datasource.process_all to choose among those that were not selected."
         )
     new = take_listing(listing, is_new)
-    members = pool.find_members(new.names, digests[is_new], are_videos=are_videos)
+    members = pool.find_members(listing.names, digests, are_videos=are_videos)
     log.info(
         "Datapool %s: %d %s selected before, %d %s to look at.",
         pool.url, len(members.names), "frames" if are_videos else "images", len(new.names), noun,

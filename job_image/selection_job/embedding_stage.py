@@ -229,7 +229,12 @@ def check_usable(place: Workplace, catalog: Catalog) -> Catalog:
     if catalog.frames is not None:
         noun, corrupt = ("frames", corrupt) if corrupt else ("videos", catalog.frames.corrupt_videos)
     name, reason = next(iter(corrupt.items()))
+    told = (
+        f"All {len(corrupt)} {noun} are corrupt; the first is"
+        if len(corrupt) > 1
+        else f"The only {noun[:-1]} is corrupt:"
+    )
     raise UnusableData(
-        f"All {len(corrupt)} {noun} are corrupt; the first is {name!r} ({reason}). "
+        f"{told} {name!r} ({reason}). "
         f"Check that spec.datasources.input points at the {noun if noun == 'images' else 'videos'} themselves."
     )

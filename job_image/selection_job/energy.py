@@ -28,7 +28,7 @@ class EnergyMeter:
     read_gpu_joules  returns what the GPUs have used since any fixed time; None where nothing counts
     """
 
-    def __init__(self, read_gpu_joules: Callable[[], float] | None = None) -> None:
+    def __init__(self, read_gpu_joules: Callable[[], float | None] | None = None) -> None:
         self._read_gpu_joules = read_gpu_joules
         self._start = self._read_now()
 
@@ -54,7 +54,7 @@ def make_meter(device: torch.device) -> EnergyMeter:
     return EnergyMeter(find_counter(uuid))
 
 
-def find_counter(uuid: str, nvml: Any = None) -> Callable[[], float] | None:
+def find_counter(uuid: str, nvml: Any = None) -> Callable[[], float | None] | None:
     """Return what reads a GPU's energy counter in joules, or None with a line in the log where there is none.
 
     uuid  as CUDA names the GPU, with or without 'GPU-'
@@ -70,7 +70,11 @@ def find_counter(uuid: str, nvml: Any = None) -> Callable[[], float] | None:
         log.info("The GPU's energy is not measured: %s", error)
         return None
 
-    def read() -> float:
-        return float(nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000  # it counts millijoules
+    def read() -> float | None:
+        try:
+            return float(nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000  # it counts millijoules
+        except Exception as error:  # as above: a GPU may fall off its bus when all that is left is to write the report
+            log.info("The GPU's energy is not known any more: %s", error)
+            return None
 
     return read

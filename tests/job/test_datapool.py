@@ -182,6 +182,23 @@ def test_a_changed_image_leaves_the_pool_and_is_looked_at_again(dataset):
 
 
 @pytest.mark.usefixtures("without_report")
+def test_a_changed_image_that_was_not_selected_again_stays_out_of_the_pool(dataset):
+    first, _ = dataset.run("monday")
+    changed = first[-1]
+    (dataset.base / "input" / changed).write_bytes(b"another picture")
+    vectors = VECTORS.copy()
+    vectors[NAMES.index(changed)] = VECTORS[NAMES.index(first[0])]  # which is selected: nobody takes this one
+    write_embeddings(dataset.lightly / ".lightly/embeddings/all.csv", NAMES, vectors, np.arange(N))
+    dataset.add(NAMES[FIRST:-2])
+    second, _ = dataset.run("tuesday", 2)
+    assert changed not in second
+    dataset.add(NAMES[-2:])
+    third, folder = dataset.run("wednesday", 2)
+    before = [*first[:-1], *second]
+    assert names_in(folder / "data/selected_embeddings_including_datapool.csv") == [*before, *third]
+
+
+@pytest.mark.usefixtures("without_report")
 def test_a_finished_run_is_not_run_again_over_new_images(dataset):
     first, _ = dataset.run("monday")
     dataset.add(NAMES[FIRST:])

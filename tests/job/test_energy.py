@@ -64,6 +64,17 @@ def test_a_gpu_that_counts_nothing_is_told_and_ends_no_run(caplog):
     assert "energy is not measured" in caplog.text
 
 
+def test_a_gpu_that_is_lost_on_the_way_ends_no_run():
+    nvml = make_nvml(1, 5_000)
+    meter = EnergyMeter(find_counter("x", nvml))
+    nvml.nvmlDeviceGetTotalEnergyConsumption = lambda handle: (_ for _ in ()).throw(
+        pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
+    )
+    used = meter.read()
+    assert used.gpu_joules is None
+    assert used.cpu_seconds >= 0
+
+
 def test_without_nvidias_library_nothing_is_measured():
     assert find_counter("GPU-none") is None
 

@@ -232,6 +232,29 @@ def test_the_fiftyone_dataset_has_the_published_form(tmp_path):
     assert all(key.replace("_", "").isalnum() for sample in samples for key in sample)
 
 
+def test_values_called_as_the_tools_own_fields_do_not_take_their_place(tmp_path):
+    columns = {"image": ["x"] * N, "rank": np.arange(N) + 50.0, "filepath": ["y"] * N}
+    chosen = make_chosen("LOCAL", columns=columns, tasks={"tags": TASKS["weather"]})
+    write_label_studio(tmp_path, chosen)
+    write_fiftyone(tmp_path, chosen)
+    data = read_tasks(tmp_path / "label-studio-tasks.json")[0]["data"]
+    assert data["image"].startswith("/data/local-files/?d=")
+    assert (data["rank"], data["image_"], data["rank_"]) == (1, "x", 53)
+    sample = json.loads((tmp_path / "fiftyone/samples.json").read_text(encoding="utf-8"))["samples"][0]
+    assert (sample["filepath"], sample["tags"], sample["rank"]) == (f"/data/input/{NAMES[3]}", ["selected"], 1)
+    assert (sample["filepath_"], sample["tags_"]["label"]) == ("y", "rain")
+    write_selected_table(tmp_path, chosen)
+    row = pq.read_table(tmp_path / "selected.parquet").to_pylist()[0]
+    assert (row["rank"], row["rank_"], row["image"]) == (1, 53.0, "x")
+
+
+def test_the_cvat_manifest_keeps_the_key_as_it_is(tmp_path):
+    names = ["a//b.jpg", "./c.jpg", "d.e/f"]
+    write_cvat_manifest(tmp_path, make_chosen(file_names=names))
+    entries = [json.loads(line) for line in (tmp_path / "cvat/manifest.jsonl").read_text().splitlines()[2:]]
+    assert [entry["name"] + entry["extension"] for entry in entries] == [f"in/put/{name}" for name in names]
+
+
 def test_selected_parquet_holds_what_is_known_of_each_selected_image(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet_tables, "_ROWS", 2)
     write_selected_table(tmp_path, make_chosen())

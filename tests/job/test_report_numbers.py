@@ -375,7 +375,7 @@ def test_savings_are_factors_times_counts(books):
         cost = n * factors["labels_per_image"] * factors[f"label_cost_usd.{field}"]
         assert savings[key]["costSavings"] == pytest.approx(cost)
         books.check_shown(words, f"US$ {cost:,.2f}")
-        books.check_shown(f"US$ {cost:,.0f} for {short}")
+        books.check_shown(f"US$ {cost:,.2f} for {short}" if cost < 10 else f"US$ {cost:,.0f} for {short}")
     check_co2(books, savings["co2"], factors, n)
     for factor in savings["factors"]:
         books.check_shown(factor["name"], f"{factor['value']:g}", "you" if factor["isSetByUser"] else "default")

@@ -14,6 +14,7 @@ from reportlab.platypus import Paragraph
 from selection_job.numeric.farthest_first import farthest_first
 from selection_job.report.coverage import count_for_radius, describe_coverage, describe_curve, round_up
 from selection_job.report.pdf_selection import make_selection_section
+from selection_job.report.pdf_summary import make_cover
 from selection_job.report.pool import make_pool
 from selection_job.report.report_json import read_schema, report_json_bytes
 from selection_job.report.strategy_effects import describe_strategies
@@ -212,5 +213,31 @@ def test_the_cover_promises_no_likeness_but_states_the_radius(tmp_path, make_rep
     report = write_report(tmp_path, **make_report_input(3, 2))
     text = " ".join(PdfReader(tmp_path / "report.pdf").pages[0].extract_text().split())
     radius = f"{report['selectionInformation']['coverRadius']:.3g}"
-    assert f"The other 1 lie within {radius} of a selected one." in text
+    assert f"The other image lies within {radius} of a selected one." in text
     assert f"removed: within {radius} of a selected one" in text
+
+
+@pytest.mark.parametrize(
+    ("n_filtered", "method", "words"),
+    [
+        (1, "coreset", "The other image does not pass a THRESHOLD."),
+        (0, "mix", "The other image is worth less to the strategies together."),
+    ],
+)
+def test_the_cover_tells_of_one_image_in_the_singular(tmp_path, make_report_input, n_filtered, method, words):
+    report = write_report(tmp_path, **make_report_input(3, 2))
+    report["selectionInformation"] |= {"nFiltered": n_filtered, "method": method}
+    assert words in tell_cover(report)
+
+
+def test_savings_of_less_than_a_dollar_are_not_rounded_to_nothing(tmp_path, make_report_input):
+    report = write_report(tmp_path, **make_report_input(3, 2))
+    report["annotationSavings"]["imageClassification"]["costSavings"] = 0.012
+    report["annotationSavings"]["objectDetection"]["costSavings"] = 0.36
+    report["annotationSavings"]["semanticSegmentation"]["costSavings"] = 84.4
+    assert "US$ 0.01 for classes, US$ 0.36 for boxes, US$ 84 for segments." in tell_cover(report)
+
+
+def tell_cover(report):
+    parts = make_cover(report, lambda name: None)
+    return " ".join(part.getPlainText() for part in parts if isinstance(part, Paragraph))

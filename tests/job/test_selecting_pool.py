@@ -157,3 +157,8 @@ def test_a_copy_of_an_image_that_was_selected_before_is_not_taken_again():
     copies = dataclasses.replace(catalog, duplicate_of=np.array([4, 4, 4, 5, 4, 5]))
     with pytest.raises(UnusableData, match="exact copy of one that was selected before"):
         select({"stopping_condition": {"n_samples": 4}}, copies)
+
+
+def test_where_all_was_selected_before_the_error_says_so():
+    with pytest.raises(UnusableData, match="earlier runs have selected every readable image"):
+        select({"stopping_condition": {"n_samples": 4}}, make_catalog(6, 6))

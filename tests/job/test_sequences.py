@@ -221,6 +221,10 @@ def test_what_is_in_no_sequence_is_filtered_with_its_reason_and_counted():
 def test_without_any_whole_sequence_the_error_says_where_the_frames_went():
     with pytest.raises(UnusableData, match=r"selected_sequence_length: there is no sequence of 4 .* left: 3\."):
         select(images(["a/1.jpg", "a/2.jpg", "b/1.jpg"]), VECTORS[:3], 4)
+    with pytest.raises(
+        UnusableData, match=r"no sequence of 4 frames\. Earlier runs have selected every readable frame"
+    ):
+        select(images([], pool=["a/1.jpg", "a/2.jpg"]), VECTORS[:2], 4)
 
 
 def test_only_whole_copies_of_a_sequence_are_duplicates():
@@ -384,6 +388,15 @@ def test_sequence_information_names_the_place_of_each_frame(tmp_path, monkeypatc
     assert first["frame_timestamps_pts"] == [0, None, 1024, 1536]
     assert first["frame_timestamps_sec"] == [0.0, None, 0.08, 0.12]
     assert [name for one in written for name in one["frame_names"]] == [catalog.names[i] for i in selection.selected]
+
+
+def test_the_timestamp_before_0_is_one_in_the_sequence_information(tmp_path):
+    catalog = frames([5])
+    places = dataclasses.replace(catalog.frames, pts=np.arange(-2, 3), seconds=np.arange(-2, 3) / 90_000)
+    selection, _ = select(catalog, VECTORS[:5], 4)
+    write_sequence_information(tmp_path / "a.json", dataclasses.replace(catalog, frames=places), selection)
+    (only,) = read_json(tmp_path / "a.json")
+    assert only["frame_timestamps_pts"] == [-2, -1, 0, 1]
 
 
 def test_single_frames_are_sequences_of_one_and_single_images_are_none(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from selection_job.report.pool import make_pool
 from selection_job.report.report_json import read_schema, report_json_bytes
 from selection_job.report.video_figures import say_time
 from selection_job.report.video_information import N_PARTS, describe_videos
+from selection_job.report.video_times import measure_lengths, place_in_time
 from selection_job.report.wording import retell
 
 LENGTHS = {"a/long.mp4": 130, "b <&>\n.mp4": 40, "日本.mov": 75, "one.avi": 1}
@@ -77,6 +78,18 @@ def test_selected_frames_lie_in_the_parts_of_their_times(make_report_input, time
             assert counts.sum() == parts[name].sum()
             assert np.abs(np.cumsum(counts) - np.cumsum(parts[name])).max() <= 1, "rounding may move one to a neighbour"
             assert np.abs(np.flatnonzero(counts) - np.flatnonzero(parts[name])).max(initial=0) <= 1
+
+
+def test_times_that_no_video_can_have_lie_at_its_ends(make_report_input):
+    given = make_video_input(make_report_input, LENGTHS, 60)
+    frames = given["catalog"].frames
+    rows = np.flatnonzero(frames.video_rows == frames.video_rows[given["selection"].selected[0]])
+    seconds, (early, late) = frames.seconds.copy(), rows[[1, -2]]
+    seconds[[early, late]] = -9e17, 9e17
+    lengths = measure_lengths(replace(frames, seconds=seconds))
+    chosen = replace(given["selection"], selected=np.array([early, late]))
+    (parts,) = place_in_time(replace(frames, seconds=seconds), lengths, chosen, frames.video_rows[rows[:1]], N_PARTS)
+    assert (parts[0], parts[-1], sum(parts)) == (1, 1, 2)
 
 
 def test_videos_count_as_their_frames_do(given):

@@ -250,6 +250,9 @@ class TestDatapool:
         second = run("tuesday")
         kept = [name for name in first.selected if not name.startswith("b-")]
         assert embeddings_in(second)[2] == [*names_of("b.avi"), *kept]
+        (folder / "new.avi").write_bytes(make_video(N, "mpeg4", numbers=range(140, 140 + N)))
+        third = run("wednesday")
+        assert embeddings_in(third)[2] == [*names_of("new.avi"), *kept, *second.selected]
 
     def test_nothing_new_is_told(self, run):
         run("monday")
@@ -299,6 +302,10 @@ def test_videos_none_of_which_can_be_decoded_end_the_run(manifest, run_manifest,
     for path in folder.rglob("*.*"):
         path.write_bytes(b"text")
     with pytest.raises(UnusableData, match=r"All 3 videos are corrupt; the first is 'b\.avi'"):
+        run_manifest(manifest())
+    for name in ("cam/a.mp4", "cam/a-1.webm"):
+        (folder / name).unlink()
+    with pytest.raises(UnusableData, match=r"The only video is corrupt: 'b\.avi' \(not a video"):
         run_manifest(manifest())
 
 

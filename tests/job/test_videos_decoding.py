@@ -5,6 +5,7 @@ import io
 import math
 import random
 import struct
+import zlib
 from fractions import Fraction
 
 import av
@@ -235,6 +236,10 @@ def test_an_unknown_codec_says_so():
         (b"\x1a\x45\xdf\xa3" + bytes(500), "damaged: the header of this Matroska or WebM file is broken or cut off"),
         (b"RIFF\0\0\1\0AVI LIST" + bytes(500), "damaged: the header of this AVI file is broken or cut off"),
         (make(20)[:2000], "damaged: the index of this MP4 file is missing or broken"),
+        (make(20)[:-100], "damaged: the index of this MP4 file is missing or broken"),
+        (make(20)[:-600], "damaged: the index of this MP4 file is missing or broken"),
+        (make(20)[:-900], "damaged: the index of this MP4 file is missing or broken"),
+        (make(5).replace(b"trak", b"free"), "no video: the file holds nothing"),
     ],
 )
 def test_what_can_not_be_opened_says_why(content, reason):
@@ -298,7 +303,21 @@ def test_an_index_that_promises_more_than_a_file_can_hold_is_refused_before_it_t
     for box, offset, values in ((b"stsz", 8, (100, promised)), (b"stts", 12, (promised,)), (b"stsc", 16, (promised,))):
         start = content.rindex(box) + offset
         content[start : start + 4 * len(values)] = struct.pack(f">{len(values)}I", *values)
-    assert refuse(bytes(content)) == "damaged: the index of this MP4 file promises more than the file could hold"
+    assert refuse(bytes(content)).endswith("this MP4 file promises more than the file could hold, or hides it")
+
+
+def test_an_index_that_goes_on_in_the_next_block_of_a_file_is_seen_as_a_whole():
+    class Blocks(io.BytesIO):
+        """Gives what is left of a block, as files in buckets do."""
+
+        def read(self, size=-1):
+            return super().read(min(size, 5 - self.tell() % 5))
+
+    content = bytearray(make(20))
+    start = content.rindex(b"stsz") + 8
+    content[start : start + 8] = struct.pack(">II", 100, 80_000_000)
+    for before in range(5):
+        assert promises_too_much(Blocks(struct.pack(">I4s", 8 + before, b"free") + bytes(before) + content))
 
 
 @given(st.integers(0, 10**6), st.binary(min_size=1, max_size=8))
@@ -445,3 +464,34 @@ def test_the_rate_and_time_base_are_the_streams():
 
 def test_painted_numbers_are_read_back():
     assert [read_number(Image.fromarray(paint(number))) for number in range(256)] == list(range(256))
+
+
+def hide(content, how):
+    """Return an MP4 file whose index promises 30 million samples where it is hard to see."""
+    start = content.rindex(b"moov") - 4
+    before, index = content[:start], content[start:]
+    if how == "behind other boxes":
+        return before + struct.pack(">I4s", 8, b"free") * 10_001 + index
+    if how == "compressed":
+        packed = struct.pack(">I", len(index)) + zlib.compress(index)
+        return before + box(b"moov", box(b"cmov", box(b"dcom", b"zlib") + box(b"cmvd", packed)))
+    return before + box(b"free", bytes(500_000)) + index  # a byte each: the file could hold so many
+
+
+def box(kind, content):
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+@pytest.mark.parametrize("how", ["behind other boxes", "compressed", "a byte each"])
+def test_an_index_can_not_hide_what_it_promises(how):
+    content = bytearray(make(20))
+    start = content.rindex(b"stsz") + 8
+    content[start : start + 8] = struct.pack(">II", 1 if how == "a byte each" else 100, 30_000_000)
+    assert promises_too_much(io.BytesIO(hide(bytes(content), how)))
+
+
+def test_hours_of_plain_sound_are_no_hostile_index():
+    track = box(b"hdlr", b"mhlr".rjust(8, b"\0") + b"soun") + box(b"stts", struct.pack(">IIII", 0, 1, 40_000_000, 1))
+    sizes = box(b"stsz", struct.pack(">III", 0, 1, 40_000_000))
+    content = box(b"free", bytes(700_000)) + box(b"moov", box(b"trak", track + sizes))
+    assert not promises_too_much(io.BytesIO(content))

@@ -2,6 +2,7 @@
 
 import functools
 import random
+import struct
 
 import numpy as np
 import pytest
@@ -120,3 +121,15 @@ def test_a_video_that_is_gone_or_broken_gives_reasons(capfd):
 def test_a_fault_of_the_storage_ends_it():
     with pytest.raises(StorageUnavailable, match="timeout"):
         list(read_exact(Faults({"a": StorageUnavailable("timeout")}), "a", 5000, "", [WantedFrame(0, 0, bytes(32))]))
+
+
+def test_a_time_before_which_there_is_none_costs_the_frame_alone():
+    content = bytearray(make_video(4, "libvpx-vp9", container="ivf"))
+    place = 32
+    for number in range(4):  # a header of 12 bytes for each frame: its size, its time
+        (size_bytes,) = struct.unpack_from("<I", content, place)
+        struct.pack_into("<q", content, place + 4, number - 2**63 + 1)
+        place += 12 + size_bytes
+    numbers, lost = find(bytes(content), [WantedFrame(0, 1 - 2**63, b"another picture")])
+    assert not numbers
+    assert "does not decode to the picture" in lost[0]

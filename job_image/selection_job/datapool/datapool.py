@@ -58,8 +58,8 @@ class Datapool:
     def find_members(self, names: Sequence[str], digests: NDArray[np.bytes_], *, are_videos: bool = False) -> "Members":
         """Return the images of the pool in the order in which they were selected.
 
-        names       what this run looks at: an image that has changed since, or a frame of a video that has, is no
-                    member any more
+        names       all that is listed, also what this run does not look at: an image that has changed since, or a
+                    frame of a video that has, is no member any more
         digests     (n,) of these
         are_videos  the names are of videos, and the pool's members frames
         An image that was selected twice, because it had changed, counts as it was the last time.

@@ -22,9 +22,10 @@ def write_cvat_manifest(folder: Path, chosen: ChosenImages) -> None:
 
 
 def _line(chosen: ChosenImages, image: ChosenImage) -> dict[str, Any]:
-    path = PurePosixPath(chosen.place.name_key(image.file_name))
-    extension = path.suffix
-    line: dict[str, Any] = {"name": str(path)[: len(str(path)) - len(extension)], "extension": extension}
+    # The name is cut as text: as a path the key a//b.jpg would become another object's, a/b.jpg.
+    key = chosen.place.name_key(image.file_name)
+    extension = PurePosixPath(key).suffix
+    line: dict[str, Any] = {"name": key.removesuffix(extension), "extension": extension}
     if image.width_px and image.height_px:
         line |= {"width": image.width_px, "height": image.height_px}
     return line

@@ -8,6 +8,7 @@ from selection_job.exports.chosen_images import ChosenImage, ChosenImages, Found
 from selection_job.exports.json_files import dump, open_new, write_items
 
 _TAG = "selected"
+_OWN_FIELDS = frozenset({"id", "filepath", "tags", "metadata", "filename", "rank"})
 
 
 def write_fiftyone(folder: Path, chosen: ChosenImages) -> None:
@@ -57,5 +58,6 @@ def _detection(image: ChosenImage, found: FoundObject) -> dict[str, Any]:
 
 
 def _name_field(name: str) -> str:
-    """Return the name with what a field of FiftyOne can't hold as '_'."""
-    return "".join(letter if letter.isalnum() or letter == "_" else "_" for letter in name)
+    """Return the name with what a field of FiftyOne can't hold as '_', and one behind a name of the sample's own."""
+    field = "".join(letter if letter.isalnum() or letter == "_" else "_" for letter in name)
+    return f"{field}_" if field in _OWN_FIELDS else field

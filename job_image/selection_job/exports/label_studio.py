@@ -15,6 +15,7 @@ MOST_TASKS = 100_000
 
 _BOXES = "object-detection"
 _CHOICES = "classification"
+_OWN_COLUMNS = frozenset({"image", "filename", "rank"})
 
 
 def write_label_studio(folder: Path, chosen: ChosenImages) -> None:
@@ -34,12 +35,17 @@ def _tasks(chosen: ChosenImages) -> Iterator[dict[str, Any]]:
                 "image": chosen.place.name_label_studio(image.file_name),
                 "filename": image.name,
                 "rank": image.rank,
-                **{f"{name}": value for name, value in image.values.items()},
+                **{_name_column(name): value for name, value in image.values.items()},
             }
         }
         if predictions := list(_predictions(image, kinds)):
             task["predictions"] = predictions
         yield task
+
+
+def _name_column(name: str) -> str:
+    """Return the name; a value that is called as one of the task's own must not take its place."""
+    return f"{name}_" if name in _OWN_COLUMNS else name
 
 
 def _predictions(image: ChosenImage, kinds: dict[str, str]) -> Iterator[dict[str, Any]]:

@@ -71,7 +71,10 @@ def _selected_columns(chosen: ChosenImages, block: slice) -> dict[str, pa.Array]
         "size_bytes": pa.array(catalog.sizes_bytes[rows]),
         "sha256": pa.array([digest.tobytes().hex() for digest in catalog.sha256[rows]], pa.string()),
     }
-    return columns | _frame_columns(catalog, rows) | _value_columns(chosen, rows)
+    columns |= _frame_columns(catalog, rows)
+    return columns | {
+        f"{name}_" if name in columns else name: values for name, values in _value_columns(chosen, rows).items()
+    }
 
 
 def _value_columns(chosen: ChosenImages, rows: NDArray[np.int64]) -> dict[str, pa.Array]:

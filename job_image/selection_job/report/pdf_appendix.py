@@ -1,5 +1,6 @@
 """The PDF's last part: what was wrong with the input, the estimates with their factors, settings and notes."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from selection_job.report.drawing import Thumbnail
 from selection_job.report.fonts import shorten
 from selection_job.report.pdf_groups import make_copies
 from selection_job.report.pdf_parts import facts_table, name, paragraph, say_rest, section, subsection, table
-from selection_job.report.wording import count, noun_of, plural
+from selection_job.report.wording import count, dollars, noun_of, plural
 
 JsonObject = dict[str, Any]
 
@@ -83,14 +84,15 @@ def make_savings_section(report: JsonObject) -> list[Flowable]:
     """Return the estimates of labelling cost and CO2, each with the factors it comes from."""
     savings, noun = report["annotationSavings"], noun_of(report)
     tasks = [(words, savings[key]) for key, words in _TASKS.items() if key in savings]
+    n = savings["nImagesNotLabelled"]
     words = (
-        f"What is saved where the {plural(savings['nImagesNotLabelled'], f'readable {noun}')} that the run did not "
-        f"select get no labels. These are <b>estimates</b>: numbers of {noun}s times the factors below. Set "
-        "workerConfig.report to factors of your own."
+        f"What is saved where the {plural(n, f'readable {noun}')} that the run did not select "
+        f"{'gets' if n == 1 else 'get'} no labels. These are <b>estimates</b>: numbers of {noun}s times the factors "
+        "below. Set workerConfig.report to factors of your own."
     )
     flowables = [Spacer(1, 6 * mm), CondPageBreak(110 * mm), section("Estimated savings"), Paragraph(words, style.BODY)]
     if tasks:
-        rows = [[words, f"US$ {saved['costSavings']:,.2f}"] for words, saved in tasks]
+        rows = [[words, dollars(saved["costSavings"], whole_from=math.inf)] for words, saved in tasks]
         flowables.append(table(["labelling task", "cost saved (estimate)"], rows, [70 * mm, 50 * mm], numbers=1))
     if "co2" in savings:
         flowables += [Spacer(1, 4 * mm), _co2_table(savings["co2"]), paragraph(explain_energy(savings))]

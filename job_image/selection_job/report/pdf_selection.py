@@ -121,7 +121,7 @@ def _classes(classes: list[JsonObject]) -> list[Flowable]:
     rows = [[name(one["name"], 80), *[share(one[column] or 0.0, 1) for column in columns]] for one in shown]
     widths = [style.TEXT_WIDTH - 88 * mm, *[22 * mm] * 4]
     left_out = len(classes) - len(shown)
-    more = [Paragraph(f"{plural(left_out, 'further class')} in report.json.", style.SMALL)] if left_out else []
+    more = [Paragraph(f"{count(left_out)} more in report.json.", style.SMALL)] if left_out else []
     return [table(["class", *columns], rows, widths, numbers=4), *more]
 
 

@@ -22,7 +22,7 @@ from selection_job.report.pdf_parts import (
 )
 from selection_job.report.pdf_sequences import say_sequences
 from selection_job.report.pdf_videos import say_sampling
-from selection_job.report.wording import count, duration, noun_of, plural, retell, share, size
+from selection_job.report.wording import count, dollars, duration, noun_of, plural, retell, share, size
 
 JsonObject = dict[str, Any]
 
@@ -71,7 +71,8 @@ def _headline(report: JsonObject) -> str:
         is_filtered = selection["nFiltered"] and selection["sequenceLength"] == 1
         among = " among those that pass every THRESHOLD" if is_filtered else ""
         return f"<b>{count(k)}</b> of {n_all} {verb} chosen for labelling, at random{among}."
-    rest = f"The other {count(n - k)} {_why_not(sizes, selection)}."
+    others = f"other {noun}" if n - k == 1 else f"other {count(n - k)}"
+    rest = f"The {others} {_why_not(sizes, selection)}."
     return f"<b>{count(k)}</b> of {n_all} {verb} worth labelling first. {rest}"
 
 
@@ -91,18 +92,23 @@ def _say_videos(report: JsonObject) -> str:
 
 def _say_pool(sizes: JsonObject, noun: str) -> str:
     n = sizes["nPreselectedDatapool"]
-    return f" They add to {plural(n, noun)} that were selected before." if n else ""
+    they_add = "It adds" if sizes["nSelected"] == 1 else "They add"
+    return f" {they_add} to {plural(n, noun)} that {'was' if n == 1 else 'were'} selected before." if n else ""
 
 
 def _why_not(sizes: JsonObject, selection: JsonObject) -> str:
     """Return the reasons that there are, one of which holds for each image that was not selected."""
-    others = f"lie within {_radius(selection)} of a selected one"
+    is_one = sizes["nInput"] - sizes["nSelected"] == 1
+    are, lie, do = ("is", "lies", "does") if is_one else ("are", "lie", "do")
+    others = f"{lie} within {_radius(selection)} of a selected one"
     if selection["method"] != "coreset":
-        others = "are worth less to the strategies together"
-    filtered = "do not pass a THRESHOLD" if selection["sequenceLength"] == 1 else "lie in no sequence to choose from"
+        others = f"{are} worth less to the strategies together"
+    filtered = (
+        f"{do} not pass a THRESHOLD" if selection["sequenceLength"] == 1 else f"{lie} in no sequence to choose from"
+    )
     numbers = {
         "can't be used": sizes["nCorrupt"],
-        "are exact copies": sizes["nDuplicate"],
+        "is an exact copy" if is_one else "are exact copies": sizes["nDuplicate"],
         filtered: selection["nFiltered"],
         others: sizes["nRemoved"] - selection["nFiltered"],
     }
@@ -120,11 +126,12 @@ def _parts(sizes: JsonObject, selection: JsonObject) -> list[tuple[int, str, Col
     why = f"within {_radius(selection)} of a selected one" if selection["method"] == "coreset" else "not chosen"
     words = "filtered out by a THRESHOLD" if selection["sequenceLength"] == 1 else "in no sequence to choose from"
     filtered = [(n_filtered, words, style.FILTERED)] if n_filtered else []
+    copies = "exact copies of another"
     return [
         (sizes["nSelected"], "selected for labelling", style.SELECTED),
         (sizes["nRemoved"] - n_filtered, f"removed: {why}", style.INPUT),
         *filtered,
-        (sizes["nDuplicate"], "exact copies of another", style.DUPLICATE),
+        (sizes["nDuplicate"], "exact copy of another" if sizes["nDuplicate"] == 1 else copies, style.DUPLICATE),
         (sizes["nCorrupt"], "corrupt: can't be used", style.CORRUPT),
     ]
 
@@ -161,7 +168,7 @@ def _fit(number: int) -> str:
 
 def _savings_in_short(savings: JsonObject) -> list[Flowable]:
     costs = [
-        f"US$ {savings[key]['costSavings']:,.0f} for {words}"
+        f"{dollars(savings[key]['costSavings'])} for {words}"
         for key, words in (
             ("imageClassification", "classes"),
             ("objectDetection", "boxes"),

@@ -53,7 +53,7 @@ def place_in_time(
     rows = np.sort(selection.selected)
     rows = rows[np.argsort(frames.video_rows[rows], kind="stable")]
     owners = frames.video_rows[rows]
-    shares = (frames.seconds[rows] - lengths.starts[owners]) / lengths.seconds[owners]
+    shares = ((frames.seconds[rows] - lengths.starts[owners]) / lengths.seconds[owners]).clip(0, 1)
     by_frames = frames.indices[rows] / np.maximum(frames.n_frames[owners], 1)
     parts = (np.where(np.isfinite(shares), shares, by_frames) * n_parts).astype(np.int64).clip(0, n_parts - 1)
     for video in videos.tolist():

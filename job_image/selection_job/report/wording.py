@@ -63,6 +63,17 @@ def size(n_bytes: int) -> str:
     return f"{n_bytes:,} bytes" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
 
 
+def dollars(amount: float, *, whole_from: float = 10) -> str:
+    """Return an amount of money: with cents below whole_from, and never as nothing when there is something.
+
+    >>> dollars(1234.5), dollars(2.4), dollars(0.004), dollars(0)
+    ('US$ 1,234', 'US$ 2.40', 'less than US$ 0.01', 'US$ 0.00')
+    """
+    if 0 < amount < 0.01:
+        return "less than US$ 0.01"
+    return f"US$ {amount:,.2f}" if amount < whole_from else f"US$ {amount:,.0f}"
+
+
 def measure(value: float | None, digits: int = 3) -> str:
     """Return a distance, or a dash where there is none.
 

@@ -55,7 +55,7 @@ def _entries(catalog: Catalog, frames: Frames, selection: Selection) -> Iterator
         pts, seconds = frames.pts[rows].tolist(), frames.seconds[rows].tolist()
         columns = {
             "frame_names": [catalog.names[row] for row in rows.tolist()],
-            "frame_timestamps_pts": [None if one == -1 else one for one in pts],
+            "frame_timestamps_pts": [None if isnan(second) else one for one, second in zip(pts, seconds, strict=True)],
             "frame_timestamps_sec": [None if isnan(one) else one for one in seconds],
             "frame_indices": frames.indices[rows].tolist(),
         }

@@ -79,6 +79,8 @@ def _say_why_none(catalog: Catalog) -> str:
     noun = "image" if catalog.frames is None else "frame"
     if catalog.n_new:
         return f"Nothing to select from: every readable {noun} is an exact copy of one that was selected before."
+    if catalog.n_pool:
+        return f"Nothing to select from: earlier runs have selected every readable {noun}. Add files."
     return f"Nothing to select from: no readable {noun} is left."
 
 

@@ -68,7 +68,8 @@ def select_sequences(
 
 
 def _say_why_none(sequences: Sequences) -> str:
-    return f"{KEY}: there is no sequence of {sequences.length} frames. {' '.join(_note_left_out(sequences))}"
+    why = " ".join(_note_left_out(sequences)) or "Earlier runs have selected every readable frame. Add files."
+    return f"{KEY}: there is no sequence of {sequences.length} frames. {why}"
 
 
 def _note_left_out(sequences: Sequences) -> Iterator[str]:

@@ -131,7 +131,7 @@ def _decode_run(video: OpenVideo, run: Sequence[WantedFrame], start: int) -> Ite
         by_pts[frame.pts].append(frame)
     try:
         video.container.seek(start, stream=video.stream)
-    except FFmpegError:  # no way to seek in this container
+    except (FFmpegError, OverflowError):  # no way to seek in this container, or to before the first of all times
         return
     for decoded in Decoding(video).frames():
         if decoded.pts is None:

@@ -15,7 +15,7 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from selection_job.catalog.decoding import MAX_PIXELS
-from selection_job.videos.mp4_boxes import is_fragmented, promises_too_much
+from selection_job.videos.mp4_boxes import is_fragmented, is_index_cut_off, promises_too_much
 
 CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,av1,ivf,obu,asf,flv,ogg"
 """FFmpeg's names of the containers that are tried, whatever the file's name says."""
@@ -27,6 +27,7 @@ _FRAMES_PER_THREAD = 2
 _NO_PROTOCOL = "none"
 _NO_VIDEO = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 _MP4 = "MP4"
+_NO_INDEX = "damaged: the index of this MP4 file is missing or broken; a recording that was cut off has none"
 _BEGINNINGS = {  # offset and bytes that a file of this kind has there
     _MP4: ((4, b"ftyp"), (4, b"moov"), (4, b"mdat"), (4, b"wide"), (4, b"free"), (4, b"skip")),
     "Matroska or WebM": ((0, b"\x1a\x45\xdf\xa3"),),
@@ -79,20 +80,28 @@ def explain(error: Exception) -> str:
 
 def _open_container(file: BytesIO | RawIOBase, *, seeks: bool) -> InputContainer:
     beginning = _read_beginning(file)
-    is_mp4 = _guess_kind(beginning) == _MP4
-    if is_mp4 and promises_too_much(file):
-        raise CorruptVideo("damaged: the index of this MP4 file promises more than the file could hold")
     try:
-        if is_mp4 and not seeks and is_fragmented(file):  # FFmpeg would go through all fragments, and then once more
-            return _try_container(file, fflags="+ignidx")
-        return _try_container(file)
+        return _open_mp4(file, seeks=seeks) if _guess_kind(beginning) == _MP4 else _try_container(file)
+    except CorruptVideo:
+        raise
     except Exception as error:  # a hostile file may bring about anything, and one file never ends a run
-        if not is_mp4:
-            raise CorruptVideo(_explain_unopened(beginning, error)) from error
-    try:  # a recording in fragments that was cut off: without an index of all of them, the whole ones can be read
-        return _try_container(file, fflags="+ignidx")
-    except Exception as error:  # as above
         raise CorruptVideo(_explain_unopened(beginning, error)) from error
+
+
+def _open_mp4(file: BytesIO | RawIOBase, *, seeks: bool) -> InputContainer:
+    if promises_too_much(file):
+        raise CorruptVideo("damaged: the index of this MP4 file promises more than the file could hold, or hides it")
+    is_cut_off = is_index_cut_off(file)
+    if not seeks and is_fragmented(file):  # FFmpeg would go through all fragments, and then once more
+        return _try_container(file, fflags="+ignidx")
+    try:
+        container = _try_container(file)
+    except Exception:  # a recording in fragments that was cut off: without an index of all, the whole ones can be read
+        return _try_container(file, fflags="+ignidx")
+    if is_cut_off and not any(len(stream.index_entries) for stream in container.streams.video):
+        container.close()
+        raise CorruptVideo(_NO_INDEX)
+    return container
 
 
 def _try_container(file: BytesIO | RawIOBase, **more: str) -> InputContainer:
@@ -117,7 +126,7 @@ def _explain_unopened(beginning: bytes, error: Exception) -> str:
         return "empty"
     kind = _guess_kind(beginning)
     if kind == _MP4:
-        return "damaged: the index of this MP4 file is missing or broken; a recording that was cut off has none"
+        return _NO_INDEX
     if kind:
         return f"damaged: the header of this {kind} file is broken or cut off ({explain(error)})"
     return f"not a video: starts with {beginning!r}, which is neither MP4, MOV, AVI, MPEG, Matroska nor WebM"
@@ -134,8 +143,8 @@ def _has(beginning: bytes, offset: int, mark: bytes) -> bool:
 def _choose_stream(container: InputContainer) -> VideoStream:
     streams = [stream for stream in container.streams.video if not stream.disposition & _NO_VIDEO]
     if not streams:
-        others = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-        raise CorruptVideo(f"no video: the file holds {others} only")
+        others = ", ".join(sorted({stream.type for stream in container.streams}))
+        raise CorruptVideo(f"no video: the file holds {f'{others} only' if others else 'nothing'}")
     best: Any = container.streams.best("video")
     stream = best if best in streams else streams[0]
     if stream.codec_context is None:
