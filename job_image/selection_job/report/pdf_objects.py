@@ -40,7 +40,7 @@ def make_object_section(report: JsonObject, plots: Path) -> list[Flowable]:
         return []
     words = (
         f"The run chose objects of the task, and keeps the images that hold them: {count(level['nSelected'])} of "
-        f"{plural(level['nCandidates'], 'object')}, which lie on {plural(level['nImagesWithObjects'], 'image')}. The "
+        f"{plural(level['nCandidates'], 'object')} on {plural(level['nImagesWithObjects'], 'image')}. The "
         f"farthest object from a chosen one has the distance {measure(level['coverRadius'])}, a typical one "
         f"{measure(level['coverMean'])}."
     )

@@ -74,13 +74,19 @@ def dollars(amount: float, *, whole_from: float = 10) -> str:
     return f"US$ {amount:,.2f}" if amount < whole_from else f"US$ {amount:,.0f}"
 
 
-def measure(value: float | None, digits: int = 3) -> str:
-    """Return a distance, or a dash where there is none.
+_NOISE = 1e-6
+"""Distances between equal vectors come out as large as this in float32."""
 
-    >>> measure(0.4321), measure(None)
-    ('0.432', '–')
+
+def measure(value: float | None, digits: int = 3) -> str:
+    """Return a distance, or a dash where there is none; a small one is not rounded to nothing, noise is.
+
+    >>> measure(0.4321), measure(None), measure(0), measure(0.0000884)
+    ('0.432', '–', '0.000', '8.8e-05')
     """
-    return "–" if value is None else f"{value:,.{digits}f}"
+    if value is None:
+        return "–"
+    return f"{value:.2g}" if _NOISE < abs(value) < 10**-digits else f"{value:,.{digits}f}"
 
 
 def noun_of(report: dict[str, Any]) -> str:
