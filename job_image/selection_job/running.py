@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from selection_api import ExitCode, RunSummary, SelectionRun, accepted_without_effect
+from selection_job.environment import complete_environment
 from selection_job.errors import StorageUnavailable
 from selection_job.last_word import LastWord
 from selection_job.machine import count_cores, read_versions
@@ -29,6 +30,7 @@ def run_manifest(run: SelectionRun, progress: Progress, word: LastWord) -> int:
 
     Raises JobError, StopRequest, and whatever nobody expected.
     """
+    complete_environment()
     progress.on_stage = word.leave_preliminary
     try:
         with tempfile.TemporaryDirectory(prefix="selection-job-", ignore_cleanup_errors=True) as scratch:

@@ -1,7 +1,6 @@
 """Number formats: what trainer.precision means on a device, and arithmetic that repeats to the bit."""
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -34,9 +33,11 @@ def has_bfloat16() -> bool:
 
 @contextmanager
 def repeatable() -> Iterator[None]:
-    """Compute so that the same inputs give the same bits on this machine; the settings before come back afterwards."""
+    """Compute so that the same inputs give the same bits on this machine; the settings before come back afterwards.
+
+    On a GPU CUBLAS_WORKSPACE_CONFIG belongs to it, which environment.py sets.
+    """
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
     torch.use_deterministic_algorithms(True, warn_only=True)
     filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     _fill_memory(False)  # slow, and nothing here reads memory before writing it
