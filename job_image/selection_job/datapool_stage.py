@@ -115,11 +115,7 @@ def _view(place: Workplace, listing: Listing, pool: Datapool, lock: RunLock) -> 
     is_new = pool.find_new(digests, process_all=process_all, are_videos=are_videos)
     noun = "videos" if are_videos else "images"
     if not is_new.any():
-        raise UnusableData(
-            f"Nothing is new: all {len(is_new)} {noun} in {place.source.url} were seen by earlier runs of the dataset "
-            f"{pool.dataset!r}, the last one {pool.parts[-1].header.run_id}. Add {noun}, or set "
-            "workerConfig.datasource.process_all to choose among those that were not selected."
-        )
+        raise UnusableData(_say_nothing_is_new(place, pool, f"all {len(is_new)} {noun} in {place.source.url}", noun))
     new = take_listing(listing, is_new)
     members = pool.find_members(listing.names, digests, are_videos=are_videos)
     log.info(
@@ -130,6 +126,20 @@ def _view(place: Workplace, listing: Listing, pool: Datapool, lock: RunLock) -> 
         f"Datapool {pool.dataset}: {len(new.names)} of {len(listing.names)} listed {noun} are looked at."
     )
     return PoolView(new, digests[is_new], members, pool, lock)
+
+
+def _say_nothing_is_new(place: Workplace, pool: Datapool, every: str, noun: str) -> str:
+    process_all = place.worker.datasource.process_all
+    if pool.own:
+        return (
+            f"{every[0].upper()}{every[1:]} are others than those that this run chose among before it was cut off. "
+            f"Its picks of then are in the datapool {pool.url}: choose among these by a run of another name."
+        )
+    runs = f"by earlier runs of the dataset {pool.dataset!r}, the last one {pool.parts[-1].header.run_id}. Add {noun}"
+    if process_all:
+        return f"Nothing is new: {every} were selected {runs}."
+    also = "workerConfig.datasource.process_all to choose among those that were not selected"
+    return f"Nothing is new: {every} were seen {runs}, or set {also}."
 
 
 def add_to_datapool(

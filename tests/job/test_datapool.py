@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import io
 import json
 import threading
 import time
@@ -172,6 +173,34 @@ def test_nothing_new_is_an_error_that_names_the_way_out(dataset):
 
 
 @pytest.mark.usefixtures("without_report")
+def test_process_all_is_no_way_out_where_all_is_selected(dataset):
+    dataset.run("monday", "100%")
+    with pytest.raises(UnusableData, match=r"all 24 images .* were selected by earlier runs .*Add images\.$"):
+        run_pipeline(dataset.set_up("tuesday", datasource={"process_all": True}))
+
+
+@pytest.mark.usefixtures("without_report")
+def test_new_images_nearer_to_the_pool_than_min_distance_stay_new(dataset):
+    dataset.run("monday")
+    dataset.add(NAMES[FIRST:])
+    with pytest.raises(UnusableData, match=r"nearer than the minimum distance .*selected before"):
+        run_pipeline(dataset.set_up("tuesday", stopping_condition={"min_distance": 2}, normalize_embeddings=True))
+    second, folder = dataset.run("wednesday")
+    assert sorted(names_in(folder / "data/embeddings.csv")[: N - FIRST]) == NAMES[FIRST:]
+    assert set(second) < set(NAMES[FIRST:])
+
+
+@pytest.mark.usefixtures("without_report")
+def test_a_run_that_was_cut_off_and_finds_other_images_says_so(dataset):
+    dataset.run("monday")
+    (dataset.lightly / dataset.set_up("monday").run_key / "report.json").unlink()
+    for path in (dataset.base / "input/cam").iterdir():
+        path.write_bytes(b"another picture")
+    with pytest.raises(UnusableData, match=r"others than those that this run chose among.*run of another name"):
+        run_pipeline(dataset.set_up("monday"))
+
+
+@pytest.mark.usefixtures("without_report")
 def test_a_changed_image_leaves_the_pool_and_is_looked_at_again(dataset):
     first, _ = dataset.run("monday")
     (dataset.base / "input" / first[0]).write_bytes(b"another picture")
@@ -294,11 +323,37 @@ def test_parts_of_two_pools_in_one_folder_are_refused(dataset):
         datapool_stage.load_datapool(dataset.set_up("tuesday"))
 
 
+def load(content):
+    with np.load(io.BytesIO(content)) as columns:
+        return dict(columns)
+
+
+def compress(content):
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{**load(content), "vectors": np.zeros((2, 100_000), np.float32)})
+    return buffer.getvalue()
+
+
+def change_header(content, header):
+    buffer = io.BytesIO()
+    np.savez(buffer, **{**load(content), "header": np.frombuffer(header, np.uint8)})
+    return buffer.getvalue()
+
+
+def replace_in_header(content, old, new):
+    return change_header(content, load(content)["header"].tobytes().replace(old, new))
+
+
 BROKEN = {
     "no archive": lambda content: b"x" * 99,
     "cut short": lambda content: content[: len(content) // 2],
     "empty": lambda content: b"",
-    "another format": lambda content: content.replace(b'"format": 1', b'"format": 2'),
+    "compressed": compress,
+    "a header that is a text": lambda content: change_header(content, b'"a"'),
+    "a header that is too deep": lambda content: change_header(content, b"[" * 200_000),
+    "a number that counts nothing": lambda content: replace_in_header(content, b'"number": 1', b'"number": 0'),
+    "a source that is no text": lambda content: replace_in_header(content, b'"checkpoint a.ckpt"', b"[]"),
+    "another format": lambda content: replace_in_header(content, b'"format": 1', b'"format": 2'),
 }
 
 
@@ -313,7 +368,8 @@ def test_a_file_that_is_no_part_is_told_from_one(damage):
     again = parse_part(content)
     assert (again.header, again.names) == (part.header, part.names)
     assert again.vectors.tobytes() == part.vectors.tobytes()
-    with pytest.raises(ValueError, match=r"damaged|another version"):
+    why = "another version" if damage == "another format" else "damaged|its header is"
+    with pytest.raises(ValueError, match=why):
         parse_part(BROKEN[damage](content))
 
 
@@ -383,7 +439,9 @@ def test_a_copy_of_a_pooled_image_is_a_duplicate_and_another_network_is_refused(
     assert report["exactDuplicates"]["images"] == [{"filename": "copy.png", "duplicateOf": picked[0]}]
     paint(folder, (7,))
     change_weights(tmp_path / "output/.lightly/start.ckpt")
-    with pytest.raises(UnusableData, match=r"was embedded by checkpoint .*workerConfig.checkpoint.*begin a new pool"):
+    with pytest.raises(
+        UnusableData, match=r"embedded by checkpoint .*Its file, or .*input_size, has changed.*begin a new pool"
+    ):
         run_with_network("wednesday")
 
 

@@ -80,10 +80,12 @@ class Datapool:
         for part in self.parts:
             if (part.header.encoder, part.vectors.shape[1]) == (encoder, dimensions):
                 continue
+            is_alike = (part.header.encoder_source, part.vectors.shape[1]) == (source, dimensions)
+            changed = " Its file, or lightlyConfig.collate.input_size, has changed since." if is_alike else ""
             raise UnusableData(
                 f"The datapool of {self.dataset!r} ({self.url}) was embedded by {part.header.encoder_source} in "
                 f"{part.vectors.shape[1]} dimensions (run {part.header.run_id}), and this run embeds by {source} in "
-                f"{dimensions}: their distances mean nothing to each other. Use that encoder "
+                f"{dimensions}: their distances mean nothing to each other.{changed} Use that encoder "
                 "(workerConfig.checkpoint), give the dataset another name (dataset.name), or delete that folder to "
                 "begin a new pool."
             )

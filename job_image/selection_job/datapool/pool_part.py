@@ -24,6 +24,9 @@ _ARRAYS: dict[str, tuple[Any, tuple[int, ...]]] = {  # type, and shape of a row
     "heights_px": (np.int32, ()),
     "digests": (np.dtype("S16"), ()),
 }
+_DAMAGE = (
+    KeyError, TypeError, EOFError, NotImplementedError, MemoryError, RecursionError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,14 +72,24 @@ def dump_part(part: PoolPart) -> bytes:
 def parse_part(content: bytes) -> PoolPart:
     """Read what dump_part returned. Raises ValueError for anything else: a bucket is hostile."""
     try:
-        with zipfile.ZipFile(io.BytesIO(content)), np.load(io.BytesIO(content), allow_pickle=False) as columns:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            _check_size(archive, len(content))
+        with np.load(io.BytesIO(content), allow_pickle=False) as columns:
             return _check(_read(columns))
-    except (KeyError, TypeError, EOFError, NotImplementedError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         raise ValueError(f"it is damaged ({type(error).__name__}: {error})") from error
+
+
+def _check_size(archive: zipfile.ZipFile, n_bytes: int) -> None:
+    """Raise ValueError where the archive unpacks to more than it is: dump_part compresses nothing."""
+    if sum(info.file_size for info in archive.infolist()) > n_bytes:
+        raise ValueError("it is damaged (it is compressed, and no run writes it so)")
 
 
 def _read(columns: Any) -> PoolPart:
     header = json.loads(columns["header"].tobytes())
+    if not isinstance(header, dict):
+        raise ValueError("its header is no mapping")
     if header.pop("format") != FORMAT:
         raise ValueError("it is of another version of this program")
     arrays = {name: columns[name] for name in (*_ARRAYS, "vectors", "seen")}
@@ -94,6 +107,7 @@ def _check(part: PoolPart) -> PoolPart:
         raise ValueError(f"its vectors are no {k} rows of finite numbers")
     if seen.dtype != np.dtype("S16") or seen.ndim != 1:
         raise ValueError("what it has seen is no list of digests")
-    if not isinstance(header.number, int) or not all(isinstance(text, str) for text in (header.run_id, header.encoder)):
+    texts = (header.run_id, header.added_at, header.encoder, header.encoder_source)
+    if type(header.number) is not int or header.number < 1 or not all(isinstance(text, str) for text in texts):
         raise ValueError("its header is of other types")
     return part

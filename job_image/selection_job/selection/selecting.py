@@ -22,6 +22,9 @@ from selection_job.selection.vectors import normalize_rows, take_rows
 
 _NOTHING = "Nothing was selected: the strategies of selectionConfig end the selection before its first image."
 _WHY_NOTHING = {
+    "min_distance": "Nothing was selected: each new image lies nearer than the minimum distance "
+    "(stopping_condition.min_distance, or stopping_condition_minimum_distance of a strategy) to one that was selected "
+    "before. Lower it, or add images.",
     "least_value": "Nothing was selected: the first image is already less typical than "
     "stopping_condition_minimum_typicality. Lower it.",
     "no row left": "Nothing was selected: every image alone takes the sum above target_range.max_sum. Raise it.",
