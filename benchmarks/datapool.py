@@ -16,7 +16,7 @@ from selection_job.catalog.catalog import Listing
 from selection_job.datapool.datapool import Datapool, digest_objects
 from selection_job.datapool.pool_part import PartHeader, PoolPart, dump_part, parse_part
 from selection_job.embeddings.table_reading import read_table
-from selection_job.results.tables import write_embeddings
+from selection_job.results.tables.tables import write_embeddings
 
 D = 32
 

@@ -23,15 +23,15 @@ from lightly.utils.io import load_embeddings
 from PIL import Image
 
 from selection_api.lightly_config import LightlyConfig
-from selection_job.catalog.reading import ReadImage, ReadOptions, read_images
 from selection_job.encoder.architecture import build_model
 from selection_job.encoder.checkpoints import write_checkpoint
 from selection_job.encoder.embedding import embed_pixels
 from selection_job.encoder.encoder import Encoder
 from selection_job.encoder.loading import load_encoder
 from selection_job.encoder.precision import has_bfloat16
-from selection_job.machine import count_cores
-from selection_job.stores.local import LocalStore
+from selection_job.process.machine import count_cores
+from selection_job.reading.images import ReadImage, ReadOptions, read_images
+from selection_job.stores.local.store import LocalStore
 
 ROUNDS = 2
 SIZE_PX = (320, 240)

@@ -20,20 +20,20 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from selection_job.results.tables import write_embeddings
+from selection_job.results.tables.tables import write_embeddings
 
 DIMENSIONS = 32
 PER_FOLDER = 1000
 PROGRAM = """
 import json, resource, sys, time
 from pathlib import Path
-from selection_job.last_word import LastWord
-from selection_job.manifest import read_manifest
-from selection_job.progress import Progress
+from selection_job.process.termination_message import TerminationMessage
+from selection_job.manifest.reading import read_manifest
+from selection_job.process.progress import Progress
 from selection_job.running import run_manifest
 
 progress = Progress(quiet=True)
-run_manifest(read_manifest(Path(sys.argv[1])), progress, LastWord(Path("/dev/null"), progress))
+run_manifest(read_manifest(Path(sys.argv[1])), progress, TerminationMessage(Path("/dev/null"), progress))
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(json.dumps({"stages": dict(progress.stage_seconds), "cpu": time.process_time(), "kb": used.ru_maxrss}))
 """

@@ -24,8 +24,8 @@ import storage_servers  # type: ignore[import-not-found]  # noqa: E402
 
 from selection_api import parse_manifest  # noqa: E402
 from selection_job.predictions.loading import load_predictions  # noqa: E402
-from selection_job.progress import Progress  # noqa: E402
-from selection_job.workplace import set_up  # noqa: E402
+from selection_job.process.progress import Progress  # noqa: E402
+from selection_job.run.context import set_up  # noqa: E402
 
 ACCESS_KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 CLASSES = 8

@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import train_test_split
 
-from selection_job.numeric.objectives import Diversity, Weights
+from selection_job.numeric.greedy.objectives import Diversity, Weights
 from selection_job.numeric.strategies import select
 from selection_job.selection.measures import measure_typicality
 from selection_job.selection.vectors import normalize_rows

@@ -27,8 +27,9 @@ from PIL import Image
 
 from selection_api import SelectionRun, parse_manifest
 from selection_job.catalog.catalog import Catalog
-from selection_job.report import maps, writing
+from selection_job.report import writing
 from selection_job.report.facts import RunFacts
+from selection_job.report.measures import maps
 from selection_job.report.report_json import report_json_bytes
 from selection_job.selection.gathered_sources import GatheredSources
 from selection_job.selection.selecting import select_images

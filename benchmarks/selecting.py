@@ -24,8 +24,8 @@ import torch
 from numpy.typing import NDArray
 
 from selection_job.numeric.farthest_first import farthest_first
+from selection_job.numeric.greedy.objectives import Balance, Diversity, Weights, uniform_target
 from selection_job.numeric.neighbours import find_neighbours, nearest_rows
-from selection_job.numeric.objectives import Balance, Diversity, Weights, uniform_target
 from selection_job.numeric.strategies import select
 
 Rows = NDArray[np.float32]
@@ -199,7 +199,7 @@ def read_status(key: str) -> int:
 FIRST_ROWS = "import numpy as np; rows = np.random.default_rng(0).random((20000, 8), dtype=np.float32);"
 FIRST_SELECTIONS = {
     "farthest-first": "from selection_job.numeric.farthest_first import farthest_first; farthest_first(rows, 10)",
-    "a mix": "from selection_job.numeric.objectives import Balance, Diversity, Weights, uniform_target;"
+    "a mix": "from selection_job.numeric.greedy.objectives import Balance, Diversity, Weights, uniform_target;"
     "from selection_job.numeric.strategies import select; classes = np.eye(10)[np.arange(20000) % 10];"
     "mix = [Diversity(rows), Weights(np.arange(20000.0)), Balance(classes, uniform_target(10))];"
     "select(20000, mix, 10)",

@@ -20,12 +20,12 @@ import numpy as np
 from PIL import Image
 
 from selection_job.catalog.catalog import Listing
-from selection_job.catalog.reading import ReadOptions, resize_pixels
-from selection_job.catalog.thumbnails import make_thumbnail
-from selection_job.stores.local import LocalStore
+from selection_job.images.thumbnails import make_thumbnail
+from selection_job.reading.images import ReadOptions, resize_pixels
+from selection_job.reading.videos import ReadFrame, read_frames
+from selection_job.stores.local.store import LocalStore
 from selection_job.videos.exact_frames import WantedFrame, read_exact
 from selection_job.videos.frame_sampling import FrameSampling
-from selection_job.videos.reading import ReadFrame, read_frames
 
 WIDTH, HEIGHT = 1280, 720
 ROUNDS = 3

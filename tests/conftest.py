@@ -176,8 +176,8 @@ def run_manifest(tmp_path, monkeypatch):
     """Return a function manifest -> Done that runs the pipeline in this process, without the UMAP figures' cost."""
     from selection_api import parse_manifest
     from selection_job.pipeline import run_pipeline
-    from selection_job.progress import Progress
-    from selection_job.workplace import set_up
+    from selection_job.process.progress import Progress
+    from selection_job.run.context import set_up
 
     counter = iter(range(1000))
 

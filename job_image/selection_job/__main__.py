@@ -16,10 +16,10 @@ from pathlib import Path
 
 from selection_api import ExitCode
 from selection_job.errors import JobError, Stopped, StopRequest
-from selection_job.last_word import TERMINATION_MESSAGE, LastWord
-from selection_job.manifest import identify_run, read_manifest
-from selection_job.progress import Progress
-from selection_job.stopping import stop_on_signals
+from selection_job.manifest.reading import identify_run, read_manifest
+from selection_job.process.progress import Progress
+from selection_job.process.stopping import stop_on_signals
+from selection_job.process.termination_message import TERMINATION_MESSAGE, TerminationMessage
 
 
 def main(arguments: list[str] | None = None, *, termination_message: Path = TERMINATION_MESSAGE) -> int:
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None, *, termination_message: Path = TERM
     options = _parse(arguments)
     _set_up_log()
     progress = Progress()
-    word = LastWord(termination_message, progress)
+    word = TerminationMessage(termination_message, progress)
     try:
         with stop_on_signals(progress, _end_by_force(word)):
             return _carry_out(options, progress, word)
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None, *, termination_message: Path = TERM
         raise
 
 
-def _carry_out(options: argparse.Namespace, progress: Progress, word: LastWord) -> int:
+def _carry_out(options: argparse.Namespace, progress: Progress, word: TerminationMessage) -> int:
     run = read_manifest(options.manifest, digest=options.digest)
     if options.command == "check":
         print(f"{options.manifest} is a valid SelectionRun: {run.metadata.name}")
@@ -60,7 +60,7 @@ def _stopped(signal_name: str) -> Stopped:
     return Stopped(f"Stopped by {signal_name}. Finished stages are kept: the same command goes on from there.")
 
 
-def _end_by_force(word: LastWord) -> Callable[[str], None]:
+def _end_by_force(word: TerminationMessage) -> Callable[[str], None]:
     """Return what ends the process when something, such as a hanging storage, keeps a stop from coming to its end."""
 
     def end(signal_name: str) -> None:

@@ -10,22 +10,22 @@ from pathlib import Path
 import torch
 
 from selection_api import ExitCode, RunSummary, SelectionRun, accepted_without_effect
-from selection_job.environment import complete_environment
 from selection_job.errors import StorageUnavailable
-from selection_job.last_word import LastWord
-from selection_job.machine import count_cores, read_versions
 from selection_job.pipeline import run_pipeline
-from selection_job.progress import Progress
-from selection_job.progress_server import ADDRESS_VARIABLE, serve_progress
-from selection_job.results.closing_words import closing_words
-from selection_job.workplace import Workplace, set_up
+from selection_job.process.console_summary import console_summary
+from selection_job.process.environment import complete_environment
+from selection_job.process.machine import count_cores, read_versions
+from selection_job.process.progress import Progress
+from selection_job.process.progress_server import ADDRESS_VARIABLE, serve_progress
+from selection_job.process.termination_message import TerminationMessage
+from selection_job.run.context import RunContext, set_up
 
 log = logging.getLogger("selection_job")
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def run_manifest(run: SelectionRun, progress: Progress, word: LastWord) -> int:
+def run_manifest(run: SelectionRun, progress: Progress, word: TerminationMessage) -> int:
     """Run the manifest in this process, leave its last word and return the exit code.
 
     Raises JobError, StopRequest, and whatever nobody expected.
@@ -47,26 +47,26 @@ def run_manifest(run: SelectionRun, progress: Progress, word: LastWord) -> int:
 def _run(run: SelectionRun, scratch: Path, progress: Progress) -> RunSummary:
     threads = run.spec.worker_config.num_processes
     torch.set_num_threads(threads if threads > 0 else count_cores())
-    place = set_up(run, scratch, progress)
+    context = set_up(run, scratch, progress)
     address = os.environ.get(ADDRESS_VARIABLE, "")
-    with serve_progress(address, progress, bytes_read=lambda: place.source.bytes_read, versions=read_versions()):
+    with serve_progress(address, progress, bytes_read=lambda: context.source.bytes_read, versions=read_versions()):
         for note in accepted_without_effect(run.spec):
             log.info("%s", note)
         if run.spec.worker_config.sanity_check:
-            return _check_sanity(place)
-        summary = run_pipeline(place)
+            return _check_sanity(context)
+        summary = run_pipeline(context)
     are_videos = run.spec.dataset.type == "VIDEOS"
-    print(closing_words(summary, progress.stage_seconds, are_videos=are_videos), flush=True)
+    print(console_summary(summary, progress.stage_seconds, are_videos=are_videos), flush=True)
     return summary
 
 
-def _check_sanity(place: Workplace) -> RunSummary:
+def _check_sanity(context: RunContext) -> RunSummary:
     """List the input and write, read and delete a probe in the lightly datasource; nothing else."""
-    next(iter(place.source.list()), None)
+    next(iter(context.source.list()), None)
     key, content = f".lightly/sanity-check-{uuid.uuid4().hex}", b"selection-job"
-    place.target.write(key, content)
-    if place.target.read(key) != content:
-        raise StorageUnavailable(f"{place.target.url}{key} did not read back as it was written.")
-    place.target.delete(key)
+    context.target.write(key, content)
+    if context.target.read(key) != content:
+        raise StorageUnavailable(f"{context.target.url}{key} did not read back as it was written.")
+    context.target.delete(key)
     print(f"selection-job {read_versions()['selection-operator']}: sanity check passed, both datasources answer.")
-    return RunSummary.of_exit(ExitCode.DONE, "sanity check passed", run_id=place.run_id)
+    return RunSummary.of_exit(ExitCode.DONE, "sanity check passed", run_id=context.run_id)

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from selection_api import accepted_without_effect, parse_manifest
-from selection_job.manifest import read_manifest
+from selection_job.manifest.reading import read_manifest
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 BUCKETS = {"s3": "s3://bucket/", "gcs": "gs://bucket/", "azure": "my-container/"}

@@ -6,7 +6,7 @@ integral floats as the API server stores them).
 
 import pytest
 
-from selection_job.kubernetes_yaml import DEEPEST, MOST_ALIASED, YamlError, load_documents
+from selection_job.manifest.kubernetes_yaml import DEEPEST, MOST_ALIASED, YamlError, load_documents
 
 SCALARS = {
     **{"1e-5": 1e-5, "1e5": 100000, "1E5": 100000, "1e+5": 100000, "1.5e3": 1500, "12e03": 12000, ".5e3": 500},

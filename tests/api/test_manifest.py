@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from selection_job.errors import InvalidManifest
-from selection_job.manifest import LARGEST_BYTES, read_manifest
+from selection_job.manifest.reading import LARGEST_BYTES, read_manifest
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from testbed.operator_process import OperatorProcess
 from testbed.rest import path_of, rest_of
 from testbed.waiting import wait_until
 
-from selection_job.kubernetes_yaml import YamlError, load_documents
+from selection_job.manifest.kubernetes_yaml import YamlError, load_documents
 
 SCHEMA = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 

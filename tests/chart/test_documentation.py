@@ -48,7 +48,7 @@ def has(values, path):
 def test_every_metric_is_documented(root):
     text = (root / "docs/metrics.md").read_text(encoding="utf-8")
     operator = {family.name for family in REGISTRY.collect()} | {"selection_operator_runs"}
-    job = set(re.findall(r'"(selection_job_\w+)"', (root / "job_image/selection_job/metrics.py").read_text()))
+    job = set(re.findall(r'"(selection_job_\w+)"', (root / "job_image/selection_job/process/metrics.py").read_text()))
     assert len(operator) >= 5
     assert len(job) >= 7
     assert [name for name in operator | job if f"`{name}" not in text] == []

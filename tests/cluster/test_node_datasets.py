@@ -9,8 +9,8 @@ import pytest
 from painted_videos import make_video, read_number
 from PIL import Image
 
+from selection_job.catalog.frame_names import parse_frame_name
 from selection_job.datapool.pool_part import parse_part
-from selection_job.videos.frame_names import parse_frame_name
 
 POOL = {"use_datapool": True, "stopping_condition": {"n_samples": 3}, "exports": []}
 QUICK = {"n_example_images": 0}

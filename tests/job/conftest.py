@@ -13,7 +13,7 @@ from selection_api.lightly_config import LightlyConfig
 from selection_job.encoder.image_source import ImageSource
 from selection_job.encoder.training import train_encoder
 from selection_job.errors import ObjectMissing
-from selection_job.progress import Progress
+from selection_job.process.progress import Progress
 
 PREDICTION_EXAMPLES = Path(__file__).parents[2] / "examples" / "predictions"
 
@@ -188,14 +188,14 @@ def _as_jpeg(colour, step):
 @pytest.fixture
 def make_report(make_report_input):
     """A factory of reports as JSON values, without plots and PDF."""
-    from selection_job.report.pool import make_pool
+    from selection_job.report.measures.candidates import make_candidates
     from selection_job.report.report_json import ReportSource, build_report
 
     def make(*args, **kwargs):
         given = make_report_input(*args, **kwargs)
         facts, worker = given["facts"], given["worker"]
         normalize = worker.normalize_embeddings
-        pool = make_pool(given["embeddings"], given["selection"], normalize=normalize, seed=facts.seed)
+        pool = make_candidates(given["embeddings"], given["selection"], normalize=normalize, seed=facts.seed)
         return build_report(ReportSource(facts, given["catalog"], given["selection"], pool, worker))
 
     return make
@@ -205,7 +205,7 @@ def make_report(make_report_input):
 def prediction_place(tmp_path):
     """A factory of workplaces over folders; the files lie below .lightly/predictions/, as JSON values or bytes."""
     from selection_api import parse_manifest
-    from selection_job.workplace import set_up
+    from selection_job.run.context import set_up
 
     for name in ("input", "lightly", "scratch"):
         (tmp_path / name).mkdir()
@@ -261,7 +261,7 @@ def one_thread():
 def run_prediction_example(run_manifest, tmp_path):
     """Return a function that runs a manifest of examples/predictions/ over a copy of its tree."""
     from selection_api import check_supported, parse_manifest
-    from selection_job.manifest import load_manifest
+    from selection_job.manifest.reading import load_manifest
 
     def run(name):
         for folder in ("input", "lightly"):

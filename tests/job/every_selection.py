@@ -3,8 +3,8 @@
 import numpy as np
 
 from selection_job.numeric.farthest_first import farthest_first
+from selection_job.numeric.greedy.objectives import Balance, Diversity, Weights
 from selection_job.numeric.neighbours import find_neighbours, nearest_rows
-from selection_job.numeric.objectives import Balance, Diversity, Weights
 from selection_job.numeric.strategies import select
 
 rng = np.random.default_rng(0)

@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from selection_job.catalog.catalog import Listing
-from selection_job.stores.local import LocalStore
+from selection_job.stores.local.store import LocalStore
 
 os.environ["SVT_LOG"] = "1"  # SVT-AV1 writes its settings to stderr otherwise
 

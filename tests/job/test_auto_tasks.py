@@ -9,17 +9,17 @@ from PIL import Image
 
 from selection_api import parse_manifest
 from selection_job.catalog.listing import list_images
-from selection_job.embedding_stage import embed_images
 from selection_job.encoder.embedding import embed_pixels
-from selection_job.encoder_stage import load_stage
 from selection_job.errors import StorageUnavailable
-from selection_job.numeric.objectives import Diversity
+from selection_job.numeric.greedy.objectives import Diversity
 from selection_job.numeric.strategies import select
 from selection_job.objects.object_boxes import make_wanted_boxes
 from selection_job.pipeline import run_pipeline
-from selection_job.progress import Progress
+from selection_job.process.progress import Progress
+from selection_job.run.context import set_up
 from selection_job.selection.vectors import normalize_rows
-from selection_job.workplace import set_up
+from selection_job.stages.embedding import embed_images
+from selection_job.stages.encoder import load_encoder_for_run
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +67,7 @@ def test_tiles_are_embedded_and_chosen_as_if_cut_out_by_hand(photos, make_tiled,
     outcome = run_manifest(manifest)
     place = prepare(manifest, tmp_path / "again")
     listing = list_images(place.source, place.target)
-    encoder = load_stage(place)
+    encoder = load_encoder_for_run(place)
     embedded = embed_images(place, listing, encoder, make_wanted_boxes(place.spec, len(listing.names), {}))
     (crops,) = embedded.crops
     size = 1 / (1 + 2 * 0.75), 1 / (1 + 0.75)

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from selection_job.catalog.catalog import Catalog
-from selection_job.objects.crops import Crops
+from selection_job.catalog.crop_columns import Crops
 from selection_job.predictions.task_predictions import Category, TaskPredictions
-from selection_job.results import bounding_boxes, crops_table
-from selection_job.results.bounding_boxes import draw_boxes, relative_corners, write_bounding_boxes
-from selection_job.results.crop_images import make_filename
-from selection_job.results.crops_table import write_crops_table
+from selection_job.results.pictures.crop_images import make_filename
+from selection_job.results.tables import bounding_boxes, crops_table
+from selection_job.results.tables.bounding_boxes import draw_boxes, relative_corners, write_bounding_boxes
+from selection_job.results.tables.crops_table import write_crops_table
 from selection_job.selection.object_selection import ObjectSelection
 from selection_job.selection.selection import PASSED, Selection, StrategyRecord
 

@@ -15,17 +15,17 @@ import torch
 from PIL import Image
 
 from selection_api import ManifestError, check_supported, parse_manifest
-from selection_job import datapool_stage
 from selection_job.datapool.pool_part import PartHeader, PoolPart, dump_part, parse_part
 from selection_job.errors import UnusableData
 from selection_job.numeric.farthest_first import farthest_first
 from selection_job.pipeline import run_pipeline
-from selection_job.progress import Progress
+from selection_job.process.progress import Progress
+from selection_job.publishing import publishing
 from selection_job.report.report_json import read_schema
-from selection_job.results import publishing
-from selection_job.results.tables import write_embeddings
-from selection_job.stores.lock import RunLock
-from selection_job.workplace import set_up
+from selection_job.results.tables.tables import write_embeddings
+from selection_job.run.context import set_up
+from selection_job.stages import datapool as datapool_stage
+from selection_job.stores.lock import Lease
 
 pytestmark = pytest.mark.slow
 
@@ -282,10 +282,10 @@ def test_of_two_runs_at_once_one_waits_and_no_image_is_picked_twice(dataset, mon
             waits.set()
             time.sleep(seconds / 20)
 
-        return RunLock(*arguments, **options, sleep=sleep)
+        return Lease(*arguments, **options, sleep=sleep)
 
     monkeypatch.setattr(publishing, "_add_to_datapool", add_late)
-    monkeypatch.setattr(datapool_stage, "RunLock", make_lock)
+    monkeypatch.setattr(datapool_stage, "Lease", make_lock)
     tuesday = threading.Thread(target=lambda: found.update(tuesday=dataset.run("tuesday")[0]))
     found["monday"] = dataset.run("monday")[0]
     tuesday.join()

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from selection_api.lightly_config import LightlyConfig
-from selection_job.catalog.reading import ReadOptions, read_images
 from selection_job.encoder.architecture import build_model
 from selection_job.encoder.embedding import embed_pixels
 from selection_job.encoder.encoder import make_encoder
-from selection_job.stores.local import LocalStore
+from selection_job.reading.images import ReadOptions, read_images
+from selection_job.stores.local.store import LocalStore
 
 SCRIPT = Path(__file__).parents[2] / "examples/make_demo_dataset.py"
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from selection_job.catalog.decoding import MAX_PIXELS, CorruptImage, decode_rgb, open_image, read_orientation
+from selection_job.images.decoding import MAX_PIXELS, CorruptImage, decode_rgb, open_image, read_orientation
 
 
 def scene(width=300, height=200, seed=0):
@@ -248,7 +248,7 @@ def test_no_warning_escapes_in_a_process_that_makes_errors_of_them(tmp_path):
     (tmp_path / "x.jpg").write_bytes(encode(scene(), "JPEG", exif=BAD_EXIF))
     (tmp_path / "large.png").write_bytes(png_header(9999, 9999))  # Pillow warns above 89 million pixels
     script = (
-        "import sys; from pathlib import Path; from selection_job.catalog.decoding import decode_rgb, open_image;"
+        "import sys; from pathlib import Path; from selection_job.images.decoding import decode_rgb, open_image;"
         "[decode_rgb(Path(sys.argv[1]).read_bytes()), open_image(Path(sys.argv[2]).read_bytes())]"
     )
     subprocess.run(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from selection_job.catalog.decoding import CorruptImage, decode_rgb
 from selection_job.catalog.listing import list_images
-from selection_job.stores.local import LocalStore
+from selection_job.images.decoding import CorruptImage, decode_rgb
+from selection_job.stores.local.store import LocalStore
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "make_demo_dataset.py"
 N_IMAGES = 150

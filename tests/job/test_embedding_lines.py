@@ -6,9 +6,10 @@ import io
 import numpy as np
 import pytest
 
+from selection_job.formats.csv_fields import quote_field
 from selection_job.numeric.csv_rows import NAME, TEXT, parse_rows
-from selection_job.results import embedding_lines
-from selection_job.results.embedding_lines import format_compiled, format_table, quote_field
+from selection_job.results.tables import embedding_lines
+from selection_job.results.tables.embedding_lines import format_compiled, format_table
 
 rng = np.random.default_rng(0)
 EDGES = [

@@ -13,7 +13,6 @@ from lightly.loss import NTXentLoss
 from lightly.utils.io import load_embeddings
 from torch.utils.data import DataLoader
 
-from selection_job.catalog.reading import ReadOptions, read_images
 from selection_job.encoder.architecture import build_model
 from selection_job.encoder.embedding import embed_pixels
 from selection_job.encoder.image_source import ImageSource
@@ -21,8 +20,9 @@ from selection_job.encoder.learner import Learner
 from selection_job.encoder.loading import load_encoder
 from selection_job.encoder.training import train_encoder
 from selection_job.encoder.views import TrainingBatches, TrainingViews, load_views
-from selection_job.progress import Progress
-from selection_job.stores.local import LocalStore
+from selection_job.process.progress import Progress
+from selection_job.reading.images import ReadOptions, read_images
+from selection_job.stores.local.store import LocalStore
 
 pytestmark = pytest.mark.slow
 

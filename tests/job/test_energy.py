@@ -9,7 +9,7 @@ import pynvml
 import pytest
 import torch
 
-from selection_job.energy import EnergyMeter, find_counter, make_meter
+from selection_job.process.energy import EnergyMeter, find_counter, make_meter
 
 
 def test_work_of_the_process_and_of_its_children_counts():

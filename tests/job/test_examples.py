@@ -12,7 +12,7 @@ from PIL import Image
 from selection_api.lightly_config import LightlyConfig
 from selection_job.encoder import zoo
 from selection_job.encoder.architecture import build_model
-from selection_job.manifest import load_manifest
+from selection_job.manifest.reading import load_manifest
 
 pytestmark = pytest.mark.slow
 

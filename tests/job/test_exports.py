@@ -18,16 +18,16 @@ from lightly.utils.io import load_embeddings
 from selection_api.datasource import Datasource
 from selection_job.catalog.catalog import Catalog
 from selection_job.catalog.frames import Frames
-from selection_job.exports import label_studio, parquet_tables
-from selection_job.exports.chosen_images import ChosenImages
-from selection_job.exports.coco_file import write_coco
-from selection_job.exports.cvat_manifest import write_cvat_manifest
-from selection_job.exports.fiftyone_dataset import write_fiftyone
-from selection_job.exports.label_studio import write_label_studio
-from selection_job.exports.media_place import make_place
-from selection_job.exports.parquet_tables import write_embedding_table, write_selected_table
 from selection_job.predictions.task_predictions import Category, TaskPredictions
-from selection_job.results import publishing
+from selection_job.publishing import publishing
+from selection_job.results.exports import label_studio, parquet_tables
+from selection_job.results.exports.chosen_images import ChosenImages
+from selection_job.results.exports.coco_file import write_coco
+from selection_job.results.exports.cvat_manifest import write_cvat_manifest
+from selection_job.results.exports.fiftyone_dataset import write_fiftyone
+from selection_job.results.exports.label_studio import write_label_studio
+from selection_job.results.exports.media_place import make_place
+from selection_job.results.exports.parquet_tables import write_embedding_table, write_selected_table
 from selection_job.selection.selection import PASSED, Selection
 
 NAMES = ["a/1.jpg", 'b "q", <i>.png', "c\nd.jpg", "写真/é & ?.JPG", "noextension", "f.jpg"]

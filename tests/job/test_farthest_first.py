@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selection_job.numeric import block_greedy
 from selection_job.numeric import farthest_first as module
 from selection_job.numeric.farthest_first import farthest_first
+from selection_job.numeric.greedy import block_greedy
 
 
 @pytest.fixture(params=["plain", "tree", "blocks"], autouse=True)

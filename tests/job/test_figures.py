@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from selection_job.report.figures import write_figures
+from selection_job.report.plots.figures import write_figures
 
 PLOTS = [
     "coverage.png",

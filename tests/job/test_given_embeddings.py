@@ -70,7 +70,7 @@ def test_images_are_chosen_by_their_given_vectors(run, images, vectors):
 
 
 def test_no_image_is_opened_to_select(run, images, vectors, monkeypatch):
-    monkeypatch.setattr("selection_job.embedding_stage.read_images", None)
+    monkeypatch.setattr("selection_job.stages.embedding.read_images", None)
     done = run(table(images, vectors))
     assert done.summary.counts.model_dump(exclude_none=True) == {
         "input": N, "corrupt": 0, "duplicate": 0, "selected": 3, "removed": 9,

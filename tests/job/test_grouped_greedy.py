@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selection_job.numeric import strategies as module
-from selection_job.numeric.grouped_greedy import find_groups
-from selection_job.numeric.objectives import Balance, Diversity, Weights, uniform_target
+from selection_job.numeric.greedy.grouped_greedy import find_groups
+from selection_job.numeric.greedy.objectives import Balance, Diversity, Weights, uniform_target
 from selection_job.numeric.strategies import select
 
 

@@ -12,10 +12,16 @@ from PIL import Image
 from selection_api.datasource import Datasources
 from selection_api.worker_config import WorkerConfig
 from selection_job.catalog.catalog import Catalog
-from selection_job.progress import Progress
-from selection_job.results.image_copies import dump_images, encode_image, name_copies, thumbnail_key, write_thumbnails
+from selection_job.process.progress import Progress
+from selection_job.results.pictures.image_copies import (
+    dump_images,
+    encode_image,
+    name_copies,
+    thumbnail_key,
+    write_thumbnails,
+)
 from selection_job.selection.selection import Selection
-from selection_job.stores.local import LocalStore
+from selection_job.stores.local.store import LocalStore
 
 SUFFIX = ".lightly/thumbnails/[filename]_thumb.[extension]"
 NAMES = st.lists(
@@ -70,7 +76,7 @@ def stores(tmp_path):
     return LocalStore(tmp_path / "input"), LocalStore(tmp_path / "output", writable=True)
 
 
-def dump(stores, images, *, glance=lambda: None, **worker):
+def dump(stores, images, *, check_cheaply=lambda: None, **worker):
     source, target = stores
     for name, content in images.items():
         source.write(name, content)
@@ -85,7 +91,7 @@ def dump(stores, images, *, glance=lambda: None, **worker):
     notes = dump_images(
         source, target, "run/", catalog=catalog, selection=selection,
         worker=WorkerConfig.model_validate({"dump_dataset": True, **worker}),
-        progress=Progress(quiet=True), glance=glance,
+        progress=Progress(quiet=True), check_cheaply=check_cheaply,
     )  # fmt: skip
     return notes, sorted(info.key.removeprefix("run/data/sampled/") for info in target.list("run/data/sampled/"))
 
@@ -115,16 +121,16 @@ def glancing(n):
     """Return a glance that finds the lock lost after n calls."""
     left = iter(range(n))
 
-    def glance():
+    def check_cheaply():
         if next(left, None) is None:
             raise Lost
 
-    return glance
+    return check_cheaply
 
 
 def test_copying_ends_where_the_lock_is_lost(stores):
     with pytest.raises(Lost):
-        dump(stores, {f"{i}.png": as_png((4, 4)) for i in range(9)}, glance=glancing(3))
+        dump(stores, {f"{i}.png": as_png((4, 4)) for i in range(9)}, check_cheaply=glancing(3))
     assert len(list(stores[1].list("run/"))) <= 3
 
 
@@ -133,7 +139,7 @@ def test_writing_thumbnails_ends_where_the_lock_is_lost(stores):
     datasources = Datasources.model_validate({"input": local, "lightly": local})
     names = [f"{i}.jpg" for i in range(9)]
     with pytest.raises(Lost):
-        write_thumbnails(stores[1], datasources, names, lambda name: b"jpeg", glance=glancing(3))
+        write_thumbnails(stores[1], datasources, names, lambda name: b"jpeg", check_cheaply=glancing(3))
     assert len(list(stores[1].list())) <= 3
 
 

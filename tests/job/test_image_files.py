@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from selection_job.errors import ObjectMissing, ObjectRefused, StorageUnavailable
-from selection_job.image_files import ImageRows, list_image_files, read_image_files, stem_of
+from selection_job.stores.sidecar_files import ImageRows, list_image_files, read_image_files, stem_of
 from selection_job.stores.store import ObjectInfo
 
 FOLDER = "f/"
@@ -85,7 +85,7 @@ def test_a_fault_of_the_storage_ends_the_reading(parallel_reads):
 
 @pytest.mark.parametrize("parallel_reads", [1, 48])
 def test_what_is_read_ahead_is_bounded(parallel_reads, monkeypatch):
-    monkeypatch.setattr("selection_job.image_files._IN_FLIGHT_BYTES", 1000)
+    monkeypatch.setattr("selection_job.stores.sidecar_files._IN_FLIGHT_BYTES", 1000)
     names = [f"{i:03}.jpg" for i in range(200)]
     store = Bucket({f"{FOLDER}{stem_of(name)}.json": bytes(300) for name in names}, parallel_reads)
     files = list_image_files(store, FOLDER, ImageRows(names), others=())

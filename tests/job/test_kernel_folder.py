@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from selection_job.numeric import compiling
 
+NUMERIC = Path(compiling.__file__).parent
 EVERY_SELECTION = Path(__file__).with_name("every_selection.py")
 
 
@@ -49,9 +51,9 @@ def test_kernels_that_an_image_ships_are_there_from_the_start(find_folder, tmp_p
 FIRST_SELECTIONS = """
 import numpy as np
 from selection_job.numeric.farthest_first import farthest_first
-from selection_job.numeric.lazy_tree import refresh
-from selection_job.numeric.mix_search import fill
-from selection_job.numeric.objectives import Diversity, Weights
+from selection_job.numeric.trees.lazy_tree import refresh
+from selection_job.numeric.greedy.mix_search import fill
+from selection_job.numeric.greedy.objectives import Diversity, Weights
 from selection_job.numeric.strategies import select
 rows = np.random.default_rng(0).random((8000, 8), dtype=np.float32)
 farthest_first(rows, 10)
@@ -72,7 +74,9 @@ def test_warming_and_its_helpers_compile_every_kernel_that_selecting_needs(tmp_p
     )
     compiled_here = "0 0" if len(os.sched_getaffinity(0)) > 1 else "1 1"
     assert first.stdout.split("\n")[0] == compiled_here
-    subprocess.run([sys.executable, "-m", "selection_job.numeric.warming", str(tmp_path)], env=environment, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "selection_job.numeric.compile_kernels", str(tmp_path)], env=environment, check=True
+    )
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     subprocess.run([sys.executable, EVERY_SELECTION], env=environment, check=True)
     assert len(before) > 20
@@ -93,10 +97,10 @@ def _calls_by_function(path):
 
 def test_inner_kernels_are_called_by_kernels_alone():
     """Python may not call them: that crashes."""
-    kinds = {"compiled", "compiled_freely", "inner", "inner_freely"}
-    for path in Path(compiling.__file__).parent.glob("*.py"):
-        imported = re.findall(r"^from selection_job\.numeric\.(\w+) import", path.read_text(), re.MULTILINE)
-        sources = [path, *(path.with_name(f"{name}.py") for name in imported)]
+    kinds = {"compiled", "compiled_fastmath", "inner", "inner_freely"}
+    for path in NUMERIC.rglob("*.py"):
+        imported = re.findall(r"^from selection_job\.numeric\.([\w.]+) import", path.read_text(), re.MULTILINE)
+        sources = [path, *(NUMERIC / f"{name.replace('.', '/')}.py" for name in imported)]
         inner = {
             name
             for source in sources
@@ -113,3 +117,18 @@ def test_kernels_of_other_sources_are_not_taken(find_folder, tmp_path, monkeypat
     monkeypatch.setattr(compiling, "_hash_sources", lambda: "0" * 64)
     assert find_folder() != before
     assert Path(find_folder()).name == "kernels-" + "0" * 16
+
+
+def test_a_changed_kernel_in_a_folder_below_is_compiled_anew(tmp_path, monkeypatch):
+    shutil.copytree(NUMERIC, tmp_path / "numeric")
+    monkeypatch.setattr(compiling, "__file__", str(tmp_path / "numeric/compiling.py"))
+    before = compiling._hash_sources.__wrapped__()
+    with (tmp_path / "numeric/trees/lazy_tree.py").open("a") as file:
+        file.write("# changed\n")
+    assert compiling._hash_sources.__wrapped__() != before
+
+
+def test_no_two_kernel_files_have_one_name():
+    """Kernels are kept by the name of their file and their line."""
+    stems = [path.stem for path in NUMERIC.rglob("*.py") if path.stem != "__init__"]
+    assert len(set(stems)) == len(stems)

@@ -13,8 +13,8 @@ from selection_api import ExitCode, RunSummary, Stage
 from selection_api.names import LONGEST_SUMMARY_BYTES
 from selection_job.__main__ import main
 from selection_job.errors import StorageUnavailable
-from selection_job.last_word import LastWord, describe_error
-from selection_job.progress import Progress
+from selection_job.process.progress import Progress
+from selection_job.process.termination_message import TerminationMessage, describe_error
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def message(tmp_path):
 
 @pytest.fixture
 def word(message):
-    return LastWord(message, Progress(quiet=True), run_id="test-12345678")
+    return TerminationMessage(message, Progress(quiet=True), run_id="test-12345678")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from selection_job.catalog.listing import list_images
 from selection_job.errors import UnusableData
-from selection_job.stores.local import LocalStore
+from selection_job.stores.local.store import LocalStore
 from selection_job.stores.store import ObjectInfo
 
 

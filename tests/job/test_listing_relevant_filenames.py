@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from selection_job.catalog.listing import list_images
 from selection_job.catalog.relevant_filenames import parse_relevant_filenames
 from selection_job.errors import UnusableData
-from selection_job.stores.local import LocalStore
+from selection_job.stores.local.store import LocalStore
 
 FILE = ".lightly/relevant_filenames.txt"
 IMAGES = ["image_1.png", "my dir/a.jpg", "subdir/image_2.png", "subdir/image_3.png", "subdir/image_40.png"]

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from selection_job.machine import choose_device, count_cores, read_versions
+from selection_job.process.machine import choose_device, count_cores, read_versions
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from selection_api import parse_manifest
-from selection_job.catalog.image_measures import MEASURES
-from selection_job.manifest import load_manifest, read_manifest
+from selection_job.images.image_measures import MEASURES
+from selection_job.manifest.reading import load_manifest, read_manifest
 from selection_job.metadata.metadata_schema import DATA_TYPES
 
 ROOT = Path(__file__).parents[2]

@@ -11,9 +11,9 @@ from selection_job.metadata.column_files import load_columns, save_columns
 from selection_job.metadata.loading import load_metadata
 from selection_job.metadata.metadata_column import MetadataColumn
 from selection_job.metadata.metadata_files import MOST_BYTES
-from selection_job.progress import Progress
-from selection_job.source_stage import list_source_versions
-from selection_job.workplace import set_up
+from selection_job.process.progress import Progress
+from selection_job.run.context import set_up
+from selection_job.stages.sources import list_source_versions
 
 NAMES = ["a.jpg", "cam_01/b.png", "cam_02/c.jpg"]
 SCHEMA = [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from selection_job.json_files import MAX_DEPTH, InvalidFile, decode_json
+from selection_job.formats.json_reading import MAX_DEPTH, InvalidFile, decode_json
 
 LIMIT = 1000
 

@@ -9,13 +9,14 @@ import pytest
 from PIL import Image, ImageFilter
 from plain_measures import measure_plainly
 
-from selection_job.catalog import image_measures
-from selection_job.catalog.checking import CatalogBuilder, load_catalog, save_catalog
-from selection_job.catalog.decoding import decode_rgb
-from selection_job.catalog.image_measures import MEASURES, measure_image
-from selection_job.catalog.reading import ReadImage
+from selection_job.catalog.catalog_file import load_catalog, save_catalog
 from selection_job.errors import UnusableData
+from selection_job.images import image_measures
+from selection_job.images.decoding import decode_rgb
+from selection_job.images.image_measures import MEASURES, measure_image
 from selection_job.metadata.measured_columns import make_measured_columns
+from selection_job.reading.catalog_builder import CatalogBuilder
+from selection_job.reading.images import ReadImage
 
 RNG = np.random.default_rng(0)
 

@@ -14,16 +14,16 @@ from plain_measures import measure_plainly
 
 from selection_api import parse_manifest
 from selection_job import __main__ as command_line
-from selection_job import embedding_stage
-from selection_job.catalog import reading
-from selection_job.catalog.image_measures import MEASURES
 from selection_job.catalog.listing import list_images
-from selection_job.encoder_stage import load_stage
 from selection_job.errors import StorageUnavailable
-from selection_job.progress import Progress
+from selection_job.images.image_measures import MEASURES
+from selection_job.process.progress import Progress
+from selection_job.reading import images as reading
 from selection_job.report.report_json import read_schema
-from selection_job.results.metadata_table import write_metadata_table
-from selection_job.workplace import set_up
+from selection_job.results.tables.metadata_table import write_metadata_table
+from selection_job.run.context import set_up
+from selection_job.stages import embedding as embedding_stage
+from selection_job.stages.encoder import load_encoder_for_run
 
 pytestmark = pytest.mark.slow
 
@@ -192,7 +192,7 @@ def embed(tmp_path):
         scratch.mkdir()
         place = set_up(parse_manifest(manifest), scratch, Progress(quiet=True))
         listing = list_images(place.source, place.target)
-        return embedding_stage.embed_images(place, listing, load_stage(place)).catalog
+        return embedding_stage.embed_images(place, listing, load_encoder_for_run(place)).catalog
 
     return run
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from selection_job.catalog.catalog import Catalog
-from selection_job.results.name_lists import escape_line, write_name_lists
+from selection_job.results.tables.name_lists import escape_line, write_name_lists
 from selection_job.selection.selection import Selection
 
 FILES = ["corrupt_filenames.txt", "duplicate_filenames.txt", "removed_filenames.txt"]

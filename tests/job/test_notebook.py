@@ -11,8 +11,8 @@ from PIL import Image
 
 from selection_api import parse_manifest
 from selection_job.pipeline import run_pipeline
-from selection_job.progress import Progress
-from selection_job.workplace import set_up
+from selection_job.process.progress import Progress
+from selection_job.run.context import set_up
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks/inspect_embeddings.ipynb"
 

@@ -16,16 +16,16 @@ from street_scenes import HEIGHT, NAMES, WIDTH, make_scene
 
 from selection_api import parse_manifest
 from selection_job.encoder.embedding import embed_pixels
-from selection_job.encoder_stage import load_stage
 from selection_job.errors import TryAgain
 from selection_job.numeric.farthest_first import farthest_first
-from selection_job.numeric.objectives import Diversity
+from selection_job.numeric.greedy.objectives import Diversity
 from selection_job.numeric.strategies import select
-from selection_job.progress import Progress
+from selection_job.process.progress import Progress
 from selection_job.report.report_json import read_schema
-from selection_job.results.crop_images import write_crop_images
+from selection_job.results.pictures.crop_images import write_crop_images
+from selection_job.run.context import set_up
 from selection_job.selection.vectors import normalize_rows
-from selection_job.workplace import set_up
+from selection_job.stages.encoder import load_encoder_for_run
 
 pytestmark = pytest.mark.slow
 
@@ -118,7 +118,7 @@ def embed_by_hand(street, make_run, tmp_path):
         manifest = make_run(stopping_condition={"n_samples": 2})
         (tmp_path / "by hand").mkdir()
         place = set_up(parse_manifest(manifest), tmp_path / "by hand", Progress(quiet=True))
-        encoder = load_stage(place)
+        encoder = load_encoder_for_run(place)
         pixels = []
         for name, _, _, (x0, y0, x1, y1), _ in objects:
             grow_x, grow_y = (x1 - x0) * padding / 2, (y1 - y0) * padding / 2
@@ -144,7 +144,7 @@ def run_quickly(run_manifest, monkeypatch):
 
     def run(manifest):
         with monkeypatch.context() as patch:
-            patch.setattr("selection_job.results.publishing.write_report", write_notes)
+            patch.setattr("selection_job.publishing.publishing.write_report", write_notes)
             return run_manifest(manifest)
 
     return run
@@ -235,7 +235,7 @@ def test_an_image_that_is_gone_or_changed_when_its_crops_are_written_is_noted(
         Image.new("RGB", (9, 9)).save(folder / changed)
         return write_crop_images(*arguments)
 
-    monkeypatch.setattr("selection_job.results.publishing.write_crop_images", spoil_and_write)
+    monkeypatch.setattr("selection_job.publishing.publishing.write_crop_images", spoil_and_write)
     worker = {"dump_dataset": True, "object_level": {"task_name": "street"}}
     done = run_quickly(make_run(folder=folder, stopping_condition={"n_samples": "100%"}, **worker))
     notes = [note for note in done.report_notes if "could not be written as images" in note]
@@ -262,7 +262,7 @@ def test_crops_are_not_written_once_another_process_has_the_lock(make_run, run_q
     def lose():
         raise TryAgain("another process has taken the lock")
 
-    monkeypatch.setattr("selection_job.results.publishing.write_crop_images", take_away)
+    monkeypatch.setattr("selection_job.publishing.publishing.write_crop_images", take_away)
     worker = {"dump_dataset": True, "object_level": {"task_name": "street"}}
     with pytest.raises(TryAgain, match="another process"):
         run_quickly(make_run(stopping_condition={"n_samples": "100%"}, **worker))

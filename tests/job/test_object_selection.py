@@ -7,11 +7,11 @@ import pytest
 
 from selection_api import parse_manifest
 from selection_job.catalog.catalog import Catalog
+from selection_job.catalog.crop_columns import Crops
 from selection_job.errors import UnusableData
 from selection_job.metadata.metadata_column import MetadataColumn
-from selection_job.numeric.objectives import Balance, Diversity, Weights
+from selection_job.numeric.greedy.objectives import Balance, Diversity, Weights
 from selection_job.numeric.strategies import select
-from selection_job.objects.crops import Crops
 from selection_job.predictions.task_predictions import Category, TaskPredictions
 from selection_job.selection.gathered_sources import GatheredSources
 from selection_job.selection.object_selection import own_predictions, select_objects, select_owners

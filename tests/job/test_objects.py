@@ -11,18 +11,18 @@ from PIL import Image
 from selection_api import parse_manifest
 from selection_api.lightly_config import LightlyConfig
 from selection_api.selection_config import AutoTask
-from selection_job.catalog import reading
-from selection_job.catalog.reading import ReadOptions, read_images
+from selection_job.catalog.crop_columns import Crops, load_crops, save_crops
 from selection_job.encoder.architecture import build_model
 from selection_job.encoder.embedding import embed_pixels
 from selection_job.encoder.encoder import make_encoder
 from selection_job.errors import UnusableData
-from selection_job.needs import find_needs
+from selection_job.images.crop_pixels import cut_objects
+from selection_job.manifest.data_needs import find_needs
 from selection_job.objects.crop_embedder import CropEmbedder
-from selection_job.objects.crops import Crops, load_crops, save_crops
-from selection_job.objects.cutting import cut_objects
 from selection_job.objects.object_boxes import MOST_OBJECTS, make_auto_boxes, make_object_boxes, make_wanted_boxes
 from selection_job.predictions.task_predictions import Category, TaskPredictions
+from selection_job.reading import images as reading
+from selection_job.reading.images import ReadOptions, read_images
 
 
 def detections(owners, boxes, n=4, scores=None):

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from selection_job.parallel_calls import call_in_parallel
+from selection_job.process.parallel_calls import call_in_parallel
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 8])

@@ -11,10 +11,10 @@ import pytest
 from selection_api import check_supported, parse_manifest
 from selection_job.embeddings.query_set import query_key
 from selection_job.pipeline import run_pipeline
-from selection_job.progress import Progress
+from selection_job.process.progress import Progress
 from selection_job.report.report_json import read_schema
-from selection_job.results.tables import write_embeddings
-from selection_job.workplace import set_up
+from selection_job.results.tables.tables import write_embeddings
+from selection_job.run.context import set_up
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selection_job.errors import UnusableData
-from selection_job.json_files import InvalidFile
+from selection_job.formats.json_reading import InvalidFile
 from selection_job.predictions.columns import ColumnsBuilder
 from selection_job.predictions.json_decoding import MOST_BYTES
 from selection_job.predictions.prediction_file import parse_file

@@ -14,7 +14,7 @@ from PIL import Image
 from selection_job.predictions.prediction_file import parse_file
 from selection_job.predictions.task_predictions import Category
 from selection_job.predictions.task_schema import KINDS, TaskSchema, load_schemas
-from selection_job.stores.local import LocalStore
+from selection_job.stores.local.store import LocalStore
 
 ROOT = Path(__file__).parents[2]
 TREE = ROOT / "examples" / "predictions"

@@ -9,7 +9,7 @@ import pytest
 
 from selection_api import check_supported, parse_manifest
 from selection_job.report.report_json import read_schema
-from selection_job.results.tables import write_embeddings
+from selection_job.results.tables.tables import write_embeddings
 
 pytestmark = pytest.mark.slow
 

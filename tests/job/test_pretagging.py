@@ -15,17 +15,17 @@ from PIL import Image
 from stopping_bar import StoppingBar
 
 from selection_api import check_supported, parse_manifest
-from selection_job import pretagging_stage
 from selection_job.catalog.catalog import Listing
 from selection_job.catalog.listing import list_images
-from selection_job.catalog.reading import ReadOptions, read_images
 from selection_job.errors import Stopped, UnusableData
-from selection_job.needs import find_needs
+from selection_job.manifest.data_needs import find_needs
 from selection_job.predictions.loading import load_predictions
-from selection_job.pretagging_stage import SCHEMA, pretag_images
-from selection_job.progress import Progress
-from selection_job.source_stage import list_source_versions
-from selection_job.workplace import set_up
+from selection_job.process.progress import Progress
+from selection_job.reading.images import ReadOptions, read_images
+from selection_job.run.context import set_up
+from selection_job.stages import pretagging as pretagging_stage
+from selection_job.stages.pretagging import SCHEMA, pretag_images
+from selection_job.stages.sources import list_source_versions
 
 # slow: where the cache has no detector yet, one is trained
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]

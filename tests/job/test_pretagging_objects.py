@@ -6,9 +6,9 @@ import street_scenes
 
 from selection_api import parse_manifest
 from selection_job import pipeline
-from selection_job.progress import Progress
+from selection_job.process.progress import Progress
+from selection_job.run.context import set_up
 from selection_job.selection.object_selection import select_objects
-from selection_job.workplace import set_up
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 

@@ -12,8 +12,8 @@ from PIL import Image
 from selection_api import parse_manifest
 from selection_job import pipeline
 from selection_job.errors import UnusableData
-from selection_job.progress import Progress
-from selection_job.workplace import set_up
+from selection_job.process.progress import Progress
+from selection_job.run.context import set_up
 
 # slow: where the cache has no detector yet, one is trained
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]

@@ -6,7 +6,7 @@ import pytest
 
 from selection_api import Stage
 from selection_job.errors import StopRequest
-from selection_job.progress import Progress
+from selection_job.process.progress import Progress
 
 
 class Clock:

@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from testbed.waiting import wait_until
 
 from selection_api import Stage
-from selection_job.progress import Progress
-from selection_job.progress_server import describe_progress, serve_progress
+from selection_job.process.progress import Progress
+from selection_job.process.progress_server import describe_progress, serve_progress
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_clients_that_hold_every_place_are_hung_up_on_and_others_are_answered_ag
 
 
 def test_a_client_that_sends_a_byte_at_a_time_is_hung_up_on(serve, monkeypatch):
-    monkeypatch.setattr("selection_job.progress_server._LONGEST_REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr("selection_job.process.progress_server._LONGEST_REQUEST_SECONDS", 0.2)
     with serve() as port, socket.create_connection(("127.0.0.1", port)) as connection:
         connection.settimeout(0.05)
         deadline = time.monotonic() + 20

@@ -8,9 +8,9 @@ from testbed.waiting import wait_until
 
 from selection_api import parse_manifest
 from selection_job.pipeline import run_pipeline
-from selection_job.progress import Progress
+from selection_job.process.progress import Progress
+from selection_job.run.context import set_up
 from selection_job.stores.counting import CountingStore
-from selection_job.workplace import set_up
 
 pytestmark = pytest.mark.slow
 

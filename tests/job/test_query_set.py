@@ -6,8 +6,8 @@ import pytest
 from selection_job.embeddings import query_set
 from selection_job.embeddings.query_set import load_query_set, query_key
 from selection_job.errors import UnusableData
-from selection_job.results.tables import write_embeddings
-from selection_job.stores.local import LocalStore
+from selection_job.results.tables.tables import write_embeddings
+from selection_job.stores.local.store import LocalStore
 
 DATASET, TAG = "0123456789abcdef01234567", "night: rain"
 NAMES = ["a.jpg", 'quote".jpg', "comma,.jpg"]

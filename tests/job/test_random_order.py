@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from selection_job.numeric.random_order import random_order
+from selection_job.numeric.greedy.random_order import random_order
 
 ROWS = np.random.default_rng(0).random((200, 2)).astype(np.float32)
 

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 from torchvision.transforms import Resize
 
-from selection_job.catalog import reading
-from selection_job.catalog.decoding import decode_rgb
-from selection_job.catalog.reading import ReadOptions, read_images
 from selection_job.errors import ObjectMissing, ObjectRefused, Stopped, StorageRefused, StorageUnavailable
-from selection_job.stores.local import LocalStore
+from selection_job.images.decoding import decode_rgb
+from selection_job.reading import images as reading
+from selection_job.reading.images import ReadOptions, read_images
+from selection_job.stores.local.store import LocalStore
 
 
 class Faults:

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selection_job.catalog.checking import CATALOG_FILE, CatalogBuilder, find_first_equal, load_catalog, save_catalog
-from selection_job.catalog.reading import ReadImage
+from selection_job.catalog.catalog_file import CATALOG_FILE, load_catalog, save_catalog
+from selection_job.catalog.copies import find_first_equal
 from selection_job.errors import UnusableData
+from selection_job.reading.catalog_builder import CatalogBuilder
+from selection_job.reading.images import ReadImage
 
 
 def read(name, digest=0, reason=None):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selection_job.report.fonts import JAPANESE, LATIN, drawable, font_of, shorten, split_by_font, wrap_name
+from selection_job.report.plots.fonts import JAPANESE, LATIN, drawable, font_of, shorten, split_by_font, wrap_name
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import numpy as np
 import pypdf
 import pytest
 
-from selection_job.report.image_groups import (
+from selection_job.report.measures.candidates import make_candidates
+from selection_job.report.measures.image_groups import (
     MOST_GROUPS,
     MOST_IN_GROUP,
     MOST_OUTLIERS,
@@ -15,7 +16,6 @@ from selection_job.report.image_groups import (
     find_thinned,
     group_duplicates,
 )
-from selection_job.report.pool import make_pool
 from selection_job.report.report_json import read_schema
 from selection_job.report.writing import write_report
 
@@ -23,7 +23,7 @@ from selection_job.report.writing import write_report
 def test_the_images_that_stand_for_most_are_those_nearest_to_most_removed_ones(make_report_input):
     given = make_report_input(60, 9)
     catalog, selection = given["catalog"], given["selection"]
-    pool = make_pool(given["embeddings"], selection, normalize=True, seed=0)
+    pool = make_candidates(given["embeddings"], selection, normalize=True, seed=0)
     removed, chosen = pool.vectors[pool.removed].astype(float), pool.vectors[pool.selected].astype(float)
     distances = np.linalg.norm(removed[:, None] - chosen[None], axis=2)
     owners = distances.argmin(axis=1)
@@ -40,7 +40,7 @@ def test_the_images_that_stand_for_most_are_those_nearest_to_most_removed_ones(m
 @pytest.mark.parametrize(("n", "k"), [(60, 20), (60, 60), (2, 1), (1, 1)])
 def test_outliers_are_the_selected_images_farthest_from_any_other(make_report_input, n, k):
     given = make_report_input(n, k)
-    pool = make_pool(given["embeddings"], given["selection"], normalize=True, seed=0)
+    pool = make_candidates(given["embeddings"], given["selection"], normalize=True, seed=0)
     vectors = pool.vectors.astype(float)
     distances = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
     np.fill_diagonal(distances, np.inf)

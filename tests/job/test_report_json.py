@@ -6,8 +6,8 @@ import jsonschema
 import numpy as np
 import pytest
 
-from selection_job.report import maps as maps_module
-from selection_job.report.pool import make_pool
+from selection_job.report.measures import maps as maps_module
+from selection_job.report.measures.candidates import make_candidates
 from selection_job.report.report_json import MOST_LISTED, read_schema, report_json_bytes
 
 VALIDATOR = jsonschema.Draft202012Validator(read_schema())
@@ -153,7 +153,7 @@ def test_too_few_images_for_umap_give_the_reason(make_report):
 @pytest.mark.parametrize("k", [3, 90, 200])
 def test_a_sample_for_the_maps_is_bounded_and_shows_selected_images(make_report_input, k):
     given = make_report_input(200, k)
-    pool = make_pool(given["embeddings"], given["selection"], normalize=True, seed=0)
+    pool = make_candidates(given["embeddings"], given["selection"], normalize=True, seed=0)
     sample = maps_module.sample_for_maps(pool, 60)
     assert len(np.unique(sample.positions)) == 60
     assert (sample.is_selected == np.isin(pool.catalog_rows[sample.positions], given["selection"].selected)).all()

@@ -6,9 +6,9 @@ import pypdf
 import pytest
 from PIL import Image
 
-from selection_job.objects.crops import Crops
+from selection_job.catalog.crop_columns import Crops
 from selection_job.predictions.task_predictions import Category, TaskPredictions
-from selection_job.report.box_examples import MOST_BOXES, MOST_EXAMPLES, choose_boxes
+from selection_job.report.measures.box_examples import MOST_BOXES, MOST_EXAMPLES, choose_boxes
 from selection_job.report.report_json import SourceFindings, read_schema
 from selection_job.report.writing import write_report
 from selection_job.selection.gathered_sources import GatheredSources

@@ -4,7 +4,7 @@ import pypdfium2
 import pytest
 from pypdf import PdfReader
 
-from selection_job.report.report_pdf import write_report_pdf
+from selection_job.report.pdf.report_pdf import write_report_pdf
 from selection_job.report.writing import write_report
 
 

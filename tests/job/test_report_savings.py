@@ -3,8 +3,8 @@
 import pytest
 
 from selection_api.report_factors import ReportFactors
-from selection_job.energy import Energy
-from selection_job.report.savings import estimate_savings
+from selection_job.process.energy import Energy
+from selection_job.report.measures.savings import estimate_savings
 
 
 def estimate(n_avoided=1000, cpu_seconds=3600.0, gpu_joules=None, **factors):

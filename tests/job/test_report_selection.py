@@ -12,12 +12,12 @@ from pypdf import PdfReader
 from reportlab.platypus import Paragraph
 
 from selection_job.numeric.farthest_first import farthest_first
-from selection_job.report.coverage import count_for_radius, describe_coverage, describe_curve, round_up
-from selection_job.report.pdf_selection import make_selection_section
-from selection_job.report.pdf_summary import make_cover
-from selection_job.report.pool import make_pool
+from selection_job.report.measures.candidates import make_candidates
+from selection_job.report.measures.coverage import count_for_radius, describe_coverage, describe_curve, round_up
+from selection_job.report.measures.strategy_effects import describe_strategies
+from selection_job.report.pdf.selection import make_selection_section
+from selection_job.report.pdf.summary import make_cover
 from selection_job.report.report_json import read_schema, report_json_bytes
-from selection_job.report.strategy_effects import describe_strategies
 from selection_job.report.writing import write_report
 from selection_job.selection.selection import Selection, StrategyRecord
 
@@ -41,7 +41,7 @@ def make_selection(n=30, k=6, **fields):
 
 def describe(*records, thresholds=()):
     vectors, selection = make_selection(rankings=records, thresholds=thresholds)
-    pool = make_pool(vectors, selection, normalize=False, seed=4)
+    pool = make_candidates(vectors, selection, normalize=False, seed=4)
     return describe_strategies(selection, pool, NEAREST), pool, vectors
 
 

@@ -10,10 +10,9 @@ from PIL import Image
 
 from selection_job.metadata.metadata_column import MetadataColumn
 from selection_job.predictions.task_predictions import Category, TaskPredictions
-from selection_job.report.pool import make_pool
-from selection_job.report.report_json import SourceFindings, read_schema, report_json_bytes
-from selection_job.report.source_statistics import describe_metadata, describe_predictions
-from selection_job.report.value_sets import (
+from selection_job.report.measures.candidates import make_candidates
+from selection_job.report.measures.source_statistics import describe_metadata, describe_predictions
+from selection_job.report.measures.value_sets import (
     MOST_LABELS,
     compare_labels,
     compare_numbers,
@@ -21,6 +20,7 @@ from selection_job.report.value_sets import (
     measure_entropy,
     measure_gini,
 )
+from selection_job.report.report_json import SourceFindings, read_schema, report_json_bytes
 from selection_job.report.writing import write_report
 from selection_job.selection.gathered_sources import GatheredSources
 
@@ -61,7 +61,7 @@ def make_sources(n=N, n_objects=90, names=("car", "bus"), name="street"):
 def pool_of(make_report_input):
     """A pool of N images, K of them selected."""
     given = make_report_input(N, K)
-    return make_pool(given["embeddings"], given["selection"], normalize=True, seed=3)
+    return make_candidates(given["embeddings"], given["selection"], normalize=True, seed=3)
 
 
 def sets_of(pool):

@@ -11,10 +11,10 @@ from stopping_bar import StoppingBar
 from selection_api import parse_manifest
 from selection_job.errors import Stopped, StorageUnavailable
 from selection_job.pipeline import run_pipeline
-from selection_job.progress import Progress
-from selection_job.results.publishing import publish
-from selection_job.stores.lock import RunLock
-from selection_job.workplace import set_up
+from selection_job.process.progress import Progress
+from selection_job.publishing.publishing import publish
+from selection_job.run.context import set_up
+from selection_job.stores.lock import Lease
 
 pytestmark = pytest.mark.slow
 
@@ -128,7 +128,7 @@ class FailingStore:
 
 
 def test_cut_off_at_any_write_of_publishing_there_is_no_report_json_and_the_next_try_completes(tmp_path):
-    from selection_job.stores.local import LocalStore
+    from selection_job.stores.local.store import LocalStore
 
     results = tmp_path / "results"
     names = ["report.pdf", "data/embeddings.csv", "filenames/a.txt"]
@@ -137,7 +137,7 @@ def test_cut_off_at_any_write_of_publishing_there_is_no_report_json_and_the_next
         (results / name).write_text(name)
     (tmp_path / "bucket").mkdir()
     store = LocalStore(tmp_path / "bucket", writable=True)
-    lock = RunLock(store, "locks/run.json")
+    lock = Lease(store, "locks/run.json")
     lock.acquire()
 
     def make_place(target):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from selection_api import parse_manifest
-from selection_job.results import embedding_lines
-from selection_job.results.score_table import list_scores, write_score_table
-from selection_job.results.tables import write_embeddings
+from selection_job.manifest.data_needs import list_scores
+from selection_job.results.tables import embedding_lines
+from selection_job.results.tables.score_table import write_score_table
+from selection_job.results.tables.tables import write_embeddings
 from selection_job.selection.gathered_sources import GatheredSources
 
 NAMES = ["a.jpg", 'b, "c".jpg', "new\nline.jpg", "é.jpg"]

@@ -6,8 +6,8 @@ import pytest
 from selection_api import parse_manifest
 from selection_job.catalog.catalog import Catalog
 from selection_job.errors import UnusableData
+from selection_job.manifest.goal import make_goal
 from selection_job.selection.gathered_sources import GatheredSources
-from selection_job.selection.goal import make_goal
 from selection_job.selection.selecting import select_images
 from selection_job.selection.vectors import normalize_rows
 

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from selection_job.results.selection_table import write_selection_table
+from selection_job.results.tables.selection_table import write_selection_table
 from selection_job.selection.selection import Selection, StrategyRecord
 
 NAMES = ["a.jpg", 'quote".jpg', "comma,.jpg", "日本.jpg", "line\nbreak.jpg", "both\r\n.jpg"]
@@ -62,7 +62,7 @@ def test_without_a_combination_there_is_no_column_of_contributions(tmp_path, sel
 
 
 def test_rows_of_many_blocks_are_all_there_and_in_order(tmp_path, monkeypatch):
-    monkeypatch.setattr("selection_job.results.selection_table._BLOCK", 7)
+    monkeypatch.setattr("selection_job.results.tables.selection_table._BLOCK", 7)
     n, k = 50, 20
     rng = np.random.default_rng(0)
     order = rng.permutation(n)

@@ -15,18 +15,19 @@ from painted_videos import make_video
 from test_datapool import NAMES, VECTORS, Dataset
 from test_selecting_pool import BY_LIGHT, DIVERSE, EVEN, HEAVY, entry, gather, make_catalog, make_sources, make_spec
 
+from selection_job.catalog.frame_names import name_frame
 from selection_job.catalog.frames import Frames
 from selection_job.errors import UnusableData
 from selection_job.metadata.metadata_column import MetadataColumn
 from selection_job.numeric.farthest_first import farthest_first
 from selection_job.pipeline import run_pipeline
 from selection_job.predictions.task_predictions import Category, TaskPredictions
-from selection_job.report.pool import make_pool
+from selection_job.publishing import publishing
+from selection_job.report.measures.candidates import make_candidates
+from selection_job.report.measures.sequence_level import describe_sequence_level
+from selection_job.report.measures.strategy_effects import describe_strategies
 from selection_job.report.report_json import read_schema
-from selection_job.report.sequence_level import describe_sequence_level
-from selection_job.report.strategy_effects import describe_strategies
-from selection_job.results import publishing
-from selection_job.results.sequence_information import write_sequence_information
+from selection_job.results.tables.sequence_information import write_sequence_information
 from selection_job.selection.gathered_sources import GatheredSources
 from selection_job.selection.selecting import select_images
 from selection_job.selection.selection import PASSED
@@ -34,7 +35,6 @@ from selection_job.selection.sequence_selection import select_sequences
 from selection_job.selection.sequence_sources import average_rows
 from selection_job.selection.sequences import cut_sequences
 from selection_job.selection.vectors import normalize_rows
-from selection_job.videos.frame_names import name_frame
 
 
 def images(names, corrupt=(), pool=()):
@@ -314,7 +314,7 @@ def test_every_strategy_chooses_sequences_as_images_that_are_their_means(mix):
     assert filtered == set(expected.removed[expected.filtered_by != PASSED].tolist())
     described = describe_sequence_level(chosen, normalize=False, seed=1)["strategies"]
     of_images = describe_strategies(
-        expected, make_pool(chosen.vectors, expected, normalize=False, seed=1), NO_DISTANCES
+        expected, make_candidates(chosen.vectors, expected, normalize=False, seed=1), NO_DISTANCES
     )
     for one, other in zip(described, of_images, strict=True):
         assert one["name"] == other["name"]
@@ -363,7 +363,7 @@ def test_a_sequence_with_a_frame_without_a_value_has_none():
 def test_the_random_choice_beside_the_selection_is_one_of_whole_sequences():
     catalog = images([f"{i:02}.jpg" for i in range(40) if i != 10], corrupt=["10.jpg"])
     selection, _ = select(catalog, VECTORS[:39], 12)
-    pool = make_pool(VECTORS[:39], selection, normalize=True, seed=4)
+    pool = make_candidates(VECTORS[:39], selection, normalize=True, seed=4)
     drawn = selection.candidates[pool.random].reshape(3, 4)
     known = {tuple(rows) for rows in selection.sequences.tolist()}
     assert {tuple(rows) for rows in drawn.tolist()} <= known
@@ -374,7 +374,7 @@ def read_json(path):
 
 
 def test_sequence_information_names_the_place_of_each_frame(tmp_path, monkeypatch):
-    monkeypatch.setattr("selection_job.results.sequence_information._BLOCK", 6)
+    monkeypatch.setattr("selection_job.results.tables.sequence_information._BLOCK", 6)
     catalog = frames([9, 8])
     selection, _ = select(catalog, VECTORS[:17], 12)
     path = tmp_path / "data" / "sequence_information.json"
@@ -400,7 +400,7 @@ def test_the_timestamp_before_0_is_one_in_the_sequence_information(tmp_path):
 
 
 def test_single_frames_are_sequences_of_one_and_single_images_are_none(tmp_path, monkeypatch):
-    monkeypatch.setattr("selection_job.results.sequence_information._BLOCK", 2)
+    monkeypatch.setattr("selection_job.results.tables.sequence_information._BLOCK", 2)
     catalog = frames([5])
     spec = make_spec({"stopping_condition": {"n_samples": 3}})
     selection = select_images(catalog, VECTORS[:5], spec, GatheredSources(5))

@@ -5,13 +5,13 @@ import pytest
 
 from selection_api import parse_manifest
 from selection_job.catalog.catalog import Catalog, Listing
-from selection_job.embedding_stage import Embedded
+from selection_job.catalog.embedded import Embedded
 from selection_job.embeddings.query_set import query_key
 from selection_job.errors import UnusableData
-from selection_job.needs import Needs, find_needs
-from selection_job.progress import Progress
-from selection_job.source_stage import gather_sources, list_source_versions, load_sources
-from selection_job.workplace import set_up
+from selection_job.manifest.data_needs import DataNeeds, find_needs
+from selection_job.process.progress import Progress
+from selection_job.run.context import set_up
+from selection_job.stages.sources import gather_sources, list_source_versions, load_sources
 
 DATASET, TAG = "a" * 24, "queries"
 WEIGHTS, THRESHOLD = {"type": "WEIGHTS"}, {"type": "THRESHOLD", "threshold": 1, "operation": "BIGGER"}
@@ -59,7 +59,7 @@ def make_place(tmp_path):
 
 
 def test_every_kind_of_input_is_found(make_place):
-    assert find_needs(make_place(EVERYTHING).spec) == Needs(
+    assert find_needs(make_place(EVERYTHING).spec) == DataNeeds(
         tasks=("a", "b", "c", "d"), scores=(("a", "s"), ("b", "s")), object_tasks=("d",),
         metadata=("lightly.sharpness",), query_sets=((DATASET, TAG),),
     )  # fmt: skip
@@ -68,7 +68,7 @@ def test_every_kind_of_input_is_found(make_place):
 def test_the_older_form_needs_its_task_and_the_plain_coreset_nothing(make_place):
     stopping = {"stopping_condition": {"n_samples": 2}}
     assert find_needs(make_place(active_learning={"task_name": "t"}, **stopping).spec).tasks == ("t",)
-    assert find_needs(make_place(**stopping).spec) == Needs((), (), (), (), ())
+    assert find_needs(make_place(**stopping).spec) == DataNeeds((), (), (), (), ())
 
 
 def write(folder, key, text="x"):

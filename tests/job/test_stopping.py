@@ -10,8 +10,8 @@ from testbed.waiting import wait_until
 
 from selection_api import RunSummary
 from selection_job.errors import StopRequest
-from selection_job.progress import Progress
-from selection_job.stopping import stop_on_signals
+from selection_job.process.progress import Progress
+from selection_job.process.stopping import stop_on_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -52,7 +52,8 @@ def test_a_block_that_does_not_end_in_time_is_given_up():
 HANGING = """
 import os, signal, sys, threading
 from pathlib import Path
-from selection_job import __main__ as command_line, stopping
+from selection_job import __main__ as command_line
+from selection_job.process import stopping
 
 stopping.stop_on_signals.__wrapped__.__kwdefaults__["give_up_seconds"] = 0.2
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from selection_job.errors import ObjectMissing, ObjectRefused, StorageRefused, StorageUnavailable
 from selection_job.stores.counting import CountingStore
-from selection_job.stores.local import PARTIAL_PREFIX, LocalStore
-from selection_job.stores.local_errors import translate_read_errors, translate_write_errors
+from selection_job.stores.local.errors import translate_read_errors, translate_write_errors
+from selection_job.stores.local.store import PARTIAL_PREFIX, LocalStore
 
 ODD_NAMES = [
     "日本語.jpg",
@@ -212,7 +212,7 @@ def test_a_file_size_limit_reads_as_no_space_left(tmp_path):
     script = """
 import resource, sys
 from pathlib import Path
-from selection_job.stores.local import LocalStore
+from selection_job.stores.local.store import LocalStore
 from selection_job.errors import StorageUnavailable
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 try:

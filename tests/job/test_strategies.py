@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selection_job.numeric import states
 from selection_job.numeric import strategies as module
 from selection_job.numeric.farthest_first import farthest_first
-from selection_job.numeric.objectives import (
+from selection_job.numeric.greedy import states
+from selection_job.numeric.greedy.objectives import (
     Balance,
     Diversity,
     Weights,
@@ -19,7 +19,7 @@ from selection_job.numeric.objectives import (
     typicality_weights,
     uniform_target,
 )
-from selection_job.numeric.states import make_state
+from selection_job.numeric.greedy.states import make_state
 from selection_job.numeric.strategies import select
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from lightly.utils.io import check_embeddings, load_embeddings
 
 from selection_job.catalog.catalog import Catalog
-from selection_job.results.tables import write_clean, write_embeddings
+from selection_job.results.tables.tables import write_clean, write_embeddings
 
 NAMES = [
     "plain.jpg", 'quote".jpg', "comma,.jpg", "日本.jpg", "line\nbreak.jpg", "space in name.jpg",

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from selection_job.catalog import thumbnails
-from selection_job.catalog.decoding import decode_rgb
-from selection_job.catalog.thumbnails import Thumbnails, make_thumbnail
+from selection_job.images import thumbnails
+from selection_job.images.decoding import decode_rgb
+from selection_job.images.thumbnails import Thumbnails, make_thumbnail
 
 
 def open_jpeg(content):

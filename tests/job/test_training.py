@@ -15,7 +15,7 @@ from selection_job.encoder.checkpoints import read_checkpoint, write_checkpoint
 from selection_job.encoder.learner import Learner
 from selection_job.encoder.loading import load_trained
 from selection_job.errors import InvalidManifest, Stopped, StorageUnavailable, UnusableData
-from selection_job.progress import Progress
+from selection_job.process.progress import Progress
 
 STEPS = 8  # 10 pictures in batches of 3, drop_last false, 2 epochs
 

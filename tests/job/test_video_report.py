@@ -10,12 +10,13 @@ import pytest
 from pypdf import PdfReader
 from video_inputs import FPS, make_video_input
 
-from selection_job.report import video_information, writing
-from selection_job.report.pool import make_pool
+from selection_job.report import writing
+from selection_job.report.measures import video_information
+from selection_job.report.measures.candidates import make_candidates
+from selection_job.report.measures.video_information import N_PARTS, describe_videos
+from selection_job.report.measures.video_times import measure_lengths, place_in_time
+from selection_job.report.plots.video_figures import say_time
 from selection_job.report.report_json import read_schema, report_json_bytes
-from selection_job.report.video_figures import say_time
-from selection_job.report.video_information import N_PARTS, describe_videos
-from selection_job.report.video_times import measure_lengths, place_in_time
 from selection_job.report.wording import retell
 
 LENGTHS = {"a/long.mp4": 130, "b <&>\n.mp4": 40, "日本.mov": 75, "one.avi": 1}
@@ -25,7 +26,7 @@ BROKEN = {"no.mp4": "can't be opened: no header", "none.mp4": "can't be opened: 
 
 def describe(given):
     catalog, selection, facts = given["catalog"], given["selection"], given["facts"]
-    pool = make_pool(given["embeddings"], selection, normalize=True, seed=facts.seed)
+    pool = make_candidates(given["embeddings"], selection, normalize=True, seed=facts.seed)
     return describe_videos(catalog.frames, catalog, selection, pool=pool, facts=facts), pool
 
 

@@ -13,19 +13,19 @@ from PIL import Image
 from stopping_bar import StoppingBar
 
 from selection_api import ManifestError, check_supported, parse_manifest
-from selection_job import training_frames
+from selection_job.catalog.frame_names import parse_frame_name
 from selection_job.catalog.listing import list_videos
-from selection_job.encoder_stage import load_stage
 from selection_job.errors import Stopped, UnusableData
-from selection_job.manifest import load_manifest
+from selection_job.manifest.reading import load_manifest
 from selection_job.numeric.farthest_first import farthest_first
 from selection_job.pipeline import run_pipeline
-from selection_job.progress import Progress
-from selection_job.results import publishing
-from selection_job.results.frame_images import FrameThumbnails
-from selection_job.video_stage import embed_videos
-from selection_job.videos.frame_names import parse_frame_name
-from selection_job.workplace import set_up
+from selection_job.process.progress import Progress
+from selection_job.publishing import publishing
+from selection_job.results.pictures.frame_images import FrameThumbnails
+from selection_job.run.context import set_up
+from selection_job.stages import training_frames
+from selection_job.stages.encoder import load_encoder_for_run
+from selection_job.stages.videos import embed_videos
 
 pytestmark = pytest.mark.slow
 
@@ -158,7 +158,7 @@ def test_a_thumbnail_that_fell_out_of_the_cache_is_made_from_the_video(
 ):
     done = run_manifest(manifest(workerConfig={"dump_dataset": False}))
     listing = list_videos(done.place.source, done.place.target)
-    catalog = embed_videos(done.place, listing, load_stage(done.place)).catalog
+    catalog = embed_videos(done.place, listing, load_encoder_for_run(done.place)).catalog
     thumbnails = FrameThumbnails(set_up(done.place.run, tmp_path / "empty", Progress(quiet=True)), listing, catalog)
     for name in (catalog.names[0], catalog.names[N + 17], catalog.names[-1]):
         video, index = parse_frame_name(name)

@@ -9,14 +9,14 @@ import pytest
 from lightly.utils.io import load_embeddings
 from video_inputs import FPS, make_video_input
 
-from selection_job.results import embedding_lines
-from selection_job.results.corruptness_check import write_corruptness_check
-from selection_job.results.name_lists import write_name_lists
-from selection_job.results.tables import write_embeddings, write_tables
-from selection_job.results.video_tables import write_video_tables
+from selection_job.catalog.frame_names import parse_frame_name
+from selection_job.results.tables import embedding_lines
+from selection_job.results.tables.corruptness_check import write_corruptness_check
+from selection_job.results.tables.name_lists import write_name_lists
+from selection_job.results.tables.tables import write_embeddings, write_tables
+from selection_job.results.tables.video_tables import write_video_tables
 from selection_job.selection.selection import StrategyRecord
-from selection_job.videos.frame_names import parse_frame_name
-from selection_job.videos.video_counts import number_videos
+from selection_job.selection.video_counts import number_videos
 
 ODD = 'cam, "1"/two\nlines.mp4'
 LENGTHS = {"a.mp4": 12, ODD: 9, "z/日本-5-mp4.mov": 7}

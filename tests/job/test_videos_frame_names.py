@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lightly.data._video import VideoDataset
 
+from selection_job.catalog.frame_names import name_frame, parse_frame_name
 from selection_job.catalog.image_names import VIDEO_EXTENSIONS
-from selection_job.videos.frame_names import name_frame, parse_frame_name
 
 STEMS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
 HOSTILE = ("a-1-mp4.png", "..", "a/../b", "x\ny", "日本-007-", "<&>\"'", "-", "", "a.b.c", " ", "a-00-mp4")

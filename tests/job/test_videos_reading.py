@@ -17,15 +17,16 @@ from painted_videos import FAST, make_video, paint, read_number, store_videos
 from PIL import Image
 
 from selection_job.catalog.catalog import Listing
-from selection_job.catalog.image_measures import MEASURES, measure_image
-from selection_job.catalog.reading import ReadOptions, resize_pixels
 from selection_job.errors import ObjectMissing, ObjectRefused, StorageRefused, StorageUnavailable
+from selection_job.images.image_measures import MEASURES, measure_image
+from selection_job.reading import videos as reading
+from selection_job.reading.images import ReadOptions, resize_pixels
+from selection_job.reading.videos import VideoEnd, read_frames
 from selection_job.stores import ranged_file
 from selection_job.stores.counting import CountingStore
-from selection_job.videos import reading, video_file
+from selection_job.videos import video_file
 from selection_job.videos.frame_pixels import convert_rgb, digest_rgb
 from selection_job.videos.frame_sampling import FrameSampling
-from selection_job.videos.reading import VideoEnd, read_frames
 
 make = functools.cache(make_video)
 ALL = FrameSampling()

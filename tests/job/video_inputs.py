@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from selection_job.catalog.frame_names import name_frame
 from selection_job.catalog.frames import Frames
-from selection_job.videos.frame_names import name_frame
 
 FPS = 10.0
 

@@ -5,10 +5,10 @@ import signal
 import threading
 from types import SimpleNamespace
 
-from selection_job.progress import Progress
-from selection_job.results import publishing
-from selection_job.stages import Stages
-from selection_job.stores.lock import RunLock, hold
+from selection_job.process.progress import Progress
+from selection_job.publishing import publishing
+from selection_job.run.kept_stages import KeptStages
+from selection_job.stores.lock import Lease, hold
 from selection_job.stores.opening import open_bucket
 
 RUN = ".lightly/runs/test-1/"
@@ -39,10 +39,10 @@ def write(datasource, secrets, scratch, n, calls):
     """The writing stage over a bucket, with small files in place of the computed ones."""
     os.environ["SELECTION_SECRETS"] = secrets  # the fork server started before it was known
     store = KillingStore(open_bucket(datasource, purpose="lightly"), n)
-    stages = Stages(store, RUN, scratch / "stages")
+    stages = KeptStages(store, RUN, scratch / "stages")
     place = SimpleNamespace(
         target=store, run_key=RUN, scratch=scratch, stages=stages, progress=Progress(quiet=True), spec=None,
-        lock=RunLock(store, ".lightly/locks/test-1.json"),
+        lock=Lease(store, ".lightly/locks/test-1.json"),
     )  # fmt: skip
     publishing._write_data = write_files
     publishing._write_report = lambda *_: {"files": sorted(FILES)}

@@ -8,8 +8,8 @@ from storage_servers import ACCOUNT_KEY
 
 from selection_api import ExitCode
 from selection_job.errors import ObjectMissing, ObjectRefused, StorageRefused, StorageUnavailable
-from selection_job.stores.bucket_errors import Attempt, translate
-from selection_job.stores.vendor import VendorError
+from selection_job.stores.cloud.bucket_errors import Attempt, translate
+from selection_job.stores.cloud.provider_client import VendorError
 
 XML = "<Error><Code>{}</Code><Message>{}</Message>{}</Error>"
 

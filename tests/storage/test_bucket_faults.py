@@ -8,9 +8,9 @@ import storage_servers
 
 from selection_api.datasource import Datasource
 from selection_job.errors import StorageRefused, StorageUnavailable
+from selection_job.stores.cloud.provider_client import VendorError
+from selection_job.stores.cloud.retrying import RetryPolicy
 from selection_job.stores.opening import open_bucket
-from selection_job.stores.patience import Patience
-from selection_job.stores.vendor import VendorError
 
 XML = b"<Error><Code>%s</Code><Message>no</Message></Error>"
 CONTENT = bytes(range(256)) * 400
@@ -48,7 +48,7 @@ def behind(make_place, mount, moto):
     mount("input", place.secret)
     with storage_servers.proxying(moto, faults) as url:
         model = Datasource.model_validate({**place.reference("a-secret"), "endpoint": url})
-        patience = Patience(attempts=5, sleep=sleep, now=lambda: clock[0], jitter=lambda: 0.0)
+        patience = RetryPolicy(attempts=5, sleep=sleep, now=lambda: clock[0], jitter=lambda: 0.0)
         store = open_bucket(model, purpose="input", patience=patience)
         store.write("a.jpg", CONTENT)
         yield store, faults, waits
@@ -224,9 +224,9 @@ def test_a_listing_that_goes_in_a_circle_ends(behind, n_tokens):
 
 
 def test_waits_double_up_to_a_limit_and_differ_between_processes():
-    calm = Patience(first_wait_s=1, longest_wait_s=10, jitter=lambda: 1.0)
+    calm = RetryPolicy(first_wait_s=1, longest_wait_s=10, jitter=lambda: 1.0)
     assert [calm.wait_s(attempt, 0) for attempt in range(6)] == [1, 2, 4, 8, 10, 10]
-    assert Patience(first_wait_s=1, jitter=lambda: 0.0).wait_s(0, 0) == 0.5
+    assert RetryPolicy(first_wait_s=1, jitter=lambda: 0.0).wait_s(0, 0) == 0.5
     assert calm.wait_s(0, 3) == 4, "what was asked for, and a little of one's own"
 
 
@@ -238,5 +238,5 @@ def test_patience_ends():
         raise VendorError(503, "SlowDown", "")
 
     with pytest.raises(VendorError):
-        Patience(attempts=3, sleep=lambda seconds: None).insist(fail)
+        RetryPolicy(attempts=3, sleep=lambda seconds: None).insist(fail)
     assert len(calls) == 3

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from selection_api.datasource import Datasource
 from selection_job.catalog.listing import list_images
-from selection_job.catalog.reading import ReadOptions, read_images
 from selection_job.errors import ObjectRefused
-from selection_job.stores.keys import is_plain
+from selection_job.reading.images import ReadOptions, read_images
+from selection_job.stores.cloud.keys import is_plain
 from selection_job.stores.opening import open_bucket, split_place
 
 ODD_KEYS = ["/lead", "trail/", "a//b", "new\nline", "tab\there", "carriage\rreturn", "/", "//", "a/./b"]

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selection_job.errors import StorageRefused, StorageUnavailable
-from selection_job.stores.listing import PARALLEL_LISTINGS, list_rows
-from selection_job.stores.vendor import Page
+from selection_job.stores.cloud.listing import PARALLEL_LISTINGS, list_rows
+from selection_job.stores.cloud.provider_client import Page
 
 KEYS = st.sets(
     st.lists(st.sampled_from(["a", "b", "", "..", "c d"]), min_size=1, max_size=4).map("/".join).filter(bool),

@@ -131,7 +131,7 @@ def test_what_is_no_certificate_is_refused_by_the_secrets_name(s3_moto, open_pla
 
 
 def test_the_bundle_is_written_once_and_for_this_datasource_only(s3_moto, tls, open_place):
-    from selection_job.stores import certificates
+    from selection_job.stores.cloud import certificates
 
     place = s3_moto.over(s3_moto.datasource, {**s3_moto.secret, "ca.crt": tls.authority})
     open_place(place)

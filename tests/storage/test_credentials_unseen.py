@@ -9,8 +9,8 @@ from storage_servers import ACCOUNT, ACCOUNT_KEY
 
 from selection_api.datasource import Datasource
 from selection_job.errors import JobError, ObjectMissing
+from selection_job.stores.cloud.retrying import RetryPolicy
 from selection_job.stores.opening import open_bucket
-from selection_job.stores.patience import Patience
 
 TOKEN = "a-session-token-that-nobody-sees"
 
@@ -71,7 +71,7 @@ def test_no_error_and_no_log_shows_what_signs(kind, answer, make_place, mount, c
         place = make_place(kind)
         suffix = f"/{ACCOUNT}" if kind == "azure" else ""
         model = Datasource.model_validate({**place.reference("a-secret"), "endpoint": url + suffix})
-        store = open_bucket(model, purpose="input", patience=Patience(attempts=2, sleep=lambda seconds: None))
+        store = open_bucket(model, purpose="input", patience=RetryPolicy(attempts=2, sleep=lambda seconds: None))
         for verb in (
             lambda: list(store.list()),
             lambda: store.read("a.jpg"),

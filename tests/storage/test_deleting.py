@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from selection_job.errors import StorageRefused
-from selection_job.results.publishing import _clear_outdated
-from selection_job.stores.deleting import PARALLEL_DELETES
-from selection_job.stores.vendor import VendorError
+from selection_job.publishing.publishing import _clear_outdated
+from selection_job.stores.cloud.deleting import PARALLEL_DELETES
+from selection_job.stores.cloud.provider_client import VendorError
 
 RUN = ".lightly/runs/test-1/"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from selection_job.image_files import ImageRows, list_image_files, read_image_files, stem_of
+from selection_job.stores.sidecar_files import ImageRows, list_image_files, read_image_files, stem_of
 
 NAMES = sorted(
     ["100%.jpg", "a+b c.jpg", "Grüße/Äpfel.png", "写真/東京 <1> & 2.png", "what?.jpg", "half#.jpg", "x.y.jpg"]

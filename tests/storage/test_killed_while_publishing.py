@@ -20,7 +20,7 @@ OLD = {"data/embeddings.csv": b"old", "data/outdated.csv": b"old", "report.pdf":
 def context():
     """Processes forked from one that has imported everything and talked to nobody."""
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["publishing_process", "selection_job.stores.s3"])
+    server.set_forkserver_preload(["publishing_process", "selection_job.stores.cloud.s3"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # the server itself does not get our sys.path
         forkserver.ensure_running()

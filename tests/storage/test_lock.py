@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from selection_job.errors import StorageUnavailable, TryAgain
-from selection_job.progress import Progress
-from selection_job.results.publishing import publish
-from selection_job.stores.local import LocalStore
-from selection_job.stores.lock import RunLock, hold
+from selection_job.process.progress import Progress
+from selection_job.publishing.publishing import publish
+from selection_job.stores.local.store import LocalStore
+from selection_job.stores.lock import Lease, hold
 
 KEY = ".lightly/locks/run.json"
 
@@ -34,7 +34,7 @@ class Clock:
 
 def make_lock(store, clock=None, **fields):
     clock = clock or Clock()
-    return RunLock(store, KEY, sleep=clock.sleep, now=clock.now, **fields)
+    return Lease(store, KEY, sleep=clock.sleep, now=clock.now, **fields)
 
 
 def of_another_machine(store, **changes):
@@ -102,7 +102,7 @@ def test_of_many_who_wait_for_a_dead_ones_lock_one_gets_it(bucket):
 
 
 def _hold_and_die(folder):
-    RunLock(LocalStore(folder), KEY).acquire()
+    Lease(LocalStore(folder), KEY).acquire()
     os._exit(9)
 
 
@@ -135,7 +135,7 @@ def test_a_passing_fault_while_renewing_does_not_lose_the_lock(tmp_path, monkeyp
         renewed.set()
 
     monkeypatch.setattr(store, "write", fail_once)
-    with hold(RunLock(store, KEY, lease_s=0.2)) as lock:
+    with hold(Lease(store, KEY, lease_s=0.2)) as lock:
         assert renewed.wait(30)
         lock.check()
 

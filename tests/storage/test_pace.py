@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selection_api.datasource import Datasource
-from selection_job.parallel_calls import call_in_parallel
+from selection_job.process.parallel_calls import call_in_parallel
+from selection_job.stores.cloud.adaptive_limit import LEAST, MOST, START, AdaptiveLimit, Allowance
+from selection_job.stores.cloud.provider_client import VendorError
+from selection_job.stores.cloud.retrying import RetryPolicy
 from selection_job.stores.opening import open_bucket
-from selection_job.stores.pace import LEAST, MOST, START, Allowance, Pace
-from selection_job.stores.patience import Patience
-from selection_job.stores.vendor import VendorError
 
 TOO_MUCH = VendorError(503, "SlowDown", "", retry_after_s=0)
 
@@ -70,7 +70,7 @@ def test_the_limit_stays_within_its_bounds(events):
 )
 def test_only_overload_and_silence_slow_a_store_down(error, is_too_much):
     clock = iter(range(100))
-    pace = Pace(now=lambda: next(clock))
+    pace = AdaptiveLimit(now=lambda: next(clock))
     with pytest.raises(VendorError), pace.request():
         raise error
     assert (pace.allowance.limit < START) == is_too_much
@@ -78,7 +78,7 @@ def test_only_overload_and_silence_slow_a_store_down(error, is_too_much):
 
 def test_what_one_request_is_asked_to_wait_all_wait():
     clock, slept = [0.0], []
-    pace = Pace(now=lambda: clock[0], sleep=slept.append)
+    pace = AdaptiveLimit(now=lambda: clock[0], sleep=slept.append)
     with pytest.raises(VendorError), pace.request():
         raise VendorError(503, "SlowDown", "", retry_after_s=7)
     clock[0] = 2.0
@@ -91,7 +91,7 @@ def test_what_one_request_is_asked_to_wait_all_wait():
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_requests_beyond_the_limit_wait_for_a_place(fails):
-    pace, under_way, seen, lock = Pace(), [0], [], threading.Lock()
+    pace, under_way, seen, lock = AdaptiveLimit(), [0], [], threading.Lock()
     pace.allowance.limit = LEAST
 
     def request():
@@ -145,7 +145,7 @@ def test_a_store_finds_the_number_that_a_crowded_server_takes(make_place, mount,
 
     with storage_servers.proxying(moto, crowd.come, after=crowd.leave) as url:
         model = Datasource.model_validate({**place.reference("a-secret"), "endpoint": url})
-        store = open_bucket(model, purpose="input", patience=Patience(first_wait_s=0.01, longest_wait_s=0.05))
+        store = open_bucket(model, purpose="input", patience=RetryPolicy(first_wait_s=0.01, longest_wait_s=0.05))
         for i in range(8):
             store.write(f"{i}.jpg", b"%d" % i)
         reads = [lambda key=f"{i % 8}.jpg": store.read(key) for i in range(300)]

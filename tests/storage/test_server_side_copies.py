@@ -12,8 +12,8 @@ from storage_servers import ACCOUNT, ACCOUNT_KEY
 from selection_api.worker_config import WorkerConfig
 from selection_job.catalog.catalog import Catalog
 from selection_job.errors import ObjectMissing
-from selection_job.progress import Progress
-from selection_job.results.image_copies import dump_images
+from selection_job.process.progress import Progress
+from selection_job.results.pictures.image_copies import dump_images
 from selection_job.selection.selection import Selection
 from selection_job.stores.counting import CountingStore
 
@@ -141,14 +141,14 @@ def test_one_image_that_may_not_be_copied_does_not_end_the_copying_of_others(mak
 
 def test_an_overload_while_copying_is_borne(make_place, mount, moto):
     from selection_api.datasource import Datasource
+    from selection_job.stores.cloud.retrying import RetryPolicy
     from selection_job.stores.opening import open_bucket
-    from selection_job.stores.patience import Patience
 
     refusing, place = Refusing(503, "SlowDown", n=2), make_place("s3-moto")
     mount("input", place.secret)
     with storage_servers.proxying(moto, refusing) as url:
         model = Datasource.model_validate({**place.reference("a-secret"), "endpoint": url})
-        store = open_bucket(model, purpose="input", patience=Patience(sleep=lambda seconds: None))
+        store = open_bucket(model, purpose="input", patience=RetryPolicy(sleep=lambda seconds: None))
         store.write("a.jpg", b"x")
         assert store.copy_to("a.jpg", store, "b.jpg")
         assert store.read("b.jpg") == b"x"

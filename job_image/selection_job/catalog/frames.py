@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_job.packed_names import pack_names, unpack_names
+from selection_job.formats.packed_names import pack_names, unpack_names
 
 _COLUMNS: dict[str, type[np.generic]] = {
     "video_rows": np.int32,

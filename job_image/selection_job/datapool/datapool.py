@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.catalog.catalog import Catalog, Listing, take_rows
-from selection_job.catalog.checking import find_copies
+from selection_job.catalog.copies import find_copies
+from selection_job.catalog.embedded import Embedded
+from selection_job.catalog.frame_names import parse_frame_name
 from selection_job.datapool.pool_part import PartHeader, PoolPart
-from selection_job.embedding_stage import Embedded
 from selection_job.errors import UnusableData
-from selection_job.videos.frame_names import parse_frame_name
 
 GIVEN = "given"
 """The encoder of vectors that come from a table: nothing tells whether two tables are of one network."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_job.packed_names import pack_names, unpack_names
+from selection_job.formats.packed_names import pack_names, unpack_names
 
 FORMAT = 1
 _ARRAYS: dict[str, tuple[Any, tuple[int, ...]]] = {  # type, and shape of a row

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from selection_api.legacy_selection import TABLE_SCORE, scores_used
 from selection_job.catalog.catalog import Catalog, Listing
-from selection_job.catalog.checking import find_copies
+from selection_job.catalog.copies import find_copies
+from selection_job.catalog.embedded import Embedded
 from selection_job.catalog.image_names import quote_some
-from selection_job.embedding_stage import Embedded
 from selection_job.embeddings.table_reading import EmbeddingsTable, read_table
 from selection_job.errors import UnusableData
-from selection_job.workplace import Workplace
+from selection_job.run.context import RunContext
 
 _FOLDER = ".lightly/embeddings/"
 _BLOCK = 65536
@@ -42,34 +42,34 @@ def find_key(name: str) -> str:
     return name if name.startswith(".lightly/") else _FOLDER + name
 
 
-def load_given(place: Workplace, listing: Listing) -> tuple[GivenEmbeddings, Embedded]:
+def load_given(context: RunContext, listing: Listing) -> tuple[GivenEmbeddings, Embedded]:
     """Read the table and return it with the listed images that have a row in it, masked ones left out.
 
     The catalog's duplicates are rows with equal vectors: nothing is known of the files' bytes. Images that the table
     marks as selected before come last and count as the datapool's do.
     Raises UnusableData where the file is missing or wrong, or where none of its rows is an image to choose.
     """
-    key = find_key(place.worker.embeddings)
-    where = f"{place.target.url}{key}"
+    key = find_key(context.worker.embeddings)
+    where = f"{context.target.url}{key}"
     advice = (
         f"Put the file into {_FOLDER} of the lightly datasource, or give its path from there, beginning with .lightly/."
     )
-    field, named = "spec.workerConfig.embeddings", place.worker.embeddings
-    path = place.fetch(key, "embeddings.csv", field=field, given=named, advice=advice)
-    with place.progress.bar("Reading embeddings", path.stat().st_size, "bytes") as bar:
+    field, named = "spec.workerConfig.embeddings", context.worker.embeddings
+    path = context.fetch(key, "embeddings.csv", field=field, given=named, advice=advice)
+    with context.progress.bar("Reading embeddings", path.stat().st_size, "bytes") as bar:
         table = read_table(path, listing.names, where=where, advance=bar.advance)
     path.unlink()
     if len(table.rows) == table.n_preselected:
-        raise UnusableData(_explain_nothing(table, listing, where, place.source.url))
+        raise UnusableData(_explain_nothing(table, listing, where, context.source.url))
     catalog = _make_catalog(table, listing)
-    is_known = place.worker.remove_exact_duplicates and place.worker.selected_sequence_length == 1
+    is_known = context.worker.remove_exact_duplicates and context.worker.selected_sequence_length == 1
     n_duplicates = int(catalog.is_duplicate.sum()) if is_known else 0
-    place.progress.count(input=catalog.n_input, duplicate=n_duplicates)
+    context.progress.count(input=catalog.n_input, duplicate=n_duplicates)
     given = GivenEmbeddings(
         scores=table.scores,
         source=f"embeddings {key}",
         fingerprint=table.digest,
-        notes=(*_note(table, listing, key), *_note_scores(place, table, key)),
+        notes=(*_note(table, listing, key), *_note_scores(context, table, key)),
     )
     return given, Embedded(catalog, table.vectors)
 
@@ -119,8 +119,8 @@ def _explain_nothing(table: EmbeddingsTable, listing: Listing, where: str, url: 
     )
 
 
-def _note_scores(place: Workplace, table: EmbeddingsTable, key: str) -> Iterator[str]:
-    if table.scores is not None and ("", TABLE_SCORE) not in scores_used(place.spec):
+def _note_scores(context: RunContext, table: EmbeddingsTable, key: str) -> Iterator[str]:
+    if table.scores is not None and ("", TABLE_SCORE) not in scores_used(context.spec):
         words = "method coral without active_learning.task_name takes it into account"
         yield f"{key}: the column al_score is not used; {words}."
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from selection_job.encoder.architecture import SimCLR
 
 
-class Origin(Protocol):
+class EmbeddingSource(Protocol):
     """Where a run's embeddings come from: an encoder, or a table that the user gave."""
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from PIL.Image import Image
 from torch.utils.data import Dataset
 
-from selection_job.catalog.decoding import decode_rgb
+from selection_job.images.decoding import decode_rgb
 from selection_job.stores.store import Store
 
 

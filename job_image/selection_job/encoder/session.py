@@ -12,7 +12,7 @@ from selection_job.encoder.checkpoints import Checkpoint, apply_checkpoint, writ
 from selection_job.encoder.kept_epochs import LAST, KeptEpochs
 from selection_job.encoder.learner import Learner
 from selection_job.errors import InvalidManifest, UnusableData
-from selection_job.progress import Bar, Progress
+from selection_job.process.progress import Bar, Progress
 
 log = logging.getLogger("selection_job")
 

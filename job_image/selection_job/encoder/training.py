@@ -28,8 +28,8 @@ from selection_job.encoder.session import Session
 from selection_job.encoder.views import TrainingBatches, TrainingViews, load_views
 from selection_job.encoder.zoo import Zoo
 from selection_job.errors import InvalidManifest, UnusableData
-from selection_job.machine import choose_device, count_cores
-from selection_job.progress import Progress
+from selection_job.process.machine import choose_device, count_cores
+from selection_job.process.progress import Progress
 
 log = logging.getLogger("selection_job")
 

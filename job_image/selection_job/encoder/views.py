@@ -21,10 +21,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from selection_api.lightly_config import LightlyConfig
-from selection_job.catalog.decoding import CorruptImage
 from selection_job.encoder.image_source import ImageSource
 from selection_job.errors import JobError, ObjectMissing, ObjectRefused, UnusableData
-from selection_job.parallel_calls import call_in_parallel
+from selection_job.images.decoding import CorruptImage
+from selection_job.process.parallel_calls import call_in_parallel
 
 log = logging.getLogger("selection_job")
 

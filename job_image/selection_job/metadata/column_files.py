@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from selection_job.formats.packed_names import pack_names, unpack_names
 from selection_job.metadata.metadata_column import MetadataColumn
-from selection_job.packed_names import pack_names, unpack_names
 
 _FILE = "metadata.npz"
 

@@ -8,18 +8,18 @@ from selection_api.metadata_rules import COMPUTED
 from selection_api.spec import SelectionRunSpec
 from selection_job.catalog.image_names import quote_some
 from selection_job.errors import ObjectMissing, UnusableData
-from selection_job.image_files import ImageFiles, ImageRows, list_image_files
-from selection_job.json_files import InvalidFile, decode_json
+from selection_job.formats.json_reading import InvalidFile, decode_json
+from selection_job.manifest.data_needs import list_strategies
+from selection_job.manifest.goal import NamedStrategy
+from selection_job.manifest.path_regex import compile_path_regex
 from selection_job.metadata.column_files import load_columns, save_columns
 from selection_job.metadata.metadata_column import MetadataColumn
 from selection_job.metadata.metadata_files import MOST_BYTES, read_columns
 from selection_job.metadata.metadata_schema import SchemaEntry, parse_schema
 from selection_job.metadata.name_groups import match_names
-from selection_job.needs import list_strategies
-from selection_job.path_regex import compile_path_regex
-from selection_job.selection.goal import NamedStrategy
-from selection_job.stages import make_fingerprint
-from selection_job.workplace import Workplace
+from selection_job.run.context import RunContext
+from selection_job.run.kept_stages import make_fingerprint
+from selection_job.stores.sidecar_files import ImageFiles, ImageRows, list_image_files
 
 METADATA_FOLDER = ".lightly/metadata/"
 """In the lightly datasource."""
@@ -27,7 +27,7 @@ METADATA_FOLDER = ".lightly/metadata/"
 _SCHEMA_FILE = "schema.json"
 
 
-def load_metadata(place: Workplace, names: list[str]) -> list[MetadataColumn]:
+def load_metadata(context: RunContext, names: list[str]) -> list[MetadataColumn]:
     """Return the keys of custom metadata that the strategies name, aligned with names.
 
     A group of lightly_path_regex goes before an entry of the schema with the same name; the schema and the files are
@@ -35,11 +35,11 @@ def load_metadata(place: Workplace, names: list[str]) -> list[MetadataColumn]:
     Raises UnusableData where the schema is missing, or it or a file is wrong, or a key is in neither, or is a word
     where a strategy needs numbers; InvalidManifest for a wrong lightly_path_regex.
     """
-    entries = _list_entries(place.spec)
+    entries = _list_entries(context.spec)
     keys = sorted({entry.input.key or "" for entry in entries})
-    columns = _match_names(place, names, keys)
+    columns = _match_names(context, names, keys)
     if left := [key for key in keys if key not in {column.key for column in columns}]:
-        columns += _load_files(place, names, left)
+        columns += _load_files(context, names, left)
     _check(entries, {column.key: column for column in columns})
     return columns
 
@@ -66,49 +66,49 @@ def _list_entries(spec: SelectionRunSpec) -> list[NamedStrategy]:
     ]
 
 
-def _match_names(place: Workplace, names: list[str], keys: Sequence[str]) -> list[MetadataColumn]:
-    config = place.spec.selection_config
+def _match_names(context: RunContext, names: list[str], keys: Sequence[str]) -> list[MetadataColumn]:
+    config = context.spec.selection_config
     if config is None or config.lightly_path_regex is None:
         return []
     columns, n_unmatched = match_names(config.lightly_path_regex, names, keys)
     if n_unmatched and columns:
-        place.notes.append(
+        context.notes.append(
             f"lightly_path_regex does not match {n_unmatched:,} of {len(names):,} names; these images have no value of "
             f"{quote_some([column.key for column in columns])}."
         )
     return columns
 
 
-def _load_files(place: Workplace, names: list[str], keys: Sequence[str]) -> list[MetadataColumn]:
+def _load_files(context: RunContext, names: list[str], keys: Sequence[str]) -> list[MetadataColumn]:
     """Read the images' files, or what an earlier try of this run has made of the same ones."""
-    schema, digest = _read_checked_schema(place, keys)
+    schema, digest = _read_checked_schema(context, keys)
     images = ImageRows(names)
-    files = list_image_files(place.target, METADATA_FOLDER, images, others={_SCHEMA_FILE})
+    files = list_image_files(context.target, METADATA_FOLDER, images, others={_SCHEMA_FILE})
     if not files.rows:
-        raise UnusableData(_explain_nothing(place, files, len(names)))
-    place.notes.extend(_note_files(files, len(names)))
+        raise UnusableData(_explain_nothing(context, files, len(names)))
+    context.notes.extend(_note_files(files, len(names)))
     fingerprint = make_fingerprint(schema=digest, files=files.fingerprint, names=_digest(names), keys=sorted(keys))
 
     def make(folder: Path) -> None:
-        columns = read_columns(place.target, files, images, schema=schema, keys=keys, progress=place.progress)
+        columns = read_columns(context.target, files, images, schema=schema, keys=keys, progress=context.progress)
         save_columns(columns, folder)
 
-    return place.stages.reuse_or_make("metadata", fingerprint, make, lambda folder: load_columns(folder, len(names)))
+    return context.stages.reuse_or_make("metadata", fingerprint, make, lambda folder: load_columns(folder, len(names)))
 
 
-def check_metadata_schema(place: Workplace) -> None:
+def check_metadata_schema(context: RunContext) -> None:
     """Raise UnusableData where load_metadata would because of the schema: for runs that know their names later."""
-    if keys := _list_file_keys(place.spec):
-        _read_checked_schema(place, keys)
+    if keys := _list_file_keys(context.spec):
+        _read_checked_schema(context, keys)
 
 
-def _read_checked_schema(place: Workplace, keys: Sequence[str]) -> tuple[tuple[SchemaEntry, ...], str]:
+def _read_checked_schema(context: RunContext, keys: Sequence[str]) -> tuple[tuple[SchemaEntry, ...], str]:
     """Return the schema, which has the keys, and the digest of its file."""
-    schema, digest = _read_schema(place, keys)
-    for entry in _list_entries(place.spec):
+    schema, digest = _read_schema(context, keys)
+    for entry in _list_entries(context.spec):
         if entry.input.key in keys:
             with entry.located():
-                _check_key(entry.input.key or "", schema, f"{place.target.url}{METADATA_FOLDER}{_SCHEMA_FILE}")
+                _check_key(entry.input.key or "", schema, f"{context.target.url}{METADATA_FOLDER}{_SCHEMA_FILE}")
     return schema, digest
 
 
@@ -119,12 +119,12 @@ def _digest(texts: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def _read_schema(place: Workplace, keys: Sequence[str]) -> tuple[tuple[SchemaEntry, ...], str]:
+def _read_schema(context: RunContext, keys: Sequence[str]) -> tuple[tuple[SchemaEntry, ...], str]:
     """Return the schema and the digest of its file."""
     key = METADATA_FOLDER + _SCHEMA_FILE
-    where = f"{place.target.url}{key}"
+    where = f"{context.target.url}{key}"
     try:
-        content = place.target.read(key)
+        content = context.target.read(key)
         return parse_schema(decode_json(content, max_bytes=MOST_BYTES)), sha256(content).hexdigest()
     except ObjectMissing:
         verb = "The strategies look at the metadata"
@@ -159,10 +159,10 @@ def _check(entries: Sequence[NamedStrategy], columns: dict[str, MetadataColumn])
                 column.need_numbers(entry.strategy.type)
 
 
-def _explain_nothing(place: Workplace, files: ImageFiles, n: int) -> str:
+def _explain_nothing(context: RunContext, files: ImageFiles, n: int) -> str:
     found = f"{files.n_foreign:,} other files, such as {quote_some(files.foreign)}" if files.n_foreign else "no others"
     return (
-        f"None of the {n:,} images has a file of metadata in {place.target.url}{METADATA_FOLDER} ({found}). The file "
+        f"None of the {n:,} images has a file of metadata in {context.target.url}{METADATA_FOLDER} ({found}). The file "
         "of the image sub/a.jpg is sub/a.json; case matters."
     )
 

@@ -7,11 +7,11 @@ import numpy as np
 
 from selection_job.catalog.image_names import quote_some
 from selection_job.errors import UnusableData
-from selection_job.image_files import FileContent, ImageFiles, ImageRows, read_image_files, stem_of
-from selection_job.json_files import InvalidFile, decode_json, describe
+from selection_job.formats.json_reading import InvalidFile, decode_json, describe
 from selection_job.metadata.metadata_column import MetadataColumn
 from selection_job.metadata.metadata_schema import RESERVED, SchemaEntry, Value, find_value
-from selection_job.progress import Progress
+from selection_job.process.progress import Progress
+from selection_job.stores.sidecar_files import FileContent, ImageFiles, ImageRows, read_image_files, stem_of
 from selection_job.stores.store import Store
 
 MOST_BYTES = 1024**2

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from selection_job.catalog.image_names import quote_some
-from selection_job.json_files import InvalidFile, describe
+from selection_job.formats.json_reading import InvalidFile, describe
 
 MOST_ENTRIES = 1000
 LONGEST_WORD = 253

@@ -8,8 +8,8 @@ import numpy as np
 
 from selection_job.catalog.image_names import is_utf8, quote_some
 from selection_job.errors import UnusableData
+from selection_job.manifest.path_regex import FIELD, compile_path_regex
 from selection_job.metadata.metadata_column import MetadataColumn
-from selection_job.path_regex import FIELD, compile_path_regex
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?")
 

@@ -3,7 +3,7 @@
 Numba's own cache looks at the file of the kernel alone, so a kernel that calls another file's would go on with its
 old code. It also refuses to start where it can't write. Ours lies in a folder named after all of our sources, in
 NUMBA_CACHE_DIR, the user's cache folder or the temporary one, whichever can be written first, and begins as a copy of
-SELECTION_KERNELS, a folder that an image may ship: `python -m selection_job.numeric.warming FOLDER` fills it.
+SELECTION_KERNELS, a folder that an image may ship: `python -m selection_job.numeric.compile_kernels FOLDER` fills it.
 Compiled code is for one kind of processor. Where SELECTION_KERNELS is set it is a common one instead of the
 machine's own, so that what an image ships fits the machines it runs on; NUMBA_CPU_NAME and NUMBA_CPU_FEATURES overrule.
 """
@@ -58,7 +58,7 @@ def compiled(kernel: Kernel) -> Kernel:
     return _keep(kernel, numba.njit(**_STRICT)(kernel))
 
 
-def compiled_freely(kernel: Kernel) -> Kernel:
+def compiled_fastmath(kernel: Kernel) -> Kernel:
     """Return the kernel compiled with sums in any order, which is faster: for what steers work, never for a result."""
     return _keep(kernel, numba.njit(**_FREE)(kernel))
 
@@ -112,7 +112,7 @@ def _list_bases() -> list[Path]:
 @functools.cache
 def _hash_sources() -> str:
     digest = hashlib.sha256(numba.__version__.encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()
 

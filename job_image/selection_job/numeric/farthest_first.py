@@ -70,13 +70,13 @@ def traverse(
     min_distance = math.ldexp(min_distance, -exponent)
     n_samples = min(n_samples, len(rows) - len(chosen))
     if n_samples and _is_for_blocks(embeddings, device):
-        from selection_job.numeric.block_greedy import traverse_in_blocks  # loads torch
+        from selection_job.numeric.greedy.block_greedy import traverse_in_blocks  # loads torch
 
         indices, distances = traverse_in_blocks(rows, n_samples, chosen, min_distance, device=device)
     elif float(len(rows)) ** 2 * rows.shape[1] <= PLAIN_UP_TO or n_samples == 0:
         indices, distances = traverse_plainly(rows, n_samples, chosen, min_distance)
     else:
-        from selection_job.numeric.lazy_greedy import traverse as traverse_lazily  # loads numba
+        from selection_job.numeric.greedy.lazy_greedy import traverse as traverse_lazily  # loads numba
 
         indices, distances = traverse_lazily(rows, n_samples, chosen, min_distance)
     with np.errstate(over="ignore"):  # a radius may be more than float32 holds where its rows are not

@@ -54,7 +54,7 @@ def find_neighbours(
     if len(rows) * targets.size <= PLAIN_UP_TO or not targets.size:
         indices, distances = _compare_all(rows, targets, k, exclude_same_row)
     else:
-        from selection_job.numeric.neighbour_tree import find_nearest  # loads numba
+        from selection_job.numeric.trees.neighbour_tree import find_nearest  # loads numba
 
         ids, sq_dist = find_nearest(rows, targets, k, is_self=exclude_same_row)
         indices, distances = ids.astype(np.int64), np.sqrt(sq_dist, out=sq_dist)

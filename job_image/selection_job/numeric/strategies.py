@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.numeric.farthest_first import traverse
-from selection_job.numeric.grouped_greedy import GroupedGreedy, find_groups
-from selection_job.numeric.objectives import Balance, Diversity, Strategy, Weights
+from selection_job.numeric.greedy.grouped_greedy import GroupedGreedy, find_groups
+from selection_job.numeric.greedy.objectives import Balance, Diversity, Strategy, Weights
+from selection_job.numeric.greedy.states import State, check_diversity, find_kinds, make_state
 from selection_job.numeric.scaling import divide, find_exponent, find_largest
-from selection_job.numeric.states import State, check_diversity, find_kinds, make_state
 
 _NOTHING = (np.empty(0, np.int64), np.empty(0), np.empty(0))
 
@@ -124,7 +124,7 @@ def _select_by_distance(strategy: Strategy, n_samples: int, chosen: NDArray[np.i
 def _select_lazily(
     n: int, strategies: list[Strategy], is_open: NDArray[np.bool_], n_samples: int, chosen: NDArray[np.int64]
 ) -> Choice:
-    from selection_job.numeric.lazy_mix import LazyMix  # loads numba
+    from selection_job.numeric.greedy.lazy_mix import LazyMix  # loads numba
 
     mix = LazyMix(n, strategies, is_open, min(n, n_samples + len(chosen)))
     mix.preselect(chosen)

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from selection_job.catalog.crop_columns import Crops
 from selection_job.encoder.embedding import embed_pixels
 from selection_job.encoder.encoder import Encoder
-from selection_job.objects.crops import Crops
-from selection_job.objects.cutting import Cuttings
+from selection_job.images.crop_pixels import CropPixels
 from selection_job.objects.object_boxes import ObjectBoxes
 
 
@@ -26,7 +26,7 @@ class _Collected:
         self._vectors = np.empty((m, dimensions), dtype=np.float32)
         self._n_seen = self._n_embedded = 0
 
-    def add(self, listing_row: int, catalog_row: int, cut: Cuttings) -> None:
+    def add(self, listing_row: int, catalog_row: int, cut: CropPixels) -> None:
         """Note the objects of one image."""
         block = slice(self._n_seen, self._n_seen + len(cut.places))
         self._owners[block] = catalog_row
@@ -74,7 +74,7 @@ class CropEmbedder:
         self._batch: NDArray[np.uint8] | None = None
         self._embedded = embed_pixels(encoder, self._batches(), device=device, precision=precision)
 
-    def add(self, listing_row: int, catalog_row: int, cuttings: Sequence[Cuttings]) -> None:
+    def add(self, listing_row: int, catalog_row: int, cuttings: Sequence[CropPixels]) -> None:
         """Take one image's cuttings, one for each ObjectBoxes. Raises UnusableData where embeddings are not finite."""
         for task, (collected, cut) in enumerate(zip(self._collected, cuttings, strict=True)):
             collected.add(listing_row, catalog_row, cut)

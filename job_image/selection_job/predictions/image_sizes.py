@@ -7,22 +7,22 @@ from numpy.typing import NDArray
 
 from selection_job.catalog.catalog import Catalog
 from selection_job.catalog.image_names import quote_some
-from selection_job.image_files import stem_of
 from selection_job.predictions.problems import PROBLEMS_FILE, append_problem_line, problem_line
 from selection_job.predictions.task_predictions import TaskPredictions
 from selection_job.predictions.task_schema import task_folder
-from selection_job.workplace import Workplace
+from selection_job.run.context import RunContext
+from selection_job.stores.sidecar_files import stem_of
 
 
-def note_misfits(place: Workplace, task: TaskPredictions, catalog: Catalog) -> None:
+def note_misfits(context: RunContext, task: TaskPredictions, catalog: Catalog) -> None:
     """Note how many images have predictions that do not fit, and which in data/prediction_problems.csv."""
     n_odd, first = 0, ""
     for row, reason in find_misfits(task, catalog):
         key = f"{task_folder(task.name)}{stem_of(catalog.names[row])}.json"
-        append_problem_line(place.scratch, problem_line(task.name, key, f"counts as it is: {reason}"))
+        append_problem_line(context.scratch, problem_line(task.name, key, f"counts as it is: {reason}"))
         n_odd, first = n_odd + 1, first or f"{quote_some([key])}: {reason}"
     if n_odd:
-        place.notes.append(
+        context.notes.append(
             f"The task {task.name}: the predictions of {n_odd} images do not fit the images, and count as they are; "
             f"data/{PROBLEMS_FILE} says why. The first: {first}"
         )

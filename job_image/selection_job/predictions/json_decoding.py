@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
-from selection_job.json_files import InvalidFile
+from selection_job.formats.json_reading import InvalidFile
 
 MOST_BYTES = 8 * 1024**2
 """Of a file; larger ones are not read. Some 100,000 boxes, or a mask of four million runs."""

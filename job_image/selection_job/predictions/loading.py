@@ -10,8 +10,7 @@ import numpy as np
 
 from selection_job.catalog.image_names import escape_name, quote_some
 from selection_job.errors import UnusableData
-from selection_job.image_files import FileContent, ImageFiles, ImageRows, list_image_files, read_image_files, stem_of
-from selection_job.json_files import InvalidFile
+from selection_job.formats.json_reading import InvalidFile
 from selection_job.predictions.columns import ColumnsBuilder, load_columns, save_columns
 from selection_job.predictions.json_decoding import MOST_BYTES
 from selection_job.predictions.prediction_file import parse_file
@@ -25,26 +24,34 @@ from selection_job.predictions.problems import (
 )
 from selection_job.predictions.task_predictions import TaskPredictions
 from selection_job.predictions.task_schema import SCHEMA_FILE, TaskSchema, load_schemas
-from selection_job.stages import make_fingerprint
-from selection_job.workplace import Workplace
+from selection_job.run.context import RunContext
+from selection_job.run.kept_stages import make_fingerprint
+from selection_job.stores.sidecar_files import (
+    FileContent,
+    ImageFiles,
+    ImageRows,
+    list_image_files,
+    read_image_files,
+    stem_of,
+)
 
 _PROBLEMS, _COUNTS = "problems.csv", "counts.json"
 _BLOCK = 10_000
 _MOST_EXAMPLES = 3
 
 
-def load_predictions(place: Workplace, tasks: Sequence[str], names: list[str]) -> dict[str, TaskPredictions]:
+def load_predictions(context: RunContext, tasks: Sequence[str], names: list[str]) -> dict[str, TaskPredictions]:
     """Return the predictions of each task, aligned with names.
 
     A file that can't be used counts as missing: the image has no predictions of the task. Each is named in
     data/prediction_problems.csv, and how many they are in the run's notes.
     Raises UnusableData where tasks.json or a task's schema is missing or wrong, or where no image has a usable file.
     """
-    forget_problem_lines(place.scratch)
-    schemas = load_schemas(place.target, tasks)
+    forget_problem_lines(context.scratch)
+    schemas = load_schemas(context.target, tasks)
     images = ImageRows(names)
     names_digest = _digest_names(names)
-    return {schema.task: _load_task(place, schema, images, names_digest) for schema in schemas}
+    return {schema.task: _load_task(context, schema, images, names_digest) for schema in schemas}
 
 
 def _digest_names(names: list[str]) -> str:
@@ -54,9 +61,9 @@ def _digest_names(names: list[str]) -> str:
     return digest.hexdigest()
 
 
-def _load_task(place: Workplace, schema: TaskSchema, images: ImageRows, names_digest: str) -> TaskPredictions:
+def _load_task(context: RunContext, schema: TaskSchema, images: ImageRows, names_digest: str) -> TaskPredictions:
     """Read the task's files, or what an earlier try of this run has made of the same ones."""
-    files = list_image_files(place.target, schema.folder, images, others={SCHEMA_FILE})
+    files = list_image_files(context.target, schema.folder, images, others={SCHEMA_FILE})
     fingerprint = make_fingerprint(
         task=schema.task,
         kind=schema.kind,
@@ -72,22 +79,22 @@ def _load_task(place: Workplace, schema: TaskSchema, images: ImageRows, names_di
         problems.stat()  # a kept stage may lack it, and is then made again
         return load_columns(schema, n, folder), read_tally((folder / _COUNTS).read_bytes()), problems
 
-    task, tally, problems = place.stages.reuse_or_make(
-        "predictions", fingerprint, lambda folder: _read_into(folder, place, schema, files, images), read
+    task, tally, problems = context.stages.reuse_or_make(
+        "predictions", fingerprint, lambda folder: _read_into(folder, context, schema, files, images), read
     )
     if not task.has_file.any():
-        raise UnusableData(_explain_nothing(place.target.url, schema, files, tally, n))
-    gather_problem_lines(place.scratch, problems)
-    place.notes.extend(_note_tally(schema, files, tally))
+        raise UnusableData(_explain_nothing(context.target.url, schema, files, tally, n))
+    gather_problem_lines(context.scratch, problems)
+    context.notes.extend(_note_tally(schema, files, tally))
     return task
 
 
-def _read_into(folder: Path, place: Workplace, schema: TaskSchema, files: ImageFiles, images: ImageRows) -> None:
+def _read_into(folder: Path, context: RunContext, schema: TaskSchema, files: ImageFiles, images: ImageRows) -> None:
     """Read every file, and write columns, problems and counts into the folder."""
     with (folder / _PROBLEMS).open("w", encoding="utf-8", newline="") as problems:
         reader = _TaskReader(schema, images, files, problems)
-        with place.progress.bar(f"Reading predictions of {schema.task}", len(files.rows), "files") as bar:
-            for file in read_image_files(place.target, files, images.names, most_bytes=MOST_BYTES):
+        with context.progress.bar(f"Reading predictions of {schema.task}", len(files.rows), "files") as bar:
+            for file in read_image_files(context.target, files, images.names, most_bytes=MOST_BYTES):
                 reader.add(file)
                 bar.advance()
         reader.note_missing()

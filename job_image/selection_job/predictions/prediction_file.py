@@ -6,7 +6,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from selection_job.json_files import InvalidFile
+from selection_job.formats.json_reading import InvalidFile
 from selection_job.predictions.json_decoding import decode_json
 from selection_job.predictions.task_schema import TaskSchema
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from selection_job.catalog.image_names import escape_name
-from selection_job.results.embedding_lines import quote_field
+from selection_job.formats.csv_fields import quote_field
 
 PROBLEMS_FILE = "prediction_problems.csv"
 HEADER = "task,file,reason\n"

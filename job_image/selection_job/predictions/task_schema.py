@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from selection_job.catalog.image_names import quote_some
 from selection_job.errors import ObjectMissing, UnusableData
-from selection_job.json_files import InvalidFile
+from selection_job.formats.json_reading import InvalidFile
 from selection_job.predictions.json_decoding import decode_json
 from selection_job.predictions.task_predictions import Category
 from selection_job.stores.store import Store

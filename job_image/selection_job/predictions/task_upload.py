@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from selection_job.errors import ObjectMissing, ObjectRefused, StorageUnavailable, TryAgain, UnusableData
-from selection_job.image_files import stem_of
-from selection_job.parallel_calls import call_in_parallel
 from selection_job.predictions.task_predictions import TaskPredictions
 from selection_job.predictions.task_schema import SCHEMA_FILE, TASKS_FILE, TaskSchema
-from selection_job.stages import make_fingerprint
-from selection_job.stores.lock import RunLock, hold
+from selection_job.process.parallel_calls import call_in_parallel
+from selection_job.run.context import RunContext
+from selection_job.run.kept_stages import make_fingerprint
+from selection_job.stores.lock import Lease, hold
+from selection_job.stores.sidecar_files import stem_of
 from selection_job.stores.store import Store
-from selection_job.workplace import Workplace
 
 _LOCK = ".lightly/locks/prediction_tasks.json"
 _LEASE_S = 10.0
@@ -41,7 +41,7 @@ def check_folder(store: Store, schema: TaskSchema) -> None:
 
 
 def upload_task(
-    place: Workplace, schema: TaskSchema, task: TaskPredictions, names: list[str], fingerprint: str
+    context: RunContext, schema: TaskSchema, task: TaskPredictions, names: list[str], fingerprint: str
 ) -> list[str]:
     """Write schema.json, a file for each image with predictions, and then the task's name into tasks.json.
 
@@ -51,22 +51,22 @@ def upload_task(
     """
 
     def upload(folder: Path) -> None:
-        notes = _upload(place, schema, task, names)
+        notes = _upload(context, schema, task, names)
         (folder / "notes.json").write_text(json.dumps(notes), encoding="utf-8", errors="surrogatepass")
 
     def read(folder: Path) -> list[str]:
         return [str(note) for note in json.loads((folder / "notes.json").read_text("utf-8", "surrogatepass"))]
 
-    return place.stages.reuse_or_make("pretagging-upload", make_fingerprint(of=fingerprint), upload, read)
+    return context.stages.reuse_or_make("pretagging-upload", make_fingerprint(of=fingerprint), upload, read)
 
 
-def _upload(place: Workplace, schema: TaskSchema, task: TaskPredictions, names: list[str]) -> list[str]:
-    store = place.target
+def _upload(context: RunContext, schema: TaskSchema, task: TaskPredictions, names: list[str]) -> list[str]:
+    store = context.target
     rows, n_left_out = _rows_to_write(task, names)
     store.write(f"{schema.folder}{SCHEMA_FILE}", _encode(_describe(schema)))
     calls = (partial(_write_file, store, schema, task, names[row], row) for row in rows)
     notes: list[str] = []
-    with place.progress.bar("Uploading predictions", len(rows), "files") as bar:
+    with context.progress.bar("Uploading predictions", len(rows), "files") as bar:
         for note in call_in_parallel(calls, min(max(store.parallel_reads, 1), _PARALLEL)):
             notes.extend(note)
             bar.advance()
@@ -136,7 +136,7 @@ def _add_task(store: Store, name: str) -> None:
     """List the task in tasks.json and leave the others there; one run at a time changes the file."""
     for attempts_left in reversed(range(_ATTEMPTS)):
         try:
-            with hold(RunLock(store, _LOCK, lease_s=_LEASE_S)):
+            with hold(Lease(store, _LOCK, lease_s=_LEASE_S)):
                 tasks = _read_tasks(store)
                 if name not in tasks:
                     store.write(TASKS_FILE, _encode([*tasks, name]))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from selection_job.energy import Energy
+from selection_job.process.energy import Energy
 
 
 @dataclass(frozen=True)

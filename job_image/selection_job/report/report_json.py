@@ -12,20 +12,20 @@ import numpy as np
 
 from selection_api.worker_config import WorkerConfig
 from selection_job.catalog.catalog import Catalog
-from selection_job.report.coverage import describe_coverage, describe_curve
-from selection_job.report.distances import compare_distances
-from selection_job.report.examples import choose_examples
 from selection_job.report.facts import RunFacts
-from selection_job.report.image_groups import find_outliers, find_thinned, group_duplicates
-from selection_job.report.maps import make_maps
+from selection_job.report.measures.candidates import Candidates
+from selection_job.report.measures.coverage import describe_coverage, describe_curve
+from selection_job.report.measures.distances import compare_distances
+from selection_job.report.measures.examples import choose_examples
+from selection_job.report.measures.image_groups import find_outliers, find_thinned, group_duplicates
+from selection_job.report.measures.maps import make_maps
+from selection_job.report.measures.object_level import describe_object_level
+from selection_job.report.measures.savings import estimate_savings
+from selection_job.report.measures.sequence_level import describe_sequence_level
+from selection_job.report.measures.source_statistics import describe_metadata, describe_predictions
+from selection_job.report.measures.strategy_effects import describe_strategies
+from selection_job.report.measures.video_information import describe_videos, name_rows
 from selection_job.report.numbers import finite, rounded
-from selection_job.report.object_level import describe_object_level
-from selection_job.report.pool import Pool
-from selection_job.report.savings import estimate_savings
-from selection_job.report.sequence_level import describe_sequence_level
-from selection_job.report.source_statistics import describe_metadata, describe_predictions
-from selection_job.report.strategy_effects import describe_strategies
-from selection_job.report.video_information import describe_videos, name_rows
 from selection_job.selection.gathered_sources import GatheredSources
 from selection_job.selection.object_selection import ObjectSelection
 from selection_job.selection.selection import Selection
@@ -62,7 +62,7 @@ class ReportSource:
     facts: RunFacts
     catalog: Catalog
     selection: Selection
-    pool: Pool
+    pool: Candidates
     worker: WorkerConfig
     sources: SourceFindings = field(default_factory=SourceFindings)
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from selection_api.worker_config import WorkerConfig
 from selection_job.catalog.catalog import Catalog
 from selection_job.report.facts import RunFacts
-from selection_job.report.figures import write_figures
-from selection_job.report.pool import make_pool
-from selection_job.report.report_html import write_report_html
+from selection_job.report.html.report_html import write_report_html
+from selection_job.report.measures.candidates import make_candidates
+from selection_job.report.pdf.report_pdf import write_report_pdf
+from selection_job.report.plots.figures import write_figures
 from selection_job.report.report_json import ReportSource, SourceFindings, build_report
-from selection_job.report.report_pdf import write_report_pdf
 from selection_job.selection.selection import Selection
 
 
@@ -40,7 +40,7 @@ def write_report(
 
     Some seconds to a minute, most of it UMAP on at most 20,000 images. Raises OSError where the disk fails.
     """
-    pool = make_pool(embeddings, selection, normalize=worker.normalize_embeddings, seed=facts.seed)
+    pool = make_candidates(embeddings, selection, normalize=worker.normalize_embeddings, seed=facts.seed)
     report = build_report(ReportSource(facts, catalog, selection, pool, worker, sources or SourceFindings()))
     plots = folder / "plots"
     write_figures(plots, report, thumbnail)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from selection_job.catalog.image_names import quote_some
 from selection_job.errors import UnusableData
-from selection_job.numeric.objectives import input_target, uniform_target
-from selection_job.selection.goal import NamedStrategy
+from selection_job.manifest.goal import NamedStrategy
+from selection_job.numeric.greedy.objectives import input_target, uniform_target
 from selection_job.selection.sources import Sources
 from selection_job.selection.vectors import take_rows
 

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from selection_job.manifest.goal import NamedStrategy
+from selection_job.numeric.greedy.objectives import random_weights, similarity_weights, typicality_weights
 from selection_job.numeric.neighbours import nearest_rows
-from selection_job.numeric.objectives import random_weights, similarity_weights, typicality_weights
 from selection_job.numeric.projections import find_neighbourhoods
-from selection_job.selection.goal import NamedStrategy
 from selection_job.selection.sources import Sources
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 
+from selection_job.manifest.goal import NamedStrategy
 from selection_job.predictions.scores import check_score
 from selection_job.predictions.task_predictions import TaskPredictions, find_categories
 from selection_job.selection.class_shares import check_target
-from selection_job.selection.goal import NamedStrategy
 
 
 def check_named_parts(entries: Iterable[NamedStrategy], tasks: Mapping[str, TaskPredictions]) -> None:

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from selection_api.spec import SelectionRunSpec
 from selection_job.catalog.catalog import Catalog
+from selection_job.catalog.crop_columns import Crops
 from selection_job.errors import UnusableData
+from selection_job.manifest.goal import name_min_counts
 from selection_job.metadata.metadata_column import MetadataColumn, take_columns
 from selection_job.numeric.neighbours import nearest_rows
-from selection_job.objects.crops import Crops
 from selection_job.predictions.task_predictions import OF_IMAGES, TaskPredictions, take_objects
 from selection_job.selection.gathered_sources import GatheredSources
-from selection_job.selection.goal import name_min_counts
 from selection_job.selection.selecting import select_images
 from selection_job.selection.selection import PASSED, Selection, StrategyRecord
 from selection_job.selection.thresholds import apply_thresholds

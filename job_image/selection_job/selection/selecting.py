@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 from selection_api.spec import SelectionRunSpec
 from selection_job.catalog.catalog import Catalog
 from selection_job.errors import UnusableData
+from selection_job.manifest.goal import Goal, make_goal
 from selection_job.numeric.farthest_first import traverse
+from selection_job.numeric.greedy.objectives import Strategy
+from selection_job.numeric.greedy.random_order import random_order
 from selection_job.numeric.neighbours import nearest_rows
-from selection_job.numeric.objectives import Strategy
-from selection_job.numeric.random_order import random_order
 from selection_job.numeric.strategies import select
-from selection_job.selection.goal import Goal, make_goal
 from selection_job.selection.selection import PASSED, Selection, StrategyRecord
 from selection_job.selection.sources import Sources
-from selection_job.selection.strategy_inputs import Candidates, make_strategies
+from selection_job.selection.strategy_inputs import CandidateRows, make_strategies
 from selection_job.selection.thresholds import apply_thresholds
 from selection_job.selection.vectors import normalize_rows, take_rows
 
@@ -71,7 +71,9 @@ def select_images(
     passing = np.concatenate([np.flatnonzero(filtered_by == PASSED), np.arange(len(new), len(rows))])
     vectors = _take(embeddings, rows, normalize=worker.normalize_embeddings)
     own = take_rows(vectors, passing)
-    candidates = Candidates(rows, passing, own, normalize=worker.normalize_embeddings, seed=seed, n_pool=catalog.n_pool)
+    candidates = CandidateRows(
+        rows, passing, own, normalize=worker.normalize_embeddings, seed=seed, n_pool=catalog.n_pool
+    )
     choice = _choose(goal, candidates, sources)
     if not len(choice.positions):
         raise UnusableData(_WHY_NOTHING.get(choice.stopped_by, _NOTHING))
@@ -92,7 +94,7 @@ def _take(embeddings: NDArray[np.float32], rows: NDArray[np.int64], *, normalize
     return normalize_rows(vectors) if normalize else vectors
 
 
-def _choose(goal: Goal, candidates: Candidates, sources: Sources) -> _Choice:
+def _choose(goal: Goal, candidates: CandidateRows, sources: Sources) -> _Choice:
     vectors, n_open = candidates.vectors, candidates.n_open
     n_samples = n_open if goal.n_samples is None else min(goal.n_samples, n_open)
     if goal.method == "strategies":
@@ -118,7 +120,7 @@ def _choose(goal: Goal, candidates: Candidates, sources: Sources) -> _Choice:
     return _Choice(chosen, radii, distances, np.empty((len(chosen), 0)), stopped_by, rankings)
 
 
-def _combine(goal: Goal, candidates: Candidates, sources: Sources, n_samples: int) -> _Choice:
+def _combine(goal: Goal, candidates: CandidateRows, sources: Sources, n_samples: int) -> _Choice:
     pairs = make_strategies(goal.rankings, sources, candidates)
     strategies: list[Strategy] = [strategy for strategy, _ in pairs]
     choice = select(len(candidates.passing), strategies, n_samples, preselected=candidates.preselected)
@@ -142,7 +144,7 @@ def _stop_reason(goal: Goal, n_chosen: int, n_candidates: int) -> str:
 
 
 def _describe(
-    candidates: Candidates,
+    candidates: CandidateRows,
     vectors: NDArray[np.float32],
     choice: _Choice,
     filtering: tuple[tuple[StrategyRecord, ...], NDArray[np.int64]],
@@ -182,7 +184,7 @@ def _without_pool(record: StrategyRecord, n_new: int) -> StrategyRecord:
     return replace(record, values=values, shares=None if record.shares is None else record.shares[:n_new])
 
 
-def _notes(goal: Goal, n_chosen: int, candidates: Candidates, what: str) -> list[str]:
+def _notes(goal: Goal, n_chosen: int, candidates: CandidateRows, what: str) -> list[str]:
     n_passing, n_all = candidates.n_open, len(candidates.rows) - candidates.n_pool
     notes = []
     if candidates.n_pool:

@@ -11,8 +11,8 @@ from selection_api.stopping_condition import SampleTarget
 from selection_job.catalog.catalog import Catalog
 from selection_job.catalog.image_names import quote_some
 from selection_job.errors import UnusableData
+from selection_job.manifest.goal import make_goal
 from selection_job.numeric.neighbours import nearest_rows
-from selection_job.selection.goal import make_goal
 from selection_job.selection.selecting import select_images
 from selection_job.selection.selection import PASSED, Selection, StrategyRecord
 from selection_job.selection.sequence_sources import SequenceSources, average_rows

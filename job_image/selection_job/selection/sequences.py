@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.catalog.catalog import Catalog
+from selection_job.catalog.frame_names import parse_frame_name
 from selection_job.catalog.frames import Frames
-from selection_job.videos.frame_names import parse_frame_name
 
 _NUMBERED = re.compile(r"(?P<before>.*[^0-9]|)(?P<number>[0-9]{1,18})(?P<after>[^0-9]*)", re.DOTALL)
 _CORRUPT = -1

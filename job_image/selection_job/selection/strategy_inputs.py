@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.errors import UnusableData
-from selection_job.numeric.objectives import Balance, Diversity, Strategy, Weights
+from selection_job.manifest.goal import NamedStrategy
+from selection_job.numeric.greedy.objectives import Balance, Diversity, Strategy, Weights
 from selection_job.selection.class_shares import read_shares
-from selection_job.selection.goal import NamedStrategy
 from selection_job.selection.measures import average_by_owner, measure_similarity, measure_typicality, read_values
 from selection_job.selection.selection import StrategyRecord
 from selection_job.selection.sources import Sources
@@ -18,7 +18,7 @@ _NEIGHBOURS = 20  # as LightlyStudio, where the configuration says nothing
 
 
 @dataclass(frozen=True, eq=False)
-class Candidates:
+class CandidateRows:
     """The images that take part, and those among them that pass every THRESHOLD or were selected before."""
 
     rows: NDArray[np.int64]  # (m,) of the catalog, sorted; the preselected ones come last
@@ -46,7 +46,7 @@ class Candidates:
 
 
 def make_strategies(
-    entries: tuple[NamedStrategy, ...], sources: Sources, candidates: Candidates
+    entries: tuple[NamedStrategy, ...], sources: Sources, candidates: CandidateRows
 ) -> list[tuple[Strategy, StrategyRecord]]:
     """Return the objective of each strategy over the passing candidates, and what it looked at.
 
@@ -59,7 +59,9 @@ def make_strategies(
     return made
 
 
-def _make_strategy(entry: NamedStrategy, sources: Sources, candidates: Candidates) -> tuple[Strategy, StrategyRecord]:
+def _make_strategy(
+    entry: NamedStrategy, sources: Sources, candidates: CandidateRows
+) -> tuple[Strategy, StrategyRecord]:
     kind = entry.strategy.type
     if kind == "DIVERSITY":
         return _make_diversity(entry, sources, candidates)
@@ -85,7 +87,7 @@ def _make_weights(entry: NamedStrategy, values: NDArray[np.float64]) -> Weights:
     )
 
 
-def _measure(entry: NamedStrategy, sources: Sources, candidates: Candidates) -> NDArray[np.float64]:
+def _measure(entry: NamedStrategy, sources: Sources, candidates: CandidateRows) -> NDArray[np.float64]:
     """Return (m,) the number of each candidate; what costs a search is measured among those that pass only."""
     given, strategy = entry.input, entry.strategy
     if strategy.type == "SIMILARITY":
@@ -115,7 +117,9 @@ def _fill_pool(values: NDArray[np.float64], known: NDArray[np.float64], n_pool: 
     return filled
 
 
-def _make_diversity(entry: NamedStrategy, sources: Sources, candidates: Candidates) -> tuple[Strategy, StrategyRecord]:
+def _make_diversity(
+    entry: NamedStrategy, sources: Sources, candidates: CandidateRows
+) -> tuple[Strategy, StrategyRecord]:
     min_distance = entry.strategy.stopping_condition_minimum_distance or 0.0
     if not entry.input.task:
         objective = Diversity(candidates.vectors, strength=entry.strength, min_distance=min_distance)
@@ -132,7 +136,7 @@ def _make_diversity(entry: NamedStrategy, sources: Sources, candidates: Candidat
 
 
 def _objects(
-    entry: NamedStrategy, sources: Sources, candidates: Candidates
+    entry: NamedStrategy, sources: Sources, candidates: CandidateRows
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return (q, d) vectors of the passing candidates' objects, and (q,) whose each is: 0..p - 1."""
     vectors, rows = sources.object_vectors(entry.input.task or "")
@@ -147,11 +151,11 @@ def _objects(
     return _scale(vectors[is_taken], candidates), places[is_taken].astype(np.int64)
 
 
-def _scale(vectors: NDArray[np.float32], candidates: Candidates) -> NDArray[np.float32]:
+def _scale(vectors: NDArray[np.float32], candidates: CandidateRows) -> NDArray[np.float32]:
     return normalize_rows(vectors) if candidates.normalize else vectors
 
 
-def _check_dimensions(queries: NDArray[np.float32], candidates: Candidates) -> None:
+def _check_dimensions(queries: NDArray[np.float32], candidates: CandidateRows) -> None:
     expected = candidates.vectors.shape[1]
     if not len(queries) or queries.shape[1] != expected:
         raise UnusableData(

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.errors import UnusableData
-from selection_job.numeric.objectives import is_within
-from selection_job.selection.goal import NamedStrategy
+from selection_job.manifest.goal import NamedStrategy
+from selection_job.numeric.greedy.objectives import is_within
 from selection_job.selection.measures import read_values
 from selection_job.selection.selection import PASSED, StrategyRecord
 from selection_job.selection.sources import Sources

@@ -5,7 +5,7 @@ import secrets
 from itertools import islice
 
 from selection_job.errors import ObjectMissing, StorageRefused
-from selection_job.stores.bucket import BucketStore
+from selection_job.stores.cloud.bucket import BucketStore
 
 log = logging.getLogger("selection_job")
 

@@ -1,4 +1,4 @@
-"""RunLock: one process at a time writes a run's results, wherever the others are.
+"""Lease: one process at a time writes a run's results, wherever the others are.
 
 A pod whose node has gone silent may still be at work when its successor starts. The lock is an object that is created
 only where there is none; its holder renews it, and one that was not renewed for the whole lease is taken over. Only the
@@ -29,7 +29,7 @@ RENEWALS = 4
 
 
 @dataclass
-class RunLock:
+class Lease:
     """The lock of one run, held by this process."""
 
     store: Store
@@ -73,7 +73,7 @@ class RunLock:
         if self._lost:
             raise TryAgain(f"{self._lost} This one ends; what it finished is kept.")
 
-    def glance(self) -> None:
+    def check_cheaply(self) -> None:
         """Raise TryAgain where the lock is known to be lost. No request, unless renewals have failed for half a lease.
 
         Those fail with the storage, and where the process was stopped and goes on: then it checks.
@@ -123,7 +123,7 @@ class RunLock:
 
 
 @contextmanager
-def hold(lock: RunLock, *, is_patient: bool = False) -> Iterator[RunLock]:
+def hold(lock: Lease, *, is_patient: bool = False) -> Iterator[Lease]:
     """Hold the lock for the block and renew it meanwhile.
 
     is_patient  wait for its holder's end, however long that takes
@@ -142,7 +142,7 @@ def hold(lock: RunLock, *, is_patient: bool = False) -> Iterator[RunLock]:
         lock.release()
 
 
-def _acquire(lock: RunLock, *, is_patient: bool) -> bool:
+def _acquire(lock: Lease, *, is_patient: bool) -> bool:
     try:
         lock.acquire()
     except TryAgain as error:
@@ -153,7 +153,7 @@ def _acquire(lock: RunLock, *, is_patient: bool) -> bool:
     return True
 
 
-def _keep_renewing(lock: RunLock, ended: threading.Event) -> None:
+def _keep_renewing(lock: Lease, ended: threading.Event) -> None:
     while not ended.wait(lock.lease_s / RENEWALS):
         try:
             lock.renew()

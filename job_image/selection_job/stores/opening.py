@@ -8,9 +8,9 @@ from pathlib import Path
 from selection_api.datasource import Datasource
 from selection_job.errors import InvalidManifest
 from selection_job.stores.access import check_reading, check_writing
-from selection_job.stores.bucket import BucketStore, Connection
-from selection_job.stores.local import LocalStore
-from selection_job.stores.patience import Patience
+from selection_job.stores.cloud.bucket import BucketStore, Connection
+from selection_job.stores.cloud.retrying import RetryPolicy
+from selection_job.stores.local.store import LocalStore
 from selection_job.stores.store import Store
 
 log = logging.getLogger("selection_job")
@@ -31,7 +31,7 @@ def open_store(datasource: Datasource, *, field: str, writable: bool = False) ->
     return store
 
 
-def open_bucket(datasource: Datasource, *, purpose: str, patience: Patience | None = None) -> BucketStore:
+def open_bucket(datasource: Datasource, *, purpose: str, patience: RetryPolicy | None = None) -> BucketStore:
     """Return the store over a bucket, unchecked. The vendor's SDK is imported only here: each takes half a second."""
     connect, url, prefix = _prepare(datasource, purpose)
     return BucketStore(connect, url=url, prefix=prefix, patience=patience)
@@ -39,17 +39,17 @@ def open_bucket(datasource: Datasource, *, purpose: str, patience: Patience | No
 
 def _prepare(datasource: Datasource, purpose: str) -> tuple[Callable[[], Connection], str, str]:
     if datasource.type == "S3" and datasource.resource_path is not None:
-        from selection_job.stores.s3 import connect_s3
+        from selection_job.stores.cloud.s3 import connect_s3
 
         bucket, prefix = split_place(datasource.resource_path.removeprefix("s3://"))
         return partial(connect_s3, datasource, bucket, purpose), f"s3://{bucket}/{prefix}", prefix
     if datasource.type == "GCS" and datasource.resource_path is not None:
-        from selection_job.stores.gcs import connect_gcs
+        from selection_job.stores.cloud.gcs import connect_gcs
 
         bucket, prefix = split_place(datasource.resource_path.removeprefix("gs://"))
         return partial(connect_gcs, datasource, bucket, purpose), f"gs://{bucket}/{prefix}", prefix
     if datasource.type == "AZURE" and datasource.container_name is not None:
-        from selection_job.stores.azure import connect_azure
+        from selection_job.stores.cloud.azure import connect_azure
 
         container, prefix = split_place(datasource.container_name)
         url = f"azure://{datasource.account_name}/{container}/{prefix}"

@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from selection_job.catalog.decoding import MAX_PIXELS
+from selection_job.images.decoding import MAX_PIXELS
 from selection_job.videos.video_file import OpenVideo, explain
 
 _HEALED_AFTER = 300

@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
-from selection_job.catalog.decoding import MAX_PIXELS
+from selection_job.images.decoding import MAX_PIXELS
 from selection_job.videos.mp4_boxes import is_fragmented, is_index_cut_off, promises_too_much
 
 CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,av1,ivf,obu,asf,flv,ogg"

@@ -1,0 +1,1 @@
+"""Small readers and writers of file formats: they know nothing of a run."""

@@ -1,0 +1,1 @@
+"""The pixels of one image: decode, turn, measure, thumbnail, crop."""

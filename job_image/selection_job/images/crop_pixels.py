@@ -1,0 +1,42 @@
+"""Cutting: the pixels of the objects on one image."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+LEAST_EDGE_PX = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CropPixels:
+    """The objects of one image that lie on it."""
+
+    places: NDArray[np.int64]  # (j,) which of the given boxes
+    boxes_px: NDArray[np.int32]  # (j, 4) x0, y0, x1, y1 as cut; x1 and y1 are exclusive
+    pixels: NDArray[np.uint8]  # (j, s, s, 3) RGB
+
+
+def cut_objects(image: Image.Image, corners: NDArray[np.float32], *, is_relative: bool, size_px: int) -> CropPixels:
+    """Cut the boxes out of an RGB image and resize each to size_px, the aspect not kept, as whole images are.
+
+    corners  (k, 4) x0, y0, x1, y1; a box is clipped to the image, and left out where nothing of it lies on the image
+    """
+    boxes = clip_boxes(corners, image.width, image.height, is_relative=is_relative)
+    places = np.flatnonzero((boxes[:, 2:] - boxes[:, :2] >= LEAST_EDGE_PX).all(axis=1))
+    pixels = np.empty((len(places), size_px, size_px, 3), dtype=np.uint8)
+    for i, box in enumerate(boxes[places].tolist()):
+        # crop first: resize(box=…) blends in pixels around the box
+        pixels[i] = np.asarray(image.crop(tuple(box)).resize((size_px, size_px), Image.Resampling.BILINEAR))
+    return CropPixels(places, boxes[places], pixels)
+
+
+def clip_boxes(corners: NDArray[np.float32], width_px: int, height_px: int, *, is_relative: bool) -> NDArray[np.int32]:
+    """Return (k, 4) int32 the whole pixels that each box touches, inside the image."""
+    edges = np.array([width_px, height_px, width_px, height_px], dtype=np.float64)
+    exact = corners.astype(np.float64) * (edges if is_relative else 1.0)
+    nearly = 1e-3  # a float32 0.3333 of 300 pixels ends at 100, not at 101
+    rounded = np.concatenate([np.floor(exact[:, :2] + nearly), np.ceil(exact[:, 2:] - nearly)], axis=1)
+    clipped: NDArray[np.int32] = np.clip(rounded, 0, edges).astype(np.int32)
+    return clipped

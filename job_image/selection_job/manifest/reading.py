@@ -1,0 +1,126 @@
+"""From a manifest file to a SelectionRun, read as kubectl reads it."""
+
+import json
+import re
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from selection_api import ManifestError, SelectionRun, check_supported, parse_manifest
+from selection_api.names import ANNOTATION_MANIFEST, KIND, run_id
+from selection_job.errors import InvalidManifest
+from selection_job.manifest.kubernetes_yaml import YamlError, load_documents, resolve_plain
+from selection_job.manifest.path_regex import compile_path_regex
+
+LARGEST_BYTES = 1024 * 1024
+
+
+def read_manifest(path: Path, *, digest: str | None = None) -> SelectionRun:
+    """Read, validate and check for support the one SelectionRun in a YAML or JSON file.
+
+    digest    sha256:<64 hex digits> that the file's bytes must have; None for any
+    Raises InvalidManifest; its message begins with the file and holds every problem, one line each.
+    """
+    content = _read_bytes(path)
+    if digest is not None:
+        _check_digest(path, content, digest)
+    text = _decode(path, content)
+    try:
+        run = check_supported(parse_manifest(load_manifest(text)))
+        if (config := run.spec.selection_config) and config.lightly_path_regex:
+            compile_path_regex(config.lightly_path_regex)
+    except (ManifestError, YamlError, InvalidManifest) as error:
+        raise InvalidManifest(f"{path}: {error}") from error
+    return run
+
+
+def identify_run(run: SelectionRun) -> str:
+    """Return the name of the run's folder; locally a digest of what the user set stands for the missing uid."""
+    settings = json.dumps(run.user_settings()["spec"], sort_keys=True)
+    return run_id(run.metadata.name, run.metadata.uid or sha256(settings.encode()).hexdigest())
+
+
+def load_manifest(text: str) -> object:
+    """Return the decoded document that holds the SelectionRun. Raises YamlError or ManifestError."""
+    documents = [document for document in _load_documents(text) if document is not None]
+    return documents[0] if len(documents) == 1 else _choose(documents)
+
+
+def _read_bytes(path: Path) -> bytes:
+    """Return the file's content. Bytes are counted while reading: a file may grow, or be a device."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_BYTES + 1)
+    except OSError as error:
+        raise InvalidManifest(f"{path}: can't be read: {error.strerror or error}") from error
+    if len(content) > LARGEST_BYTES:
+        raise InvalidManifest(f"{path}: is larger than {LARGEST_BYTES} bytes, which no manifest is")
+    return content
+
+
+def _check_digest(path: Path, content: bytes, digest: str) -> None:
+    if re.fullmatch("sha256:[0-9a-f]{64}", digest) is None:
+        raise InvalidManifest(f"--digest: expected sha256: and 64 hexadecimal digits (0-9a-f), found {digest[:100]!r}")
+    found = f"sha256:{sha256(content).hexdigest()}"
+    if found != digest:
+        raise InvalidManifest(
+            f"{path}: has the digest {found}, expected {digest}: the pod's annotation {ANNOTATION_MANIFEST} was "
+            "changed after the Job was made. Delete the run and apply it again."
+        )
+
+
+def _decode(path: Path, content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InvalidManifest(f"{path}: line {line}: is not UTF-8 text; save the manifest as UTF-8") from error
+
+
+def _load_documents(text: str) -> Sequence[Any]:
+    if text.lstrip().startswith("{"):
+        try:
+            return [_load_json(text)]
+        except json.JSONDecodeError:
+            pass  # YAML in flow style, or a mistake that YAML's error tells
+        except RecursionError:
+            raise YamlError(1, "nested too deeply") from None
+    return load_documents(text)
+
+
+def _load_json(text: str) -> Any:
+    """Decode JSON with the numbers of kubernetes_yaml; halves of surrogate pairs are no text and are refused."""
+    number = resolve_plain
+    value = json.loads(
+        text, object_pairs_hook=_unique, parse_float=number, parse_int=number, parse_constant=_refuse_constant
+    )
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise YamlError(1, "holds an escape of half a character (a lone surrogate)") from None
+    return value
+
+
+def _refuse_constant(word: str) -> Any:
+    raise YamlError(1, f"{word} is not a number that a manifest can hold")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise YamlError(1, f"the key '{twice[:80]}' is already set in its mapping")
+    return mapping
+
+
+def _choose(documents: Sequence[Any]) -> object:
+    """Return the one SelectionRun among several documents."""
+    if not documents:
+        raise YamlError(1, f"the file is empty; expected a {KIND}")
+    runs = [document for document in documents if isinstance(document, dict) and document.get("kind") == KIND]
+    if len(runs) != 1:
+        found = f"{len(runs)} of {len(documents)} documents are {KIND}s"
+        raise YamlError(1, f"expected exactly one {KIND} in the file; {found}")
+    return runs[0]

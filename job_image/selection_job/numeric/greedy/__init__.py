@@ -1,0 +1,1 @@
+"""Choosing rows: objectives, and the searches that maximize them."""

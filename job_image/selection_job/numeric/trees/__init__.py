@@ -1,0 +1,1 @@
+"""Bounds on distances: trees over vectors."""

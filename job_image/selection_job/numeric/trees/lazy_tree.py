@@ -1,0 +1,300 @@
+"""Distances to the nearest chosen row, kept lazily in a ball tree: a node hears of a chosen row when it has to.
+
+Distances only fall as rows are chosen, so a value that is out of date is an upper bound. Every node keeps the chosen
+rows it has not passed on yet. Bringing everything above a threshold up to date touches only nodes whose bound lies
+above it, and a chosen row goes down only to children whose ball it can change.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection_job.numeric.compiling import compiled, inner
+from selection_job.numeric.trees.ball_tree import LANES, BallTree, build_tree, find_stretch, select_smallest
+from selection_job.numeric.trees.vectors import PAIRS, add_squares, find_below, lower_to, lowest_bit
+
+POOL = 512
+"""Points above the threshold that are worth comparing with each other at once; found by measuring."""
+
+_POOL_ROOM = 4 * POOL
+_LEAF_ROOM = 128  # rows that wait at a leaf, and at another node
+_NODE_ROOM = 512
+CHUNK = 32  # features after which a distance that is too large already is given up
+
+NODE, _POSITION, LANE = 0, 1, 2  # rows of `walk`
+N_POOL, _COLLECTS = 0, 1  # entries of `counts`
+TAU, FLOOR = 0, 1  # entries of `level`
+
+
+class Search(NamedTuple):
+    """The tree, and what is known so far. All distances are squared."""
+
+    tree: BallTree
+    rows: NDArray[np.float32]  # (n * d,)
+    d: int
+    stretch: float  # factor on bounds that covers rounding
+    limits: NDArray[np.float32]  # (16 nodes,) of a point: its distance; of a child: from where on a row can't change it
+    peak: NDArray[np.float32]  # (nodes,) at least the largest distance below
+    pending: NDArray[np.int32]  # rows that wait, node by node
+    n_pending: NDArray[np.int32]  # (nodes,)
+    sums: NDArray[np.float32]  # (64,) scratch
+    walk: NDArray[np.int64]  # (3, levels) where the walk down the tree stands
+    pool_distances: NDArray[np.float32]  # the points above the threshold
+    pool_ids: NDArray[np.int32]
+    counts: NDArray[np.int64]  # (2,) points in the pool; whether the walk collects them
+    level: NDArray[np.float32]  # (2,) tau: all above it is up to date; floor: all above it is in the pool
+
+
+def start_search(rows: NDArray[np.float32]) -> Search:
+    """Return a search in which nothing is chosen and every distance is infinite; rows as for build_tree."""
+    rows = np.asarray(rows).view()
+    rows.flags.writeable = False  # one type for all inputs, mapped files too: the kernels are compiled once
+    return lay_out(build_tree(rows), rows)
+
+
+def lay_out(tree: BallTree, rows: NDArray[np.float32]) -> Search:
+    """Return a search over a tree; rows (n, d) as it was built from, read-only."""
+    (n, d), n_nodes, n_leaves = rows.shape, int(tree.first[-1]), int(tree.first[1])
+    limits = np.full(LANES * n_nodes, -1, dtype=np.float32)
+    limits[:n] = np.inf
+    for level in range(1, len(tree.first) - 1):
+        limits[LANES * tree.first[level] :][: tree.first[level] - tree.first[level - 1]] = np.inf
+    return Search(
+        tree=tree,
+        rows=rows.reshape(-1),
+        d=d,
+        stretch=find_stretch(d),
+        limits=limits,
+        peak=np.full(n_nodes, np.inf, dtype=np.float32),
+        pending=np.empty(n_leaves * _LEAF_ROOM + (n_nodes - n_leaves) * _NODE_ROOM, dtype=np.int32),
+        n_pending=np.zeros(n_nodes, dtype=np.int32),
+        sums=np.zeros(LANES * PAIRS, dtype=np.float32),
+        walk=np.zeros((3, len(tree.first)), dtype=np.int64),
+        pool_distances=np.empty(_POOL_ROOM + LANES, dtype=np.float32),
+        pool_ids=np.empty(_POOL_ROOM + LANES, dtype=np.int32),
+        counts=np.zeros(2, dtype=np.int64),
+        level=np.array([-1, np.inf], dtype=np.float32),
+    )
+
+
+@compiled
+def refresh(search: Search, chosen: NDArray[np.int32], tau: float, is_deep: bool, collects: bool) -> None:
+    """Hear of rows chosen since, at most POOL; bring every point above tau up to date and, if asked to, collect them.
+
+    Not deep: the root passes on what waits, and nothing else. The pool may have to leave points above tau out:
+    level[FLOOR] says above which distance it holds all.
+    """
+    tell_root(search, chosen)
+    root, top = len(search.peak) - 1, len(search.tree.first) - 2
+    search.counts[N_POOL], search.counts[_COLLECTS] = 0, collects
+    search.level[TAU] = search.level[FLOOR] = tau
+    if search.peak[root] <= search.level[TAU]:
+        return
+    level = top
+    enter(search, top, root, is_deep)
+    while level <= top:
+        node = search.walk[NODE, level]
+        if level == 0:
+            _settle_leaf(search, node, search.walk[LANE, 0] == 0)
+            level += 1
+            continue
+        below = hand_down(search, level, node)
+        is_full = below >= 0
+        if not is_full:
+            below = _find_next(search, level, node)
+        if below >= 0:
+            level -= 1
+            enter(search, level, below, not is_full)
+        else:
+            set_peak(search, level, node)
+            level += 1
+    if search.counts[N_POOL] > POOL:
+        _raise_floor(search)
+
+
+@inner
+def tell_root(search: Search, chosen: NDArray[np.int32]) -> None:
+    """Let rows, at most POOL, wait at the root, whose list is empty."""
+    root = len(search.peak) - 1
+    at, size = find_list(root, search.tree.first[1]), search.n_pending[root]
+    for i in range(len(chosen)):
+        search.pending[at + size + i] = chosen[i]
+    search.n_pending[root] = size + len(chosen)
+
+
+@inner
+def enter(search: Search, level: int, node: int, is_deep: bool) -> None:
+    """Begin at a node; one that is only emptied because its list is full visits none of its children."""
+    search.walk[NODE, level] = node
+    search.walk[_POSITION, level] = 0
+    search.walk[LANE, level] = 0 if is_deep else LANES
+
+
+@inner
+def find_list(node: int, n_leaves: int) -> int:
+    """Return where the rows that wait at a node begin."""
+    if node < n_leaves:
+        return node * _LEAF_ROOM
+    return n_leaves * _LEAF_ROOM + (node - n_leaves) * _NODE_ROOM
+
+
+@inner
+def first_child(search: Search, level: int, node: int) -> int:
+    """Return the first child of a node above the leaves."""
+    return int(search.tree.first[level - 1] + LANES * (node - search.tree.first[level]))
+
+
+@inner
+def find_near(search: Search, node: int, at: int, n_rows: int) -> int:
+    """Compare four waiting rows with the node's lanes: bit 16 j + lane says whether row j changes that lane."""
+    d, pending, sums, limits = search.d, search.pending, search.sums, search.limits
+    tile, limit = node * LANES * d, node * LANES
+    r0 = pending[at] * np.int64(d)
+    r1 = pending[at + min(1, n_rows - 1)] * np.int64(d)
+    r2 = pending[at + min(2, n_rows - 1)] * np.int64(d)
+    r3 = pending[at + min(3, n_rows - 1)] * np.int64(d)
+    for i in range(LANES * PAIRS):
+        sums[i] = 0
+    found = 0
+    for first in range(0, d, CHUNK):
+        last = min(first + CHUNK, d)
+        add_squares(search.tree.tiles, tile, tile, tile, tile, search.rows, r0, r1, r2, r3, first, last, sums)
+        found = find_below(sums, limits, limit, limit, limit, limit)
+        if found == 0:
+            return 0
+    if n_rows < PAIRS:
+        found &= (1 << (LANES * n_rows)) - 1
+    return found
+
+
+@inner
+def hand_down(search: Search, level: int, node: int) -> int:
+    """Pass waiting rows on to the children they may change; stop at a child whose list is full and return it, or -1."""
+    n_leaves = search.tree.first[1]
+    child = first_child(search, level, node)
+    child_at, room = find_list(child, n_leaves), _LEAF_ROOM if level == 1 else _NODE_ROOM
+    at, size = find_list(node, n_leaves), search.n_pending[node]
+    position = search.walk[_POSITION, level]
+    full = _find_full(search.n_pending, child, min(child + LANES, search.tree.first[level]), room)
+    while full < 0 and position < size:
+        n_rows = min(PAIRS, size - position)
+        found = find_near(search, node, at + position, n_rows)
+        is_full = False
+        while found != 0:
+            bit = lowest_bit(found)
+            found &= found - 1
+            lane = bit & (LANES - 1)
+            n_there = search.n_pending[child + lane]
+            search.pending[child_at + lane * room + n_there] = search.pending[at + position + (bit >> 4)]
+            search.n_pending[child + lane] = n_there + 1
+            is_full |= n_there + 1 > room - PAIRS
+        position += n_rows
+        if is_full:
+            full = _find_full(search.n_pending, child, min(child + LANES, search.tree.first[level]), room)
+    search.walk[_POSITION, level] = position
+    if full < 0:
+        search.n_pending[node] = 0
+        search.walk[_POSITION, level] = 0
+    return full
+
+
+@inner
+def _find_full(n_pending: NDArray[np.int32], first: int, last: int, room: int) -> int:
+    for node in range(first, last):
+        if n_pending[node] > room - PAIRS:
+            return node
+    return -1
+
+
+@inner
+def _find_next(search: Search, level: int, node: int) -> int:
+    """Return the next child with anything above tau, or -1."""
+    child = first_child(search, level, node)
+    n_lanes = min(LANES, search.tree.first[level] - child)
+    lane = search.walk[LANE, level]
+    while lane < n_lanes:
+        lane += 1
+        if search.peak[child + lane - 1] > search.level[TAU]:
+            search.walk[LANE, level] = lane
+            return int(child + lane - 1)
+    search.walk[LANE, level] = LANES
+    return -1
+
+
+@inner
+def lower_leaf(search: Search, leaf: int) -> None:
+    """Lower the distances of the leaf's points by what waits there."""
+    limit, at, size = leaf * LANES, leaf * _LEAF_ROOM, search.n_pending[leaf]
+    has_changed = False
+    for position in range(0, size, PAIRS):
+        if find_near(search, leaf, at + position, min(PAIRS, size - position)) != 0:
+            lower_to(search.sums, search.limits, limit, limit, limit, limit)
+            has_changed = True
+    search.n_pending[leaf] = 0
+    if has_changed:
+        set_peak(search, 0, leaf)
+
+
+@inner
+def _settle_leaf(search: Search, leaf: int, is_visited: bool) -> None:
+    """Bring the leaf up to date, and collect its points above tau where that is asked for."""
+    lower_leaf(search, leaf)
+    if is_visited and search.counts[_COLLECTS] and search.peak[leaf] > search.level[TAU]:
+        _collect(search, leaf)
+
+
+@inner
+def set_peak(search: Search, level: int, node: int) -> None:
+    """Take the node's bound anew from its lanes, and tell its parent from which distance on a row can't change it."""
+    peak = np.float32(-1.0)
+    if level == 0:
+        for i in range(node * LANES, node * LANES + LANES):
+            peak = max(peak, search.limits[i])
+    else:
+        child = first_child(search, level, node)
+        for i in range(child, min(child + LANES, search.tree.first[level])):
+            peak = max(peak, search.peak[i])
+    search.peak[node] = peak
+    if node + 1 < len(search.peak):
+        reach = (search.tree.radius[node] + np.sqrt(max(peak, np.float32(0.0)))) * search.stretch
+        lane = node - search.tree.first[level]
+        # Where every distance is 0 there is nothing left to lower.
+        search.limits[LANES * search.tree.first[level + 1] + lane] = reach * reach if peak > 0 else -1.0
+
+
+@inner
+def _collect(search: Search, leaf: int) -> None:
+    n_pool = search.counts[N_POOL]
+    for i in range(leaf * LANES, leaf * LANES + LANES):
+        if search.limits[i] > search.level[TAU]:
+            search.pool_distances[n_pool] = search.limits[i]
+            search.pool_ids[n_pool] = search.tree.ids[i]
+            n_pool += 1
+    search.counts[N_POOL] = n_pool
+    if n_pool > _POOL_ROOM:
+        _raise_floor(search)
+
+
+@inner
+def _raise_floor(search: Search) -> None:
+    """Keep the largest of the pool, fewer than POOL, and raise tau and floor to the largest value that is left out.
+
+    Where that many are equal and none is larger, the lowest row of them stays: tau then lies just below their value,
+    so that a lower row of the same value is still met.
+    """
+    distances, ids, size = search.pool_distances, search.pool_ids, search.counts[N_POOL]
+    select_smallest(distances, ids, 0, size, size - POOL)
+    floor = distances[size - POOL]
+    n_kept, lowest = 0, ids[size - POOL]
+    for i in range(size):
+        if distances[i] > floor:
+            distances[n_kept], ids[n_kept] = distances[i], ids[i]
+            n_kept += 1
+        elif distances[i] == floor:
+            lowest = min(lowest, ids[i])
+    search.level[TAU] = search.level[FLOOR] = floor
+    if n_kept == 0:
+        distances[0], ids[0], n_kept = floor, lowest, 1
+        search.level[TAU] = np.nextafter(floor, np.float32(0.0))
+    search.counts[N_POOL] = n_kept

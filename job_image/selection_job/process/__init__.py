@@ -1,0 +1,1 @@
+"""The process itself: environment, machine, signals, progress, metrics, first and last words."""

@@ -1,0 +1,50 @@
+"""CatalogBuilder: from the images as they were read to the catalog."""
+
+from array import array
+from collections.abc import Sequence
+
+import numpy as np
+
+from selection_job.catalog.catalog import Catalog
+from selection_job.catalog.copies import find_first_equal
+from selection_job.reading.images import ReadImage
+
+
+class CatalogBuilder:
+    """Collects images in their order, in columns: about 60 bytes an image beside its name, 8 for each measure."""
+
+    def __init__(self, measures: Sequence[str] = ()) -> None:
+        self._measures = {name: array("d") for name in measures}
+        self._names: list[str] = []
+        self._digests = bytearray()
+        self._sizes_bytes = array("q")
+        self._widths_px = array("i")
+        self._heights_px = array("i")
+        self._corrupt: dict[str, str] = {}
+
+    def add(self, image: ReadImage) -> None:
+        """Add an image; one with a reason is corrupt."""
+        if image.reason is not None:
+            self._corrupt[image.name] = image.reason
+            return
+        self._names.append(image.name)
+        self._digests += image.sha256
+        self._sizes_bytes.append(image.size_bytes)
+        self._widths_px.append(image.width_px)
+        self._heights_px.append(image.height_px)
+        for values, value in zip(self._measures.values(), image.measures, strict=True):
+            values.append(value)
+
+    def build(self) -> Catalog:
+        """Return the catalog of what was added so far."""
+        digests = np.frombuffer(bytes(self._digests), dtype=np.uint8).reshape(-1, 32)
+        return Catalog(
+            names=list(self._names),
+            sha256=digests,
+            sizes_bytes=np.array(self._sizes_bytes, dtype=np.int64),
+            widths_px=np.array(self._widths_px, dtype=np.int32),
+            heights_px=np.array(self._heights_px, dtype=np.int32),
+            duplicate_of=find_first_equal(digests),
+            corrupt=dict(self._corrupt),
+            measures={name: np.array(values, dtype=np.float64) for name, values in self._measures.items()},
+        )

@@ -1,0 +1,170 @@
+"""The two-dimensional maps of the candidates: PCA of all of them, UMAP at three scales, drawn for a stated sample."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection_job.numeric.projections import (
+    LEAST_UMAP_ROWS,
+    find_neighbourhoods,
+    fit_pca,
+    project_pca,
+    project_umap,
+)
+from selection_job.report.measures.candidates import Candidates
+from selection_job.report.numbers import points, rounded, rounded_all
+
+MAP_POINTS = 20_000
+UMAP_NEIGHBOURS = (5, 15, 50)
+MAP_BOX = (8.2, 6.0)
+"""Width and height of a map's axes in inches."""
+THUMBNAIL_INCHES = 0.55
+_LEAST_SELECTED_SHARE = 0.25  # of the points drawn: few selected among millions would not be seen
+_MOST_EXAMPLES = 36
+
+JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MapSample:
+    """The candidates that are drawn on the maps, and the images that earlier runs selected."""
+
+    positions: NDArray[np.int64]  # (p,) sorted positions in the pool
+    preselected: NDArray[np.int64]  # (q,) sorted rows of the pool's preselected
+    is_selected: NDArray[np.bool_]  # (p,)
+    choice_order: NDArray[np.int64]  # (p,) indices into positions: selected in order of choice, then removed
+
+
+def make_maps(pool: Candidates, names: Sequence[str], noun: str = "image") -> tuple[JsonObject, float]:
+    """Return scatterPlotData, and how many seconds UMAP took.
+
+    names  of the catalog's rows
+    noun   what these are
+    """
+    sample = sample_for_maps(pool)
+    pca = fit_pca(pool.vectors)
+    vectors = np.concatenate([pool.vectors[sample.positions], pool.preselected[sample.preselected]])
+    coordinates = project_pca(pca, vectors)
+    shown = [names[row] for row in pool.catalog_rows[sample.positions].tolist()]
+    started = time.perf_counter()
+    umap = _make_umaps(vectors, coordinates, sample, shown, seed=pool.seed, noun=noun)
+    umap_seconds = time.perf_counter() - started
+    return {
+        "sample": _describe_sample(pool, sample, shown),
+        "pcaEmbeddingData": {
+            **_describe_map(coordinates, sample, shown),
+            "explainedVariance": rounded_all(pca.explained.tolist()),
+        },
+        "umapEmbeddingData": umap,
+    }, umap_seconds
+
+
+def sample_for_maps(pool: Candidates, most: int = MAP_POINTS) -> MapSample:
+    """Choose which candidates are drawn: all up to `most`, else a seeded sample, at least a quarter of it selected."""
+    n, k = len(pool.vectors), len(pool.selected)
+    selected, removed = pool.selected, pool.removed
+    if n > most:
+        n_selected = min(k, max(round(most * k / n), round(most * _LEAST_SELECTED_SHARE)))
+        n_selected = max(n_selected, most - len(removed))
+        rng = np.random.default_rng(pool.seed)
+        selected = selected[np.sort(rng.choice(k, n_selected, replace=False))]
+        removed = removed[np.sort(rng.choice(len(removed), most - n_selected, replace=False))]
+    positions = np.sort(np.concatenate([selected, removed]))
+    return MapSample(
+        positions=positions,
+        preselected=_sample_preselected(pool, max(1, most // 4)),
+        is_selected=pool.is_selected[positions],
+        choice_order=np.searchsorted(positions, np.concatenate([selected, removed])),
+    )
+
+
+def _sample_preselected(pool: Candidates, most: int) -> NDArray[np.int64]:
+    n = len(pool.preselected)
+    if n <= most:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(pool.seed).choice(n, most, replace=False))
+
+
+def _describe_sample(pool: Candidates, sample: MapSample, shown: Sequence[str]) -> JsonObject:
+    return {
+        "filenames": list(shown),
+        "selected": sample.is_selected.astype(int).tolist(),
+        "nInput": len(pool.vectors),
+        "nSelected": len(pool.selected),
+        "nInputShown": len(sample.positions),
+        "nSelectedShown": int(sample.is_selected.sum()),
+        "nPreselectedDatapool": len(pool.preselected),
+        "nPreselectedDatapoolShown": len(sample.preselected),
+    }
+
+
+def _make_umaps(
+    vectors: NDArray[np.float32],
+    start: NDArray[np.float64],
+    sample: MapSample,
+    shown: Sequence[str],
+    *,
+    seed: int,
+    noun: str,
+) -> JsonObject:
+    """Return one map for each of UMAP_NEIGHBOURS, or the reason why there is none."""
+    n = len(vectors)
+    if n < LEAST_UMAP_ROWS:
+        reason = f"UMAP needs at least {LEAST_UMAP_ROWS} {noun}s, and {n} took part."
+        return {str(k): _absent_map(reason) for k in UMAP_NEIGHBOURS}
+    neighbourhoods = find_neighbourhoods(vectors, min(max(UMAP_NEIGHBOURS), n - 1))
+    maps = {}
+    for k in UMAP_NEIGHBOURS:
+        coordinates = project_umap(vectors, neighbourhoods, start, k=k, seed=seed)
+        maps[str(k)] = {**_describe_map(coordinates, sample, shown), "nNeighbors": min(k, n - 1), "reason": None}
+    return maps
+
+
+def _absent_map(reason: str) -> JsonObject:
+    nothing: JsonObject = {"input2dEmbeddings": [], "datapool2dEmbeddings": [], "exampleImages": []}
+    return {**nothing, "nNeighbors": None, "reason": reason}
+
+
+def _describe_map(coordinates: NDArray[np.float64], sample: MapSample, shown: Sequence[str]) -> JsonObject:
+    """Describe a map. coordinates: (p + q, 2), those of the datapool last."""
+    n = len(sample.positions)
+    examples = place_examples(coordinates, sample.choice_order)
+    return {
+        "input2dEmbeddings": points(coordinates[:n]),
+        "datapool2dEmbeddings": points(coordinates[n:]),
+        "exampleImages": [
+            {
+                "filename": shown[i],
+                "location": [rounded(value) for value in coordinates[i].tolist()],
+                "selected": bool(sample.is_selected[i]),
+            }
+            for i in examples
+        ],
+    }
+
+
+def place_examples(coordinates: NDArray[np.float64], order: NDArray[np.int64]) -> list[int]:
+    """Choose points whose thumbnails don't cover one another, going through `order`.
+
+    coordinates  (p, 2), drawn with map_scale in MAP_BOX
+    returns      at most 36 indices into coordinates
+    """
+    gap = THUMBNAIL_INCHES * 1.1 * map_scale(coordinates)
+    placed: list[int] = []
+    for i in order.tolist():
+        if len(placed) == _MOST_EXAMPLES:
+            break
+        distances = np.abs(coordinates[placed] - coordinates[i]).max(axis=1)
+        if (distances >= gap).all():
+            placed.append(i)
+    return placed
+
+
+def map_scale(coordinates: NDArray[np.float64]) -> float:
+    """Return how many units of a map one inch shows: the same for both axes, with room for thumbnails at the edge."""
+    room = np.array(MAP_BOX) - THUMBNAIL_INCHES * 1.3
+    return float((np.ptp(coordinates, axis=0) / room).max()) or 1.0

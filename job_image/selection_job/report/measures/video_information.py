@@ -1,0 +1,143 @@
+"""videoInformation: where the frames of a run come from, video by video, and where in time the selected ones lie."""
+
+from collections import Counter
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection_job.catalog.catalog import Catalog
+from selection_job.catalog.frame_names import parse_frame_name
+from selection_job.catalog.frames import Frames
+from selection_job.report.facts import RunFacts
+from selection_job.report.measures.candidates import Candidates
+from selection_job.report.measures.video_times import measure_lengths, place_in_time
+from selection_job.report.numbers import rounded
+from selection_job.selection.selection import Selection
+from selection_job.selection.video_counts import VideoCounts, count_frames
+
+MOST_VIDEOS = 300
+"""Videos with numbers of their own: those with the most frames; the others are summed."""
+
+MOST_CORRUPT = 1000
+"""Corrupt videos that are listed by name; the total counts all."""
+
+N_PARTS = 200
+"""Equal parts of a video's length in which selected frames are counted."""
+
+JsonObject = dict[str, Any]
+
+
+def name_rows(catalog: Catalog) -> str:
+    """Return what the rows of the catalog are: image or frame."""
+    return "image" if catalog.frames is None else "frame"
+
+
+def describe_videos(
+    frames: Frames, catalog: Catalog, selection: Selection, *, pool: Candidates, facts: RunFacts
+) -> tuple[JsonObject, JsonObject]:
+    """Return videoLevelSizes and videoInformation. Linear in frames, some seconds for ten million."""
+    counts = count_frames(frames, catalog, selection)
+    lengths = measure_lengths(frames)
+    rows = frames.video_rows
+    chance = np.bincount(rows[pool.catalog_rows[pool.random]], minlength=len(frames.videos))
+    shown, others = _split(counts)
+    times = place_in_time(frames, lengths, selection, shown, N_PARTS)
+    return _count_videos(counts, catalog), {
+        "everyNthFrame": facts.every_nth_frame,
+        "targetFps": facts.target_fps,
+        "nFrames": int(counts.n_frames.sum()),
+        "nLookedAt": int(counts.looked_at.sum()),
+        "seconds": rounded(float(np.nansum(lengths.seconds))) if np.isfinite(lengths.seconds).any() else None,
+        "selectedPerVideo": _describe_spread(counts.selected[counts.is_usable]),
+        "nWithoutSelected": int(np.count_nonzero(counts.is_usable & (counts.selected == 0))),
+        "framesPerVideo": _compare_frames(counts, chance),
+        "videos": [
+            _describe_video(counts, row, lengths.seconds[row], parts)
+            for row, parts in zip(shown.tolist(), times, strict=True)
+        ],
+        "otherVideos": {"nVideos": len(others), **_sum_up(counts, others)},
+        "corruptVideos": _list_corrupt(counts),
+    }
+
+
+def _split(counts: VideoCounts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the usable videos that are described, most frames first and then by name, and those that are summed."""
+    usable = np.flatnonzero(counts.is_usable)
+    order = usable[np.lexsort((usable, -counts.looked_at[usable], -counts.n_frames[usable]))]
+    return order[:MOST_VIDEOS], order[MOST_VIDEOS:]
+
+
+def _describe_video(counts: VideoCounts, row: int, seconds: float, times: list[int]) -> JsonObject:
+    return {
+        "filename": counts.names[row],
+        **_sum_up(counts, np.array([row])),
+        "seconds": rounded(seconds),
+        "selectedOverTime": times,
+    }
+
+
+def _sum_up(counts: VideoCounts, rows: NDArray[np.int64]) -> JsonObject:
+    columns = {
+        "nFrames": counts.n_frames,
+        "nLookedAt": counts.looked_at,
+        "nCorrupt": counts.corrupt,
+        "nDuplicate": counts.duplicate,
+        "nRemoved": counts.removed,
+        "nSelected": counts.selected,
+    }
+    return {key: int(column[rows].sum()) for key, column in columns.items()}
+
+
+def _count_videos(counts: VideoCounts, catalog: Catalog) -> JsonObject:
+    """Count the videos as images are counted: the parts add up to nInput."""
+    is_selected = counts.selected > 0
+    is_corrupt = ~counts.is_usable & ~is_selected
+    rest = counts.looked_at - counts.corrupt
+    is_duplicate = ~is_selected & ~is_corrupt & (rest > 0) & (rest == counts.duplicate)
+    parsed = map(parse_frame_name, catalog.names[catalog.n_new :])
+    before = {found[0] if found else "" for found in parsed}
+    chosen = {counts.names[row] for row in np.flatnonzero(is_selected).tolist()}
+    return {
+        "nInput": len(counts.names),
+        "nCorrupt": int(is_corrupt.sum()),
+        "nDuplicate": int(is_duplicate.sum()),
+        "nRemoved": int((~is_selected & ~is_corrupt & ~is_duplicate).sum()),
+        "nSelected": len(chosen),
+        "nPreselectedDatapool": len(before),
+        "nSelectedWithDatapool": len(before | chosen),
+    }
+
+
+def _describe_spread(numbers: NDArray[np.int64]) -> JsonObject | None:
+    if not len(numbers):
+        return None
+    return {
+        "min": int(numbers.min()),
+        "median": rounded(float(np.median(numbers))),
+        "mean": rounded(float(numbers.mean())),
+        "max": int(numbers.max()),
+    }
+
+
+def _compare_frames(counts: VideoCounts, chance: NDArray[np.int64]) -> JsonObject:
+    """Count the usable videos by their frames: none, 1, 2 to 3, 4 to 7, …; bins are the first numbers of these."""
+    usable = counts.is_usable
+    sets = {"lookedAt": counts.looked_at, "selected": counts.selected, "random": chance}
+    places = {name: np.ceil(np.log2(numbers[usable] + 1)).astype(np.int64) for name, numbers in sets.items()}
+    n_bins = 1 + max((int(place.max()) for place in places.values() if len(place)), default=0)
+    return {
+        "bins": [0, *(2**i for i in range(n_bins - 1))],
+        **{name: np.bincount(place, minlength=n_bins).tolist() for name, place in places.items()},
+    }
+
+
+def _list_corrupt(counts: VideoCounts) -> JsonObject:
+    corrupt = [(name, reason) for name, reason in zip(counts.names, counts.reasons, strict=True) if reason]
+    kinds = Counter(reason.partition(":")[0].strip() for _, reason in corrupt)
+    return {
+        "total": len(corrupt),
+        "kinds": dict(kinds.most_common(100)),
+        "videos": [{"filename": name, "reason": reason} for name, reason in islice(corrupt, MOST_CORRUPT)],
+    }

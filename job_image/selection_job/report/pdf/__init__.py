@@ -1,0 +1,1 @@
+"""report.pdf: reportlab is used here only."""

@@ -1,0 +1,1 @@
+"""Figures: matplotlib is used here only."""

@@ -1,0 +1,103 @@
+"""ChosenImages: the selected images with all that is known of each, for the exports."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection_job.catalog.catalog import Catalog
+from selection_job.predictions.task_predictions import TaskPredictions
+from selection_job.results.exports.media_place import MediaPlace
+from selection_job.selection.selection import Selection
+
+
+@dataclass(frozen=True)
+class FoundObject:
+    """A prediction on an image."""
+
+    category: str
+    category_place: int  # in the task's categories
+    score: float
+    box_px: tuple[float, float, float, float] | None  # x, y, width, height
+
+
+@dataclass(frozen=True)
+class ChosenImage:
+    """One selected image. Sizes are 0 where no image was opened."""
+
+    rank: int  # from 1
+    name: str
+    file_name: str  # of the file that holds it: the name, or of a frame its copy's
+    width_px: int
+    height_px: int
+    values: dict[str, Any]
+    """taken_at_distance, scores, metadata; of frames video, frame_index and timestamp_sec; without what is unknown."""
+    objects: dict[str, list[FoundObject]]
+    """By prediction task."""
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenImages:
+    """The selection beside what the run knows."""
+
+    catalog: Catalog
+    selection: Selection
+    place: MediaPlace
+    file_names: Sequence[str]
+    """(k,) of the selected images, in the order of choice."""
+    columns: Mapping[str, Sequence[Any] | NDArray[Any]]
+    """By name: (n,) scores and metadata; NaN and '' where unknown."""
+    tasks: Mapping[str, TaskPredictions]
+
+    def __len__(self) -> int:
+        return len(self.selection.selected)
+
+    def __iter__(self) -> Iterator[ChosenImage]:
+        widths, heights = self.catalog.widths_px, self.catalog.heights_px
+        for i, row in enumerate(self.selection.selected.tolist()):
+            objects = {name: list(list_objects(task, row)) for name, task in self.tasks.items()}
+            yield ChosenImage(
+                i + 1,
+                self.catalog.names[row],
+                self.file_names[i],
+                int(widths[row]),
+                int(heights[row]),
+                self._values(i, row),
+                {name: found for name, found in objects.items() if found},
+            )
+
+    def _values(self, i: int, row: int) -> dict[str, Any]:
+        values: dict[str, Any] = {"taken_at_distance": float(self.selection.distances[i])}
+        values |= {name: _to_plain(column[row]) for name, column in self.columns.items()}
+        frames = self.catalog.frames
+        if frames is not None:
+            values["video"] = frames.videos[int(frames.video_rows[row])]
+            values["frame_index"] = int(frames.indices[row])
+            values["timestamp_sec"] = float(frames.seconds[row])
+        return {name: value for name, value in values.items() if is_known(value)}
+
+
+def is_known(value: object) -> bool:
+    """Say whether a value says something: no NaN, no infinity, no empty word."""
+    return value != "" if isinstance(value, str) else bool(np.isfinite(value))  # type: ignore[call-overload]
+
+
+def list_objects(task: TaskPredictions, row: int) -> Iterator[FoundObject]:
+    """Yield what the task found on an image of the catalog."""
+    start, end = np.searchsorted(task.owners, [row, row + 1]).tolist()
+    for place in range(start, end):
+        category = int(task.category_index[place])
+        box = None if task.boxes_px is None else task.boxes_px[place]
+        known = box is not None and bool(np.isfinite(box).all())
+        yield FoundObject(
+            task.categories[category].name,
+            category,
+            float(task.scores[place]),
+            tuple(float(value) for value in box) if known and box is not None else None,  # type: ignore[arg-type]
+        )
+
+
+def _to_plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

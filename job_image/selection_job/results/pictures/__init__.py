@@ -1,0 +1,1 @@
+"""Files with pixels: copies of images, frames, crops, examples."""

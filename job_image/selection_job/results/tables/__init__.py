@@ -1,0 +1,1 @@
+"""Tables and lists: CSV, JSON and text."""

@@ -1,0 +1,238 @@
+"""The embedding stage: each image is read once; that pass checks, hashes and embeds it and cuts out its objects."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selection_job.catalog.catalog import Catalog, Listing
+from selection_job.catalog.catalog_file import load_catalog, save_catalog
+from selection_job.catalog.crop_columns import Crops, load_crops, save_crops
+from selection_job.catalog.embedded import Embedded
+from selection_job.encoder.embedding import embed_pixels
+from selection_job.encoder.encoder import Encoder
+from selection_job.encoder.precision import choose_format
+from selection_job.errors import UnusableData
+from selection_job.manifest.data_needs import list_measures
+from selection_job.objects.crop_embedder import CropEmbedder
+from selection_job.objects.object_boxes import ObjectBoxes
+from selection_job.process.progress import Bar
+from selection_job.reading.catalog_builder import CatalogBuilder
+from selection_job.reading.images import ReadImage, make_read_options, read_images
+from selection_job.run.context import RunContext
+from selection_job.run.kept_stages import make_fingerprint
+
+
+def check_images(context: RunContext, listing: Listing) -> Catalog:
+    """Read every image once and find the ones that training can use. Only needed before training."""
+    fingerprint = make_fingerprint(listing=listing.fingerprint, check=context.worker.enable_corruptness_check)
+
+    def check(folder: Path) -> None:
+        builder = CatalogBuilder()
+        images = read_images(
+            context.source,
+            listing.names,
+            options=make_read_options(context.worker, None),
+            sizes_bytes=listing.sizes_bytes,
+        )
+        with context.progress.bar("Checking images", len(listing.names)) as bar:
+            for image in images:
+                _note_image(context, image, builder)
+                bar.advance()
+        save_catalog(builder.build(), folder)
+
+    return check_usable(context, context.stages.reuse_or_make("checking", fingerprint, check, load_catalog))
+
+
+def embed_images(
+    context: RunContext, listing: Listing, encoder: Encoder, boxes: Sequence[ObjectBoxes] = ()
+) -> Embedded:
+    """Read, check, hash and embed every image and its objects in one pass, so that each object is read once.
+
+    boxes  aligned with listing.names
+    Raises UnusableData when every image is corrupt.
+    """
+    fingerprint = fingerprint_embedding(context, listing, encoder, boxes=[_fingerprint_boxes(task) for task in boxes])
+
+    def embed(folder: Path) -> None:
+        with context.progress.bar("Reading and embedding", len(listing.names)) as bar:
+            embed_into(folder, context, encoder, _ImageReading(context, listing, encoder, boxes), bar)
+
+    embedded = context.stages.reuse_or_make(
+        "embedding", fingerprint, embed, lambda folder: load_embedded(folder, len(boxes))
+    )
+    check_usable(context, embedded.catalog)
+    return embedded
+
+
+def fingerprint_embedding(context: RunContext, listing: Listing, encoder: Encoder, **more: object) -> str:
+    """Return 64 hex digits for all that decides over the stage's result; `more` is what only some media have."""
+    config = context.spec.lightly_config
+    return make_fingerprint(
+        listing=listing.fingerprint,
+        encoder=encoder.fingerprint,
+        input_size=encoder.input_size_px,
+        batch_size=config.loader.batch_size,
+        arithmetic=str(choose_format(context.device, config.trainer.precision)),
+        device=context.device.type,
+        decoder=context.worker.decoder,
+        check=context.worker.enable_corruptness_check,
+        measures=list_measures(context.spec),
+        **more,
+    )
+
+
+def _fingerprint_boxes(boxes: ObjectBoxes) -> str:
+    digest = sha256(repr((boxes.task, boxes.is_relative, boxes.categories)).encode("utf-8", "surrogatepass"))
+    for column in (boxes.starts, boxes.corners, boxes.numbers, boxes.category_index, boxes.scores):
+        digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()
+
+
+class Reading(Protocol):
+    """One pass over the input: the catalog and the crops grow while the pixels are taken."""
+
+    def pixels(self, bar: Bar) -> Iterator[NDArray[np.uint8]]:
+        """Yield the pixels of the usable images, and count what else is done with."""
+
+    def advance(self, bar: Bar, n: int) -> None:
+        """Count n embedded images."""
+
+    def catalog(self) -> Catalog:
+        """Return what was read."""
+
+    def crops(self) -> Iterable[Crops]:
+        """Return the embedded objects of each task."""
+
+
+def embed_into(folder: Path, context: RunContext, encoder: Encoder, reading: Reading, bar: Bar) -> None:
+    """Embed what is read, and write catalog, embeddings and crops into the folder.
+
+    Rows go into a file as they come: nobody knows how many frames videos have before they are through.
+    """
+    config = context.spec.lightly_config
+    rows_file = folder / "rows.f32"
+    with rows_file.open("wb") as file:
+        for rows in embed_pixels(
+            encoder,
+            _batches(reading.pixels(bar), config.loader.batch_size),
+            device=context.device,
+            precision=config.trainer.precision,
+        ):
+            file.write(np.ascontiguousarray(rows, dtype=np.float32).tobytes())
+            reading.advance(bar, len(rows))
+    save_catalog(reading.catalog(), folder)
+    np.save(folder / "embeddings.npy", _map_rows(rows_file, encoder.dimensions))
+    rows_file.unlink()
+    for number, crops in enumerate(reading.crops()):
+        save_crops(crops, folder / f"crops-{number}.npz")
+
+
+def _map_rows(path: Path, dimensions: int) -> NDArray[np.float32]:
+    if not path.stat().st_size:
+        return np.empty((0, dimensions), dtype=np.float32)
+    return np.memmap(path, dtype=np.float32, mode="r").reshape(-1, dimensions)
+
+
+class _ImageReading:
+    """One pass over images."""
+
+    def __init__(self, context: RunContext, listing: Listing, encoder: Encoder, boxes: Sequence[ObjectBoxes]) -> None:
+        config = context.spec.lightly_config
+        measures = list_measures(context.spec)
+        self._builder = CatalogBuilder(measures)
+        self._crops = CropEmbedder(
+            encoder,
+            boxes,
+            batch_size=config.loader.batch_size,
+            device=context.device,
+            precision=config.trainer.precision,
+        )
+        self._context = context
+        self._images = read_images(
+            context.source,
+            listing.names,
+            options=replace(make_read_options(context.worker, encoder.input_size_px), measures=measures),
+            sizes_bytes=listing.sizes_bytes,
+            boxes=boxes,
+        )
+
+    def pixels(self, bar: Bar) -> Iterator[NDArray[np.uint8]]:
+        """Yield the pixels of the usable images. The others are done with; these only once they are embedded."""
+        n_usable = 0
+        for row, image in enumerate(self._images):
+            _note_image(self._context, image, self._builder)
+            if image.pixels is None:
+                bar.advance()
+            else:
+                self._crops.add(row, n_usable, image.cuttings)
+                n_usable += 1
+                yield image.pixels
+
+    def advance(self, bar: Bar, n: int) -> None:
+        """Count n embedded images."""
+        bar.advance(n)
+
+    def catalog(self) -> Catalog:
+        """Return what was read."""
+        return self._builder.build()
+
+    def crops(self) -> Iterable[Crops]:
+        """Return the embedded objects of each task."""
+        return self._crops.finish()
+
+
+def load_embedded(folder: Path, n_tasks: int = 0) -> Embedded:
+    """Read what embed_into wrote. Raises ValueError where it is something else."""
+    catalog = load_catalog(folder)
+    embeddings = np.load(folder / "embeddings.npy", allow_pickle=False)
+    if embeddings.dtype != np.float32 or embeddings.ndim != 2 or len(embeddings) != len(catalog.names):
+        raise ValueError(f"{embeddings.shape} {embeddings.dtype} embeddings for {len(catalog.names)} images")
+    if not np.isfinite(embeddings).all():
+        raise ValueError("embeddings that are not finite")
+    n, d = embeddings.shape
+    crops = (load_crops(folder / f"crops-{number}.npz", n_images=n, dimensions=d) for number in range(n_tasks))
+    return Embedded(catalog, embeddings, tuple(crops))
+
+
+def _note_image(context: RunContext, image: ReadImage, builder: CatalogBuilder) -> None:
+    builder.add(image)
+    if image.thumbnail is not None:
+        context.thumbnails.put(image.name, image.thumbnail)
+
+
+def _batches(pixels: Iterable[NDArray[np.uint8]], batch_size: int) -> Iterator[NDArray[np.uint8]]:
+    batch: list[NDArray[np.uint8]] = []
+    for image in pixels:
+        batch.append(image)
+        if len(batch) == batch_size:
+            yield np.stack(batch)
+            batch = []
+    if batch:
+        yield np.stack(batch)
+
+
+def check_usable(context: RunContext, catalog: Catalog) -> Catalog:
+    """Return the catalog, and note its counts. Raises UnusableData when every image is corrupt."""
+    is_known = context.worker.remove_exact_duplicates and context.worker.selected_sequence_length == 1
+    n_duplicates = int(catalog.is_duplicate.sum()) if is_known else 0
+    context.progress.count(corrupt=len(catalog.corrupt), duplicate=n_duplicates)
+    if catalog.names:
+        return catalog
+    noun, corrupt = "images", catalog.corrupt
+    if catalog.frames is not None:
+        noun, corrupt = ("frames", corrupt) if corrupt else ("videos", catalog.frames.corrupt_videos)
+    name, reason = next(iter(corrupt.items()))
+    told = (
+        f"All {len(corrupt)} {noun} are corrupt; the first is"
+        if len(corrupt) > 1
+        else f"The only {noun[:-1]} is corrupt:"
+    )
+    raise UnusableData(
+        f"{told} {name!r} ({reason}). "
+        f"Check that spec.datasources.input points at the {noun if noun == 'images' else 'videos'} themselves."
+    )
