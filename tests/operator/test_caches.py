@@ -1,7 +1,7 @@
 """The caches: newest version wins, listings repair what watches missed, runs of one name don't mix."""
 
-from selection_operator.caches import Caches
-from selection_operator.health import Hearing, find_ailments
+from selection_operator.loop.caches import Caches
+from selection_operator.loop.health import WatchLiveness, find_health_problems
 
 
 def test_an_older_version_never_replaces_a_newer_one(play):
@@ -60,31 +60,31 @@ def test_pods_of_another_job_are_not_the_run_s(play):
 
 
 def listen(play, *, hears):
-    caches, hearing = Caches(), Hearing()
-    shelves = {"jobs": caches.jobs}
+    caches, liveness = Caches(), WatchLiveness()
+    indices = {"jobs": caches.jobs}
     ticks = []
     for version in ("7", "8", "9"):
         if hears:
             caches.jobs.watch(play.job(version=version), deleted=False)
         caches.jobs.replace([play.job(version=version)], dict(caches.jobs.objects))
-        hearing.check(shelves)
-        ticks.append(hearing.deaf)
+        liveness.check(indices)
+        ticks.append(liveness.stale)
     return ticks
 
 
-def test_a_watch_is_deaf_when_the_next_listing_still_knows_more(play):
+def test_a_watch_is_stale_when_the_next_listing_still_knows_more(play):
     assert listen(play, hears=False) == [(), ("jobs",), ("jobs",)]
     assert listen(play, hears=True) == [(), (), ()]
 
 
-def test_an_object_that_is_gone_makes_no_watch_deaf(play):
-    caches, hearing = Caches(), Hearing()
+def test_an_object_that_is_gone_makes_no_watch_stale(play):
+    caches, liveness = Caches(), WatchLiveness()
     for listed in ([play.job()], []):
         caches.jobs.replace(listed, dict(caches.jobs.objects))
-        hearing.check({"jobs": caches.jobs})
-    assert hearing.deaf == ()
+        liveness.check({"jobs": caches.jobs})
+    assert liveness.stale == ()
 
 
 def test_ailments_are_told_in_words():
-    assert find_ailments(0, True, Hearing()) == []
-    assert len(find_ailments(301, False, Hearing(deaf=("pods",)))) == 3
+    assert find_health_problems(0, True, WatchLiveness()) == []
+    assert len(find_health_problems(301, False, WatchLiveness(stale=("pods",)))) == 3

@@ -3,8 +3,8 @@
 import pytest
 
 from selection_api.names import Phase
-from selection_operator.plan import make_plan
-from selection_operator.reconcile import (
+from selection_operator.runs.plan import make_plan
+from selection_operator.runs.reconcile import (
     CreateJob,
     DeleteRun,
     EndJob,
@@ -12,8 +12,9 @@ from selection_operator.reconcile import (
     SetWorkloadActive,
     decide,
 )
-from selection_operator.situation import Trouble
-from selection_operator.views import WorkloadView, view_run
+from selection_operator.runs.situation import CreateFailure
+from selection_operator.views.jobs import WorkloadView
+from selection_operator.views.runs import view_run
 
 QUEUE = {"kueue.x-k8s.io/queue-name": "gpu"}
 OURS = {"dataselection.io/suspended-by": "selection-operator"}
@@ -94,7 +95,9 @@ def test_an_invalid_run_fixed_in_place_starts_as_a_fresh_one(play, settings):
 
 def test_a_job_that_the_server_refuses_frees_the_spec_until_it_changes(play, settings, reserved):
     run = reserved()
-    refused = decide(view_run(run), play.observed(trouble=Trouble(422, "affinity: Required value")), settings)
+    refused = decide(
+        view_run(run), play.observed(create_failure=CreateFailure(422, "affinity: Required value")), settings
+    )
     assert "job" not in refused.status
     assert refused.actions == ()
     assert "affinity: Required value" in ready(refused.status)["message"]
@@ -105,7 +108,9 @@ def test_a_job_that_the_server_refuses_frees_the_spec_until_it_changes(play, set
 
 
 def test_a_forbidden_job_is_told_and_tried_again(play, settings, reserved):
-    decision = decide(view_run(reserved()), play.observed(trouble=Trouble(403, "jobs is forbidden")), settings)
+    decision = decide(
+        view_run(reserved()), play.observed(create_failure=CreateFailure(403, "jobs is forbidden")), settings
+    )
     assert ready(decision.status)["reason"] == "Forbidden"
     assert [type(action) for action in decision.actions] == [CreateJob]
 

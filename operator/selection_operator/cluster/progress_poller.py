@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from selection_operator.caches import Caches
-from selection_operator.cluster import Cluster
-from selection_operator.progress import read_progress
-from selection_operator.queue import WorkQueue
-from selection_operator.views import PodView, RunKey
+from selection_operator.cluster.api_server import Cluster
+from selection_operator.loop.caches import Caches
+from selection_operator.loop.queue import WorkQueue
+from selection_operator.views.pods import PodView
+from selection_operator.views.progress import read_progress
+from selection_operator.views.runs import RunKey
 
 AT_ONCE = 16
 TICK_SECONDS = 0.5

@@ -8,11 +8,12 @@ from pydantic import ValidationError
 
 from selection_api.names import ConditionType, Phase, Reason, Stage
 from selection_api.status import Condition, Counts, Disruptions, JobReference, Outputs, Progress, Status
-from selection_operator.endings import last_word
-from selection_operator.outputs import expected_outputs
-from selection_operator.progress import make_progress
-from selection_operator.situation import Observed, Situation
-from selection_operator.views import PodView, RunView
+from selection_operator.runs.failures import summary_of
+from selection_operator.runs.outputs import expected_outputs
+from selection_operator.runs.situation import Observed, Situation
+from selection_operator.views.pods import PodView
+from selection_operator.views.progress import make_progress
+from selection_operator.views.runs import RunView
 
 TRUE_IN: Mapping[ConditionType, frozenset[Phase]] = {
     ConditionType.ACCEPTED: frozenset(Phase) - {Phase.INVALID},
@@ -122,7 +123,7 @@ def _tell(run: RunView, before: Status, situation: Situation, observed: Observed
 
 
 def _tell_success(run: RunView, before: Status, observed: Observed) -> dict[str, Any]:
-    words = [last_word(pod) for pod in observed.pods if pod.end is not None and pod.end.exit_code == 0]
+    words = [summary_of(pod) for pod in observed.pods if pod.end is not None and pod.end.exit_code == 0]
     word = next((word for word in reversed(words) if word is not None), None)
     counts: Counts | None = word.counts if word and word.counts else before.counts
     outputs: Outputs | None = word.outputs if word and word.outputs else expected_outputs(run)
@@ -133,7 +134,7 @@ def _tell_success(run: RunView, before: Status, observed: Observed) -> dict[str,
 
 def _tell_failure(before: Status, observed: Observed) -> dict[str, Any]:
     """Return how far it came: by the last pod's word, else as the status knew."""
-    words = [last_word(pod) for pod in sorted(observed.pods, key=lambda pod: (pod.created, pod.name))]
+    words = [summary_of(pod) for pod in sorted(observed.pods, key=lambda pod: (pod.created, pod.name))]
     word = next((word for word in reversed(words) if word is not None), None)
     stage = word.stage if word else before.stage
     progress = before.progress if stage == before.stage else None

@@ -24,20 +24,10 @@ from selection_api.names import (
     PROGRESS_PORT,
     VERSION,
 )
-from selection_operator.metrics import API_WRITES
-from selection_operator.views import (
-    EventView,
-    JobView,
-    PodView,
-    RunKey,
-    RunView,
-    WorkloadView,
-    view_event,
-    view_job,
-    view_pod,
-    view_run,
-    view_workload,
-)
+from selection_operator.serving.metrics import API_WRITES
+from selection_operator.views.jobs import JobView, WorkloadView, view_job, view_workload
+from selection_operator.views.pods import EventView, PodView, view_event, view_pod
+from selection_operator.views.runs import RunKey, RunView, view_run
 
 OURS = f"{LABEL_MANAGED_BY}={OPERATOR_NAME}"
 TIMEOUT_SECONDS = 30.0

@@ -10,15 +10,17 @@ from typing import Any
 import kopf
 
 from selection_api.names import API_VERSION, GROUP, LABEL_RUN, PLURAL, VERSION
-from selection_operator.caches import Shelf
-from selection_operator.cluster import OURS, connect
-from selection_operator.controller import Controller
-from selection_operator.metrics import REGISTRY, RunsCollector
-from selection_operator.poller import Poller
-from selection_operator.queue import WorkQueue
-from selection_operator.serving import make_server, serve
+from selection_operator.cluster.api_server import OURS, connect
+from selection_operator.cluster.progress_poller import Poller
+from selection_operator.loop.caches import ObjectIndex
+from selection_operator.loop.controller import Controller
+from selection_operator.loop.queue import WorkQueue
+from selection_operator.serving.http_server import make_server, serve
+from selection_operator.serving.metrics import REGISTRY, RunsCollector
 from selection_operator.settings import Settings
-from selection_operator.views import view_job, view_pod, view_run
+from selection_operator.views.jobs import view_job
+from selection_operator.views.pods import view_pod
+from selection_operator.views.runs import view_run
 
 SERVER_TIMEOUT_SECONDS = 600  # the API server reads whole numbers only
 
@@ -55,12 +57,12 @@ def make_registry(controller: Controller, poller: Poller) -> kopf.OperatorRegist
     registry = kopf.OperatorRegistry()
     caches = controller.caches
 
-    def listen(shelf: Shelf[Any], view: Callable[[Any], Any]) -> Callable[..., Any]:
+    def listen(index: ObjectIndex[Any], view: Callable[[Any], Any]) -> Callable[..., Any]:
         async def take(event: Any, **_: Any) -> None:
             raw = {"apiVersion": API_VERSION, **event["object"]}
             seen = view(raw)
-            shelf.watch(seen, deleted=event["type"] == "DELETED")
-            controller.queue.add(shelf.run_of(seen))
+            index.watch(seen, deleted=event["type"] == "DELETED")
+            controller.queue.add(index.run_of(seen))
 
         return take
 
@@ -83,7 +85,7 @@ def _register_life(registry: kopf.OperatorRegistry, controller: Controller, poll
     @kopf.on.startup(registry=registry)
     async def start(**_: Any) -> None:
         REGISTRY.register(RunsCollector(controller.caches.runs.objects.values))
-        runner = await serve(make_server(REGISTRY, controller.ailments), controller.settings.listen)
+        runner = await serve(make_server(REGISTRY, controller.health_problems), controller.settings.listen)
         stack.push_async_callback(runner.cleanup)
         controller.start(poller.run())
         stack.push_async_callback(controller.stop)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from selection_operator.caches import Caches, Shelf
-from selection_operator.cluster import ApiFailure, Cluster
-from selection_operator.health import Hearing, find_ailments
-from selection_operator.metrics import QUEUE_DEPTH, RECONCILE_ERRORS, RECONCILE_SECONDS
-from selection_operator.queue import WorkQueue, backoff
-from selection_operator.reconcile import (
+from selection_operator.cluster.api_server import ApiFailure, Cluster
+from selection_operator.loop.caches import Caches, ObjectIndex
+from selection_operator.loop.health import WatchLiveness, find_health_problems
+from selection_operator.loop.queue import WorkQueue, backoff
+from selection_operator.runs.pending_reasons import needs_events
+from selection_operator.runs.reconcile import (
     Action,
     CreateJob,
     DeleteRun,
@@ -21,12 +21,14 @@ from selection_operator.reconcile import (
     SetWorkloadActive,
     decide,
 )
-from selection_operator.run_events import make_event
+from selection_operator.runs.run_events import make_event
+from selection_operator.runs.situation import CreateFailure, Observed
+from selection_operator.runs.status import read_status
+from selection_operator.serving.metrics import QUEUE_DEPTH, RECONCILE_ERRORS, RECONCILE_SECONDS
 from selection_operator.settings import Settings
-from selection_operator.situation import Observed, Trouble
-from selection_operator.status import read_status
-from selection_operator.views import EventView, JobView, PodView, RunKey, RunView, WorkloadView
-from selection_operator.waiting import needs_events
+from selection_operator.views.jobs import JobView, WorkloadView
+from selection_operator.views.pods import EventView, PodView
+from selection_operator.views.runs import RunKey, RunView
 
 log = logging.getLogger("selection_operator")
 
@@ -57,12 +59,12 @@ class Controller:
     settings: Settings
     queue: WorkQueue[RunKey]
     caches: Caches = field(default_factory=Caches)
-    hearing: Hearing = field(default_factory=Hearing)
+    liveness: WatchLiveness = field(default_factory=WatchLiveness)
     now: Callable[[], datetime] = read_clock
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def start(self, *others: Coroutine[Any, Any, None]) -> None:
-        """Start to list and work, and other tasks beside; ailments() tells when one of them has ended."""
+        """Start to list and work, and other tasks beside; health_problems() tells when one of them has ended."""
         self._tasks += [asyncio.create_task(coroutine) for coroutine in (self._work(), *others)]
         for task in self._tasks:
             task.add_done_callback(_log_end)
@@ -73,10 +75,10 @@ class Controller:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def ailments(self) -> list[str]:
+    def health_problems(self) -> list[str]:
         """Return what is wrong with the operator; empty when it is well."""
         alive = bool(self._tasks) and not any(task.done() for task in self._tasks)
-        return find_ailments(self.queue.longest_wait(), alive, self.hearing)
+        return find_health_problems(self.queue.longest_wait(), alive, self.liveness)
 
     async def _work(self) -> None:
         """Run workers and resync until one of them fails, which ends all: a half-dead operator serves nobody."""
@@ -96,12 +98,12 @@ class Controller:
 
     async def _resync(self) -> bool:
         """List all kinds, repair the caches, look at every run; return False when the API server doesn't answer."""
-        shelves: dict[str, Shelf[Any]] = {
+        indices: dict[str, ObjectIndex[Any]] = {
             "selectionruns": self.caches.runs,
             "jobs": self.caches.jobs,
             "pods": self.caches.pods,
         }
-        known = {kind: dict(shelf.objects) for kind, shelf in shelves.items()}
+        known = {kind: dict(index.objects) for kind, index in indices.items()}
         try:
             listed: tuple[Any, ...] = (
                 await self.cluster.list_runs(),
@@ -112,9 +114,9 @@ class Controller:
             RECONCILE_ERRORS.labels(kind="resync").inc()
             log.warning("Listing failed and is repeated: %s", failure)
             return False
-        for (kind, shelf), views in zip(shelves.items(), listed, strict=True):
-            shelf.replace(views, known[kind])
-        self.hearing.check(shelves)
+        for (kind, index), views in zip(indices.items(), listed, strict=True):
+            index.replace(views, known[kind])
+        self.liveness.check(indices)
         for run in self.caches.runs.objects.values():
             self.queue.add(run.key)
         return True
@@ -163,9 +165,9 @@ class Controller:
     async def _observe(self, run: RunView) -> Observed:
         job = self.caches.job_of(run)
         if job is not None:
-            self.caches.troubles.pop(run.uid, None)
+            self.caches.create_failures.pop(run.uid, None)
         now = self.now()
-        trouble = self.caches.troubles.get(run.uid)
+        create_failure = self.caches.create_failures.get(run.uid)
         pods = await self._pods_of(job)
         running = next((pod for pod in reversed(pods) if pod.is_running), None)
         return Observed(
@@ -175,7 +177,7 @@ class Controller:
             events=await self._events_of(job, pods, now),
             live=self.caches.live.get(running.uid) if running else None,
             workload=await self._workload_of(run, job),
-            trouble=trouble if trouble and trouble.generation == run.generation else None,
+            create_failure=create_failure if create_failure and create_failure.generation == run.generation else None,
             kueue_enabled=self.settings.kueue_enabled,
         )
 
@@ -256,7 +258,7 @@ class Controller:
             self.caches.jobs.put(job)
 
     async def _find_own_job(self, run: RunView, action: CreateJob, failure: ApiFailure) -> JobView | None:
-        """Return the run's Job if the name is taken by it; otherwise note the trouble, and raise to try again."""
+        """Return the run's Job if the name is taken by it; otherwise note the failure, and raise to try again."""
         if failure.status == 409:
             job = await self.cluster.get_job(run.key[0], action.body["metadata"]["name"])
             if job is None or job.owner_uid == run.uid:
@@ -264,14 +266,16 @@ class Controller:
                 return job
         if _may_pass(failure) and not self.queue.has_failed(run.key):
             raise failure  # a single hiccup is not worth two status writes
-        trouble = self.caches.troubles[run.uid] = Trouble(failure.status, failure.message, run.generation)
-        if trouble.is_refusal or self._is_told(run):
+        create_failure = self.caches.create_failures[run.uid] = CreateFailure(
+            failure.status, failure.message, run.generation
+        )
+        if create_failure.is_rejection or self._is_told(run):
             self.queue.add(run.key)
-        if trouble.is_refusal:
+        if create_failure.is_rejection:
             return None
         raise failure
 
     def _is_told(self, run: RunView) -> bool:
-        """Say whether the status has yet to tell of this trouble."""
-        trouble = self.caches.troubles[run.uid]
-        return not any(trouble.message in condition.message for condition in read_status(run).conditions)
+        """Say whether the status has yet to tell of this failure."""
+        create_failure = self.caches.create_failures[run.uid]
+        return not any(create_failure.message in condition.message for condition in read_status(run).conditions)

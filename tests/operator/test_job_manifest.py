@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from selection_api.pod_template import Resources
-from selection_operator.manifests import make_job
-from selection_operator.plan import make_plan
+from selection_operator.runs.job_manifest import make_job
+from selection_operator.runs.plan import make_plan
 from selection_operator.settings import Settings
-from selection_operator.views import view_run
+from selection_operator.views.runs import view_run
 
 GOLDEN = Path(__file__).parent / "golden"
 FULL = {

@@ -2,7 +2,7 @@
 
 from selection_api.names import REPORT_JSON, REPORT_PDF, RUNS_FOLDER, SELECTED_FILENAMES, run_id
 from selection_api.status import Outputs
-from selection_operator.views import RunView
+from selection_operator.views.runs import RunView
 
 
 def expected_outputs(run: RunView) -> Outputs | None:

@@ -7,14 +7,15 @@ from typing import Any
 
 from selection_api.names import ConditionType, Phase, Reason
 from selection_api.status import JobReference, Status
-from selection_operator.disruptions import count_disruptions
-from selection_operator.manifests import make_job
-from selection_operator.plan import Refused, make_plan
+from selection_operator.runs.disruptions import count_disruptions
+from selection_operator.runs.job_manifest import make_job
+from selection_operator.runs.pending_reasons import newest_live, seconds_since
+from selection_operator.runs.plan import Rejected, make_plan
+from selection_operator.runs.situation import Observed, Situation, situation_of
+from selection_operator.runs.status import derive_status, read_status, same_but_for_uid, write_status
 from selection_operator.settings import Settings
-from selection_operator.situation import Observed, Situation, situation_of
-from selection_operator.status import derive_status, read_status, same_but_for_uid, write_status
-from selection_operator.views import JobView, RunView
-from selection_operator.waiting import newest_live, seconds_since
+from selection_operator.views.jobs import JobView
+from selection_operator.views.runs import RunView
 
 SOONEST_LOOK, LATEST_LOOK = 2.0, 30.0
 """A run that waits is looked at again after half the time it has waited, between these seconds."""
@@ -76,22 +77,22 @@ def decide(run: RunView, observed: Observed, settings: Settings) -> Decision:
     before = read_status(run)
     if run.is_true(ConditionType.COMPLETE) or run.is_true(ConditionType.FAILED):
         return _after_the_end(run, before, observed)
-    if _was_refused(run, before):
+    if _was_rejected(run, before):
         return Decision()
     try:
         return _go_on(run, before, observed, settings)
-    except Refused as refusal:
-        return _refuse(run, observed, refusal, before.job)
+    except Rejected as rejection:
+        return _reject(run, observed, rejection, before.job)
 
 
 def _go_on(run: RunView, before: Status, observed: Observed, settings: Settings) -> Decision:
-    """Decide for a run that is not over. Raises Refused for one that can't have a Job."""
+    """Decide for a run that is not over. Raises Rejected for one that can't have a Job."""
     if observed.job is not None:
         return _follow(run, before, observed, observed.job)
     plan = make_plan(run.document, settings)
-    if observed.trouble is not None and observed.trouble.is_refusal:
-        message = f"The API server refuses the Job: {observed.trouble.message}"
-        return _refuse(run, observed, Refused(Reason.JOB_REFUSED, message), None)
+    if observed.create_failure is not None and observed.create_failure.is_rejection:
+        message = f"The API server refuses the Job: {observed.create_failure.message}"
+        return _reject(run, observed, Rejected(Reason.JOB_REFUSED, message), None)
     situation = situation_of(run, observed, before.disruptions)
     if run.suspend:
         return _tell(run, situation, observed, before.job, before)
@@ -122,12 +123,12 @@ def _tell(
     return Decision(_changed(run, derive_status(run, situation, observed, job, before.disruptions)), actions)
 
 
-def _refuse(run: RunView, observed: Observed, refusal: Refused, job: JobReference | None) -> Decision:
-    situation = Situation(Phase.INVALID, refusal.reason, refusal.message)
+def _reject(run: RunView, observed: Observed, rejection: Rejected, job: JobReference | None) -> Decision:
+    situation = Situation(Phase.INVALID, rejection.reason, rejection.message)
     return Decision(_changed(run, derive_status(run, situation, observed, job, None)))
 
 
-def _was_refused(run: RunView, before: Status) -> bool:
+def _was_rejected(run: RunView, before: Status) -> bool:
     """Say whether the API server refused this very spec's Job: it is not asked again until the spec changes."""
     return any(
         condition.type == ConditionType.ACCEPTED

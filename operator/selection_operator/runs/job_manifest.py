@@ -5,6 +5,7 @@ from typing import Any
 from selection_api.names import (
     ANNOTATION_MANIFEST,
     API_VERSION,
+    JOB_CONTAINER,
     KIND,
     LABEL_MANAGED_BY,
     LABEL_RUN,
@@ -13,12 +14,11 @@ from selection_api.names import (
     PROGRESS_PORT,
     ExitCode,
 )
-from selection_operator.plan import KEPT_LABELS, Plan
+from selection_operator.runs.plan import KEPT_LABELS, Plan
 from selection_operator.settings import Settings
 
 Object = dict[str, Any]
 
-CONTAINER = "selection-job"
 USER = 65532  # no user of any base image; the same in job_image/Dockerfile
 FOLDER = "/etc/selection"
 SECRETS = f"{FOLDER}/secrets"
@@ -76,7 +76,7 @@ def _metadata(plan: Plan) -> Object:
 def _failure_rules() -> list[Object]:
     """Return the rules in order: a disruption never counts, a user's mistake is never retried."""
     disrupted = {"type": "DisruptionTarget", "status": "True"}
-    codes = {"containerName": CONTAINER, "operator": "In", "values": NEVER_RETRIED}
+    codes = {"containerName": JOB_CONTAINER, "operator": "In", "values": NEVER_RETRIED}
     return [{"action": "Ignore", "onPodConditions": [disrupted]}, {"action": "FailJob", "onExitCodes": codes}]
 
 
@@ -120,7 +120,7 @@ def _pod(plan: Plan, settings: Settings) -> Object:
 
 def _container(plan: Plan, settings: Settings) -> Object:
     return {
-        "name": CONTAINER,
+        "name": JOB_CONTAINER,
         "image": plan.run.spec.pod_template.image or settings.job_image,
         "imagePullPolicy": settings.job_image_pull_policy,
         "args": ["run", f"{FOLDER}/{MANIFEST}", "--digest", plan.digest],

@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from selection_operator.progress import LiveProgress
-from selection_operator.situation import Trouble
-from selection_operator.views import JobView, PodView, RunKey, RunView
+from selection_operator.runs.situation import CreateFailure
+from selection_operator.views.jobs import JobView
+from selection_operator.views.pods import PodView
+from selection_operator.views.progress import LiveProgress
+from selection_operator.views.runs import RunKey, RunView
 
 
 class _Versioned(Protocol):
@@ -26,7 +28,7 @@ def version_of(view: _Versioned) -> int:
 
 
 @dataclass
-class Shelf(Generic[V]):
+class ObjectIndex(Generic[V]):
     """The objects of one kind, the newest version of each, by uid and by run."""
 
     run_of: Callable[[V], RunKey]
@@ -83,12 +85,12 @@ class Shelf(Generic[V]):
 class Caches:
     """Everything that a pass reads."""
 
-    runs: Shelf[RunView] = field(default_factory=lambda: Shelf(lambda run: run.key))
-    jobs: Shelf[JobView] = field(default_factory=lambda: Shelf(lambda job: job.run))
-    pods: Shelf[PodView] = field(default_factory=lambda: Shelf(lambda pod: pod.run))
+    runs: ObjectIndex[RunView] = field(default_factory=lambda: ObjectIndex(lambda run: run.key))
+    jobs: ObjectIndex[JobView] = field(default_factory=lambda: ObjectIndex(lambda job: job.run))
+    pods: ObjectIndex[PodView] = field(default_factory=lambda: ObjectIndex(lambda pod: pod.run))
     live: dict[str, LiveProgress] = field(default_factory=dict)
     """What pods have said of themselves, by pod uid."""
-    troubles: dict[str, Trouble] = field(default_factory=dict)
+    create_failures: dict[str, CreateFailure] = field(default_factory=dict)
     """Why a run's Job could not be made, by run uid; forgotten once it is."""
 
     def run(self, key: RunKey) -> RunView | None:
