@@ -14,8 +14,8 @@ from lupa.lua51 import LuaRuntime  # the version that Argo CD embeds
 
 from selection_api import ExitCode, RunSummary, Stage
 from selection_api.status import Counts, Progress
+from selection_operator.runs.observation import Observed
 from selection_operator.runs.reconcile import decide
-from selection_operator.runs.situation import Observed
 from selection_operator.settings import Settings
 from selection_operator.views.jobs import view_job
 from selection_operator.views.pods import view_pod

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from selection_operator.runs.situation import Observed
+from selection_operator.runs.observation import Observed
 from selection_operator.settings import Settings
 from selection_operator.views.jobs import view_job
 from selection_operator.views.pods import view_event, view_pod

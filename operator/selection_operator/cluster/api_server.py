@@ -1,35 +1,25 @@
-"""The only file that talks to the API server and to pods. rbac.py lists the verbs."""
+"""The API server: every request that the operator sends it. rbac.py lists the verbs."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.exceptions import ApiException
 
-from selection_api.names import (
-    ANNOTATION_SUSPENDED_BY,
-    API_VERSION,
-    GROUP,
-    KIND,
-    LABEL_JOB_UID,
-    LABEL_MANAGED_BY,
-    OPERATOR_NAME,
-    PLURAL,
-    PROGRESS_PORT,
-    VERSION,
-)
+from selection_api.names import OPERATOR_NAME, PROGRESS_PORT
+from selection_operator.kind import Create, Delete, Lookup, Patch
 from selection_operator.serving.metrics import API_WRITES
-from selection_operator.views.jobs import JobView, WorkloadView, view_job, view_workload
-from selection_operator.views.pods import EventView, PodView, view_event, view_pod
-from selection_operator.views.runs import RunKey, RunView, view_run
+from selection_operator.views.custom_objects import CustomObject
+from selection_operator.views.resources import Resource
 
-OURS = f"{LABEL_MANAGED_BY}={OPERATOR_NAME}"
+V = TypeVar("V")
+
 TIMEOUT_SECONDS = 30.0
 PAGE = 500
 PROGRESS_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
@@ -49,93 +39,70 @@ class ApiFailure(Exception):
 
 
 @dataclass(frozen=True)
-class Cluster:
+class ApiServer:
     """The API server, and the pods' progress ports."""
 
     client: ApiClient
     session: aiohttp.ClientSession
     namespaces: tuple[str, ...] = ()
 
-    async def list_runs(self) -> list[RunView]:
-        """Return every run that we serve."""
-        return [view_run(raw) async for raw in self._list_all(f"apis/{API_VERSION}", PLURAL, "")]
+    async def list_all(self, resource: Resource[V]) -> list[V]:
+        """Return every object of a resource that is ours to see, in the namespaces that we serve."""
+        root = await self._root(resource)
+        views: list[V] = []
+        for place in [f"namespaces/{each}/" for each in self.namespaces] or [""]:
+            query = {"limit": str(PAGE), **({"labelSelector": resource.selector} if resource.selector else {})}
+            while True:
+                answer = await self._request("GET", f"{root}/{place}{resource.plural}", query=query)
+                views += [resource.view(raw) for raw in answer["items"]]
+                token = answer["metadata"].get("continue")
+                if not token:
+                    break
+                query = {**query, "continue": token}
+        return views
 
-    async def list_jobs(self) -> list[JobView]:
-        """Return every Job of ours."""
-        return [view_job(raw) async for raw in self._list_all("apis/batch/v1", "jobs", OURS)]
+    async def look_up(self, lookup: Lookup[V]) -> list[V]:
+        """Return what a lookup finds, at most a page; nothing where the resource is not installed."""
+        selectors = {"labelSelector": lookup.labels, "fieldSelector": lookup.fields, "limit": str(PAGE)}
+        query = {name: value for name, value in selectors.items() if value}
+        try:
+            answer = await self._request("GET", await self._path(lookup.resource, lookup.namespace), query=query)
+        except ApiFailure as failure:
+            if failure.status == 404:
+                return []
+            raise
+        return [lookup.resource.view(raw) for raw in answer["items"]]
 
-    async def list_pods(self) -> list[PodView]:
-        """Return every Pod of our Jobs."""
-        return [view_pod(raw) async for raw in self._list_all("api/v1", "pods", OURS)]
+    async def get(self, resource: Resource[V], namespace: str, name: str) -> V | None:
+        """Return an object as it is now; None when there is none of that name."""
+        try:
+            return resource.view(await self._request("GET", await self._path(resource, namespace, name)))
+        except ApiFailure as failure:
+            if failure.status == 404:
+                return None
+            raise
 
-    async def list_pods_of(self, job: JobView) -> list[PodView]:
-        """Return a Job's Pods as they are now, not as the watch has them."""
-        query = {"labelSelector": f"batch.kubernetes.io/controller-uid={job.uid}"}
-        answer = await self._request("GET", f"api/v1/namespaces/{job.run[0]}/pods", query=query)
-        return [view_pod(raw) for raw in answer["items"]]
+    async def write_status(self, resource: Resource[V], owner: CustomObject, status: Mapping[str, Any]) -> V:
+        """Replace an object's status, if it is still as we know it; raises ApiFailure 409 otherwise."""
+        _, namespace, name = owner.key
+        metadata = {"name": name, "namespace": namespace, "uid": owner.uid, "resourceVersion": owner.resource_version}
+        body = {**owner.document, "metadata": metadata, "status": status}
+        return await self._write("PUT", resource, namespace, f"{name}/status", body)
 
-    async def get_run(self, key: RunKey) -> RunView | None:
-        """Return a run as it is now; None when there is none of that name."""
-        raw = await self._find(_run_path(key))
-        return view_run(raw) if raw else None
+    async def create(self, wanted: Create) -> Any:
+        """Make an object and return its view; raises ApiFailure 409 when the name is taken."""
+        return await self._write("POST", wanted.resource, wanted.body["metadata"]["namespace"], "", wanted.body)
 
-    async def get_job(self, namespace: str, name: str) -> JobView | None:
-        """Return a Job as it is now; None when there is none of that name."""
-        raw = await self._find(f"{_jobs_path(namespace)}/{name}")
-        return view_job(raw) if raw else None
+    async def patch(self, wanted: Patch) -> Any:
+        """Change an object and return its view."""
+        return await self._write("PATCH", wanted.resource, wanted.namespace, wanted.name, wanted.body)
 
-    async def list_events(self, namespace: str, kind: str, name: str) -> list[EventView]:
-        """Return the Events about an object."""
-        query = {"fieldSelector": f"involvedObject.kind={kind},involvedObject.name={name}", "limit": str(PAGE)}
-        answer = await self._request("GET", f"api/v1/namespaces/{namespace}/events", query=query)
-        return [view_event(raw) for raw in answer["items"]]
-
-    async def find_workload(self, job: JobView) -> WorkloadView | None:
-        """Return Kueue's Workload of a Job; None while there is none, or no Kueue."""
-        group = await self._find("apis/kueue.x-k8s.io")
-        if group is None:
-            return None
-        path = f"apis/{group['preferredVersion']['groupVersion']}/namespaces/{job.run[0]}/workloads"
-        answer = await self._request("GET", path, query={"labelSelector": f"{LABEL_JOB_UID}={job.uid}"})
-        return next((view_workload(f"{path}/{raw['metadata']['name']}", raw) for raw in answer["items"]), None)
-
-    async def write_status(self, run: RunView, status: Mapping[str, Any]) -> RunView:
-        """Replace a run's status, if the run is still as we know it; raises ApiFailure 409 otherwise."""
-        namespace, name = run.key
-        metadata = {"name": name, "namespace": namespace, "uid": run.uid, "resourceVersion": run.resource_version}
-        body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": run.document["spec"]}
-        raw = await self._request("PUT", f"{_run_path(run.key)}/status", body={**body, "status": status})
-        return view_run(raw)
-
-    async def create_job(self, body: Mapping[str, Any]) -> JobView:
-        """Make a Job; raises ApiFailure 409 when the name is taken."""
-        return view_job(await self._request("POST", _jobs_path(body["metadata"]["namespace"]), body=body))
-
-    async def set_job_suspended(self, job: JobView, *, suspended: bool) -> JobView:
-        """Suspend or resume a Job, and note on it that it was us."""
-        annotations = {ANNOTATION_SUSPENDED_BY: OPERATOR_NAME if suspended else None}
-        patch = {"metadata": {"uid": job.uid, "annotations": annotations}, "spec": {"suspend": suspended}}
-        return view_job(await self._patch(f"{_jobs_path(job.run[0])}/{job.name}", patch))
-
-    async def end_job(self, job: JobView) -> JobView:
-        """Let a Job fail by its deadline: its pods are stopped, and those that ended stay for their logs."""
-        patch = {"metadata": {"uid": job.uid}, "spec": {"activeDeadlineSeconds": 1}}
-        return view_job(await self._patch(f"{_jobs_path(job.run[0])}/{job.name}", patch))
-
-    async def set_workload_active(self, path: str, *, active: bool) -> None:
-        """Activate or deactivate a Workload, and note on it that it was us."""
-        annotations = {ANNOTATION_SUSPENDED_BY: None if active else OPERATOR_NAME}
-        patch = {"metadata": {"annotations": annotations}, "spec": {"active": active}}
-        await self._patch(path, patch)
-
-    async def delete_run(self, run: RunView) -> None:
-        """Delete this very run, not one that has its name by now."""
-        body = {"preconditions": {"uid": run.uid}, "propagationPolicy": "Background"}
-        await self._request("DELETE", _run_path(run.key), body=body)
-
-    async def create_event(self, namespace: str, body: Mapping[str, Any]) -> None:
-        """Record a Kubernetes Event."""
-        await self._request("POST", f"api/v1/namespaces/{namespace}/events", body=body)
+    async def delete(self, wanted: Delete) -> None:
+        """Delete an object, and what it owns after it."""
+        _, namespace, name = wanted.target.key
+        body = {"preconditions": {"uid": wanted.target.uid}, "propagationPolicy": "Background"}
+        _count("delete", wanted.resource.plural)
+        await self._request("DELETE", await self._path(wanted.resource, namespace, name), body=body)
 
     async def read_progress(self, address: str) -> bytes:
         """Return what a pod says about its progress, at most 16 KiB; b'' for nothing."""
@@ -147,41 +114,27 @@ class Cluster:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             return b""
 
-    async def _list_all(self, api: str, plural: str, selector: str) -> AsyncIterator[dict[str, Any]]:
-        places: Sequence[str] = [f"namespaces/{each}/" for each in self.namespaces] or [""]
-        for place in places:
-            query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
-            while True:
-                answer = await self._request("GET", f"{api}/{place}{plural}", query=query)
-                for item in answer["items"]:
-                    yield {"apiVersion": API_VERSION, **item}
-                token = answer["metadata"].get("continue")
-                if not token:
-                    break
-                query = {**query, "continue": token}
+    async def _root(self, resource: Resource[Any]) -> str:
+        """Return where a resource's group lies: in the version that the server prefers, where we have no choice."""
+        if resource.version:
+            return f"apis/{resource.group}/{resource.version}" if resource.group else f"api/{resource.version}"
+        group = await self._request("GET", f"apis/{resource.group}")
+        return f"apis/{group['preferredVersion']['groupVersion']}"
 
-    async def _find(self, path: str) -> dict[str, Any] | None:
-        try:
-            return await self._request("GET", path)
-        except ApiFailure as failure:
-            if failure.status == 404:
-                return None
-            raise
+    async def _path(self, resource: Resource[Any], namespace: str, name: str = "") -> str:
+        path = f"{await self._root(resource)}/namespaces/{namespace}/{resource.plural}"
+        return f"{path}/{name}" if name else path
 
-    async def _patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        return await self._request("PATCH", path, body=body, content_type=MERGE_PATCH)
+    async def _write(self, method: str, resource: Resource[V], namespace: str, name: str, body: Mapping[str, Any]) -> V:
+        path = await self._path(resource, namespace, name)
+        _count(method, f"{resource.plural}/status" if name.endswith("/status") else resource.plural)
+        return resource.view(await self._request(method, path, body=body))
 
     async def _request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
-        content_type: str = "application/json",
+        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """Send a request and return the decoded answer. Raises ApiFailure, with the server's words."""
-        _count(method, path)
+        content_type = MERGE_PATCH if method == "PATCH" else "application/json"
         headers = {"Accept": "application/json", "Content-Type": content_type}
         try:
             request = await self.client.param_serialize(
@@ -200,7 +153,7 @@ class Cluster:
 
 
 @asynccontextmanager
-async def connect(namespaces: Iterable[str] = ()) -> AsyncIterator[Cluster]:
+async def connect(namespaces: Iterable[str] = ()) -> AsyncIterator[ApiServer]:
     """Open the way to the API server: in a pod by its service account, elsewhere by KUBECONFIG."""
     configuration = Configuration()
     if SERVICE_ACCOUNT.exists():
@@ -210,23 +163,11 @@ async def connect(namespaces: Iterable[str] = ()) -> AsyncIterator[Cluster]:
     configuration.retries = None  # a pass is repeated as a whole, by the queue
     async with ApiClient(configuration) as client, aiohttp.ClientSession(trust_env=False) as session:
         client.user_agent = OPERATOR_NAME  # managedFields and audit logs name the writer by it
-        yield Cluster(client, session, tuple(namespaces))
+        yield ApiServer(client, session, tuple(namespaces))
 
 
-def _run_path(key: RunKey) -> str:
-    return f"apis/{GROUP}/{VERSION}/namespaces/{key[0]}/{PLURAL}/{key[1]}"
-
-
-def _jobs_path(namespace: str) -> str:
-    return f"apis/batch/v1/namespaces/{namespace}/jobs"
-
-
-def _count(method: str, path: str) -> None:
-    if method != "GET":
-        resource = next((word for word in (f"{PLURAL}", "jobs", "events", "workloads") if f"/{word}" in path), "other")
-        API_WRITES.labels(
-            verb=method.lower(), resource=f"{resource}/status" if path.endswith("/status") else resource
-        ).inc()
+def _count(method: str, resource: str) -> None:
+    API_WRITES.labels(verb=method.lower(), resource=resource).inc()
 
 
 def _decode(status: int, headers: Mapping[str, str], content: bytes) -> dict[str, Any]:

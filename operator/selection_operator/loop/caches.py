@@ -1,43 +1,49 @@
-"""What the watches have delivered: runs, Jobs and Pods by run, and whether a watch has gone deaf."""
+"""What the watches have delivered: the newest version of each object, by the key of the object it belongs to."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from selection_operator.runs.situation import CreateFailure
-from selection_operator.views.jobs import JobView
-from selection_operator.views.pods import PodView
+from selection_operator.kind import CreateFailure
+from selection_operator.views.custom_objects import Key
 from selection_operator.views.progress import LiveProgress
-from selection_operator.views.runs import RunKey, RunView
+from selection_operator.views.resources import Resource
 
 
-class _Versioned(Protocol):
+class Cached(Protocol):
+    """A view that the caches can hold."""
+
     @property
-    def uid(self) -> str: ...
+    def uid(self) -> str:
+        """Its identity."""
 
     @property
-    def resource_version(self) -> str: ...
+    def resource_version(self) -> str:
+        """Its version at the API server."""
+
+    @property
+    def owner(self) -> Key:
+        """The object of ours whose pass looks at it."""
 
 
-V = TypeVar("V", bound=_Versioned)
+V = TypeVar("V", bound=Cached)
 
 
-def version_of(view: _Versioned) -> int:
+def version_of(view: Cached) -> int:
     """Return the resource version as a number: the API server's are, and compare within one resource (KEP-5504)."""
     return int(view.resource_version)
 
 
 @dataclass
 class ObjectIndex(Generic[V]):
-    """The objects of one kind, the newest version of each, by uid and by run."""
+    """The objects of one resource, the newest version of each, by uid and by owner."""
 
-    run_of: Callable[[V], RunKey]
     objects: dict[str, V] = field(default_factory=dict)
     delivered: dict[str, int] = field(default_factory=dict)
     """The version of each object that the watch has delivered last."""
     gone: set[str] = field(default_factory=set)
     """Uids that a watch has reported deleted since the last listing began."""
-    _by_run: dict[RunKey, set[str]] = field(default_factory=dict)
+    _by_owner: dict[Key, set[str]] = field(default_factory=dict)
 
     def put(self, view: V) -> bool:
         """Keep a version unless a newer one is known; say whether it is news."""
@@ -45,7 +51,7 @@ class ObjectIndex(Generic[V]):
         if view.uid in self.gone or (known is not None and version_of(known) >= version_of(view)):
             return False
         self.objects[view.uid] = view
-        self._by_run.setdefault(self.run_of(view), set()).add(view.uid)
+        self._by_owner.setdefault(view.owner, set()).add(view.uid)
         return True
 
     def watch(self, view: V, *, deleted: bool) -> None:
@@ -62,10 +68,10 @@ class ObjectIndex(Generic[V]):
         view = self.objects.pop(uid, None)
         self.delivered.pop(uid, None)
         if view is not None:
-            siblings = self._by_run.get(self.run_of(view), set())
+            siblings = self._by_owner.get(view.owner, set())
             siblings.discard(uid)
             if not siblings:
-                self._by_run.pop(self.run_of(view), None)
+                self._by_owner.pop(view.owner, None)
 
     def replace(self, listed: Iterable[V], known_before: Mapping[str, V]) -> None:
         """Take a listing: what it lacks is gone, unless it came while the list was on its way."""
@@ -76,34 +82,29 @@ class ObjectIndex(Generic[V]):
             self.put(view)
         self.gone.clear()
 
-    def of(self, run: RunKey) -> list[V]:
-        """Return the objects that belong to a run."""
-        return [self.objects[uid] for uid in self._by_run.get(run, ())]
+    def of(self, owner: Key) -> list[V]:
+        """Return the objects that belong to an owner."""
+        return [self.objects[uid] for uid in self._by_owner.get(owner, ())]
+
+    def newest(self, owner: Key) -> V | None:
+        """Return an owner's newest object: of two of one name, one just deleted and one just created, the latter."""
+        return max(self.of(owner), key=version_of, default=None)
 
 
 @dataclass
 class Caches:
     """Everything that a pass reads."""
 
-    runs: ObjectIndex[RunView] = field(default_factory=lambda: ObjectIndex(lambda run: run.key))
-    jobs: ObjectIndex[JobView] = field(default_factory=lambda: ObjectIndex(lambda job: job.run))
-    pods: ObjectIndex[PodView] = field(default_factory=lambda: ObjectIndex(lambda pod: pod.run))
+    indices: dict[Resource[Any], ObjectIndex[Any]]
     live: dict[str, LiveProgress] = field(default_factory=dict)
     """What pods have said of themselves, by pod uid."""
     create_failures: dict[str, CreateFailure] = field(default_factory=dict)
-    """Why a run's Job could not be made, by run uid; forgotten once it is."""
+    """Why an object's child could not be made, by the object's uid; forgotten once it is, or is not wanted any more."""
 
-    def run(self, key: RunKey) -> RunView | None:
-        """Return the run of this name: of two (one just deleted, one just created) the newer."""
-        return max(self.runs.of(key), key=version_of, default=None)
+    @classmethod
+    def holding(cls, resources: Iterable[Resource[Any]]) -> "Caches":
+        """Return empty caches for these resources."""
+        return cls({resource: ObjectIndex() for resource in resources})
 
-    def job_of(self, run: RunView) -> JobView | None:
-        """Return the run's own Job: the one that this very run controls, not a former run of its name."""
-        return next((job for job in self.jobs.of(run.key) if job.owner_uid == run.uid), None)
-
-    def pods_of(self, job: JobView | None) -> list[PodView]:
-        """Return a Job's pods, oldest first."""
-        if job is None:
-            return []
-        pods = [pod for pod in self.pods.of(job.run) if pod.job_uid == job.uid]
-        return sorted(pods, key=lambda pod: (pod.created, pod.name))
+    def __getitem__(self, resource: Resource[V]) -> ObjectIndex[V]:
+        return self.indices[resource]

@@ -1,38 +1,29 @@
-"""The control loop: takes keys from the queue and brings each run a step nearer to its end."""
+"""The control loop: takes keys from the queue and brings each object a step nearer to its end.
+
+What an object is, how it is looked at and what follows is its Kind's matter.
+"""
 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from selection_operator.cluster.api_server import ApiFailure, Cluster
-from selection_operator.loop.caches import Caches, ObjectIndex
+from selection_operator.cluster.api_server import ApiFailure, ApiServer
+from selection_operator.kind import Action, Create, CreateFailure, Delete, Kind, Patch, Surroundings
+from selection_operator.loop.caches import Caches
 from selection_operator.loop.health import WatchLiveness, find_health_problems
 from selection_operator.loop.queue import WorkQueue, backoff
-from selection_operator.runs.pending_reasons import needs_events
-from selection_operator.runs.reconcile import (
-    Action,
-    CreateJob,
-    DeleteRun,
-    EndJob,
-    SetJobSuspended,
-    SetWorkloadActive,
-    decide,
-)
-from selection_operator.runs.run_events import make_event
-from selection_operator.runs.situation import CreateFailure, Observed
-from selection_operator.runs.status import read_status
 from selection_operator.serving.metrics import QUEUE_DEPTH, RECONCILE_ERRORS, RECONCILE_SECONDS
 from selection_operator.settings import Settings
-from selection_operator.views.jobs import JobView, WorkloadView
-from selection_operator.views.pods import EventView, PodView
-from selection_operator.views.runs import RunKey, RunView
+from selection_operator.views.custom_objects import CustomObject, Key
+from selection_operator.views.resources import EVENTS, Resource
 
 log = logging.getLogger("selection_operator")
 
 WORKERS = 8
+AnyKind = Kind[Any, Any]
 
 
 def read_clock() -> datetime:
@@ -53,15 +44,19 @@ def _log_end(task: asyncio.Task[None]) -> None:
 
 @dataclass
 class Controller:
-    """Caches, queue and cluster, and the tasks that work on them."""
+    """Kinds, caches, queue and API server, and the tasks that work on them."""
 
-    cluster: Cluster
+    api: ApiServer
+    kinds: tuple[AnyKind, ...]
     settings: Settings
-    queue: WorkQueue[RunKey]
-    caches: Caches = field(default_factory=Caches)
+    queue: WorkQueue[Key]
+    caches: Caches = field(init=False)
     liveness: WatchLiveness = field(default_factory=WatchLiveness)
     now: Callable[[], datetime] = read_clock
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.caches = Caches.holding(resource for kind in self.kinds for resource in kind.watched)
 
     def start(self, *others: Coroutine[Any, Any, None]) -> None:
         """Start to list and work, and other tasks beside; health_problems() tells when one of them has ended."""
@@ -97,28 +92,21 @@ class Controller:
             await self._resync()
 
     async def _resync(self) -> bool:
-        """List all kinds, repair the caches, look at every run; return False when the API server doesn't answer."""
-        indices: dict[str, ObjectIndex[Any]] = {
-            "selectionruns": self.caches.runs,
-            "jobs": self.caches.jobs,
-            "pods": self.caches.pods,
-        }
-        known = {kind: dict(index.objects) for kind, index in indices.items()}
+        """List all, repair the caches, look at every object; return False when the API server doesn't answer."""
+        indices = self.caches.indices
+        known = {resource: dict(index.objects) for resource, index in indices.items()}
         try:
-            listed: tuple[Any, ...] = (
-                await self.cluster.list_runs(),
-                await self.cluster.list_jobs(),
-                await self.cluster.list_pods(),
-            )
+            listed = {resource: await self.api.list_all(resource) for resource in indices}
         except ApiFailure as failure:
             RECONCILE_ERRORS.labels(kind="resync").inc()
             log.warning("Listing failed and is repeated: %s", failure)
             return False
-        for (kind, index), views in zip(indices.items(), listed, strict=True):
-            index.replace(views, known[kind])
+        for resource, index in indices.items():
+            index.replace(listed[resource], known[resource])
         self.liveness.check(indices)
-        for run in self.caches.runs.objects.values():
-            self.queue.add(run.key)
+        for kind in self.kinds:
+            for owner in self.caches[kind.resource].objects.values():
+                self.queue.add(owner.key)
         return True
 
     async def _take_keys(self) -> None:
@@ -130,14 +118,14 @@ class Controller:
                     again_after = await self._reconcile(key)
             except ApiFailure as failure:
                 self._repeat(key, failure)
-            except Exception:  # one run's defect must not stop the others
+            except Exception:  # one object's defect must not stop the others
                 RECONCILE_ERRORS.labels(kind="defect").inc()
                 log.exception("A pass failed unexpectedly", extra=self._fields(key))
                 self.queue.retry(key)
             else:
                 self.queue.done(key, again_after)
 
-    def _repeat(self, key: RunKey, failure: ApiFailure) -> None:
+    def _repeat(self, key: Key, failure: ApiFailure) -> None:
         RECONCILE_ERRORS.labels(kind=str(failure.status)).inc()
         delay = self.queue.retry(key, failure.retry_after)
         log.log(
@@ -145,137 +133,122 @@ class Controller:
             "The API server's answer: %s; tried again in %.1f s", failure, delay, extra=self._fields(key),
         )  # fmt: skip
 
-    def _fields(self, key: RunKey) -> dict[str, str]:
-        run = self.caches.run(key)
-        return {"namespace": key[0], "run": key[1], "uid": run.uid if run else ""}
+    def _fields(self, key: Key) -> dict[str, str]:
+        owner = self.caches[self._kind_of(key).resource].newest(key)
+        return {"namespace": key.namespace, key.kind: key.name, "uid": owner.uid if owner else ""}
 
-    async def _reconcile(self, key: RunKey) -> float | None:
-        """Make one pass: read, decide, write the status, act. Returns when to look again."""
-        run = self.caches.run(key)
-        if run is None:
+    def _kind_of(self, key: Key) -> AnyKind:
+        return next(kind for kind in self.kinds if kind.name == key.kind)
+
+    async def _reconcile(self, key: Key) -> float | None:
+        """Make one pass: look, decide, write the status, act. Returns when to look again."""
+        kind = self._kind_of(key)
+        owner = self.caches[kind.resource].newest(key)
+        if owner is None:
             self.queue.forget(key)
             return None
-        decision = decide(run, await self._observe(run), self.settings)
+        observed = kind.observe(owner, await self._look_around(kind, owner), self.settings)
+        decision = kind.decide(owner, observed, self.settings)
         if decision.status is not None:
-            run = await self._write_status(run, decision.status)
+            owner = await self._write_status(kind, owner, decision.status)
+        if not any(isinstance(action, Create) for action in decision.actions):
+            self.caches.create_failures.pop(owner.uid, None)
         for action in decision.actions:
-            await self._perform(run, action)
+            await self._perform(kind, owner, action)
         return decision.again_after
 
-    async def _observe(self, run: RunView) -> Observed:
-        job = self.caches.job_of(run)
-        if job is not None:
-            self.caches.create_failures.pop(run.uid, None)
-        now = self.now()
-        create_failure = self.caches.create_failures.get(run.uid)
-        pods = await self._pods_of(job)
-        running = next((pod for pod in reversed(pods) if pod.is_running), None)
-        return Observed(
-            now=now,
-            job=job,
-            pods=pods,
-            events=await self._events_of(job, pods, now),
-            live=self.caches.live.get(running.uid) if running else None,
-            workload=await self._workload_of(run, job),
-            create_failure=create_failure if create_failure and create_failure.generation == run.generation else None,
-            kueue_enabled=self.settings.kueue_enabled,
+    async def _look_around(self, kind: AnyKind, owner: CustomObject) -> Surroundings:
+        """Return what the caches hold for an object, and what its kind wants to be read anew."""
+        failure = self.caches.create_failures.get(owner.uid)
+        cached = Surroundings(
+            now=self.now(),
+            objects={resource: self.caches[resource].of(owner.key) for resource in kind.children},
+            live=self.caches.live,
+            create_failure=failure if failure and failure.generation == owner.generation else None,
         )
+        lookups = kind.lookups(owner, cached, self.settings)
+        found = {lookup.resource: await self.api.look_up(lookup) for lookup in lookups}
+        return replace(cached, objects={**cached.objects, **found})
 
-    async def _pods_of(self, job: JobView | None) -> list[PodView]:
-        """Return the Job's pods; live ones once it has ended, as the watch on pods may lag behind that on Jobs."""
-        pods = self.caches.pods_of(job)
-        if job is None or job.end is None or any(pod.end is not None and not pod.deleting for pod in pods):
-            return pods
-        return await self.cluster.list_pods_of(job)
-
-    async def _events_of(self, job: JobView | None, pods: list[PodView], now: datetime) -> list[EventView]:
-        about = needs_events(job, pods, now)
-        return await self.cluster.list_events(job.run[0], *about) if job is not None and about else []
-
-    async def _workload_of(self, run: RunView, job: JobView | None) -> WorkloadView | None:
-        """Return the Workload where it matters: to suspend, and for a Job that waits for admission."""
-        if job is None or job.end is not None or not job.queue or not self.settings.kueue_enabled:
-            return None
-        return await self.cluster.find_workload(job) if run.suspend or job.suspended else None
-
-    async def _write_status(self, run: RunView, status: dict[str, Any]) -> RunView:
-        """Write the status of the run as we know it, and record an Event for a new reason."""
+    async def _write_status(self, kind: AnyKind, owner: CustomObject, status: dict[str, Any]) -> CustomObject:
+        """Write the status of the object as we know it, and record an Event where its kind has one to tell."""
         try:
-            written = await self.cluster.write_status(run, status)
+            written: CustomObject = await self.api.write_status(kind.resource, owner, status)
         except ApiFailure as failure:
             if failure.status in (404, 409):
-                await self._read_again(run)
+                await self._read_again(kind, owner)
             raise
-        self.caches.runs.put(written)
-        await self._record(written, run)
+        self.caches[kind.resource].put(written)
+        await self._record(kind, written, owner)
         return written
 
-    async def _read_again(self, run: RunView) -> None:
-        """Take the run as it is now: the version we knew is stale, or the run is gone."""
-        live = await self.cluster.get_run(run.key)
-        if live is None or live.uid != run.uid:
-            self.caches.runs.remove(run.uid)
+    async def _read_again(self, kind: AnyKind, owner: CustomObject) -> None:
+        """Take the object as it is now: the version we knew is stale, or the object is gone."""
+        live = await self.api.get(kind.resource, owner.key.namespace, owner.key.name)
+        if live is None or live.uid != owner.uid:
+            self.caches[kind.resource].remove(owner.uid)
         if live is not None:
-            self.caches.runs.put(live)
+            self.caches[kind.resource].put(live)
 
-    async def _record(self, run: RunView, before: RunView) -> None:
-        event = make_event(run, before.status, self.now())
+    async def _record(self, kind: AnyKind, owner: CustomObject, before: CustomObject) -> None:
+        event = kind.make_event(owner, before.status, self.now())
         if event is None:
             return
-        log.info("%s: %s", event["reason"], event["message"], extra=self._fields(run.key))
+        log.info("%s: %s", event["reason"], event["message"], extra=self._fields(owner.key))
         try:
-            await self.cluster.create_event(run.key[0], event)
+            await self.api.create(Create(EVENTS, event))
         except ApiFailure as failure:
-            log.info("The Event was not recorded: %s", failure, extra=self._fields(run.key))
+            log.info("The Event was not recorded: %s", failure, extra=self._fields(owner.key))
 
-    async def _perform(self, run: RunView, action: Action) -> None:
+    async def _perform(self, kind: AnyKind, owner: CustomObject, action: Action) -> None:
         """Carry out one action; each is safe to repeat."""
         match action:
-            case CreateJob():
-                await self._create_job(run, action)
-            case SetJobSuspended(job, suspended):
-                self.caches.jobs.put(await self.cluster.set_job_suspended(job, suspended=suspended))
-            case EndJob(job):
-                self.caches.jobs.put(await self.cluster.end_job(job))
-            case SetWorkloadActive(path, active):
-                await self.cluster.set_workload_active(path, active=active)
-            case DeleteRun():
-                await self.cluster.delete_run(run)
-                self.caches.runs.watch(run, deleted=True)  # the watch tells later; a pass until then would delete twice
+            case Create():
+                await self._create(kind, owner, action)
+            case Patch():
+                self._take(action.resource, await self.api.patch(action))
+            case Delete():
+                await self.api.delete(action)
+                # The watch tells later; a pass until then would delete twice.
+                self.caches[action.resource].watch(action.target, deleted=True)
 
-    async def _create_job(self, run: RunView, action: CreateJob) -> None:
-        """Make the Job, unless the run was deleted, replaced or ended meanwhile, or the Job is there already."""
-        live = await self.cluster.get_run(run.key)
-        if live is None or live.resource_version != run.resource_version:
-            await self._read_again(run)
-            self.queue.add(run.key)
+    def _take(self, resource: Resource[Any], view: Any) -> None:
+        """Know what a write has made before the watch tells."""
+        if resource in self.caches.indices:
+            self.caches[resource].put(view)
+
+    async def _create(self, kind: AnyKind, owner: CustomObject, wanted: Create) -> None:
+        """Make a child, unless the owner was deleted, replaced or ended meanwhile, or the child is there already."""
+        live = await self.api.get(kind.resource, owner.key.namespace, owner.key.name)
+        if live is None or live.resource_version != owner.resource_version:
+            await self._read_again(kind, owner)
+            self.queue.add(owner.key)
             return
         try:
-            job: JobView | None = await self.cluster.create_job(action.body)
+            child = await self.api.create(wanted)
         except ApiFailure as failure:
-            job = await self._find_own_job(run, action, failure)
-        if job is not None:
-            self.caches.jobs.put(job)
+            child = await self._find_child(owner, wanted, failure)
+        if child is not None:
+            self._take(wanted.resource, child)
 
-    async def _find_own_job(self, run: RunView, action: CreateJob, failure: ApiFailure) -> JobView | None:
-        """Return the run's Job if the name is taken by it; otherwise note the failure, and raise to try again."""
+    async def _find_child(self, owner: CustomObject, wanted: Create, failure: ApiFailure) -> Any:
+        """Return the owner's child if the name is taken by it; otherwise note the failure, and raise to try again."""
         if failure.status == 409:
-            job = await self.cluster.get_job(run.key[0], action.body["metadata"]["name"])
-            if job is None or job.owner_uid == run.uid:
-                self.queue.add(run.key)
-                return job
-        if _may_pass(failure) and not self.queue.has_failed(run.key):
+            child = await self.api.get(wanted.resource, owner.key.namespace, wanted.body["metadata"]["name"])
+            if child is None or child.owner_uid == owner.uid:
+                self.queue.add(owner.key)
+                return child
+        if _may_pass(failure) and not self.queue.has_failed(owner.key):
             raise failure  # a single hiccup is not worth two status writes
-        create_failure = self.caches.create_failures[run.uid] = CreateFailure(
-            failure.status, failure.message, run.generation
-        )
-        if create_failure.is_rejection or self._is_told(run):
-            self.queue.add(run.key)
-        if create_failure.is_rejection:
+        noted = CreateFailure(failure.status, failure.message, owner.generation)
+        self.caches.create_failures[owner.uid] = noted
+        if noted.is_rejection or not _is_told(owner, noted):
+            self.queue.add(owner.key)
+        if noted.is_rejection:
             return None
         raise failure
 
-    def _is_told(self, run: RunView) -> bool:
-        """Say whether the status has yet to tell of this failure."""
-        create_failure = self.caches.create_failures[run.uid]
-        return not any(create_failure.message in condition.message for condition in read_status(run).conditions)
+
+def _is_told(owner: CustomObject, failure: CreateFailure) -> bool:
+    """Say whether the status tells of a failure."""
+    return any(failure.message in condition.get("message", "") for condition in owner.status.get("conditions", []))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from selection_operator.loop.caches import ObjectIndex, version_of
+from selection_operator.views.resources import Resource
 
 LONGEST_WAIT_SECONDS = 300.0
 """A key that waits longer, or a pass that lasts longer, means that the workers are stuck."""
@@ -18,31 +19,33 @@ class WatchLiveness:
     resync interval to come.
     """
 
-    expected: dict[str, dict[str, int]] = field(default_factory=dict)
+    expected: dict[Resource[Any], dict[str, int]] = field(default_factory=dict)
     stale: tuple[str, ...] = ()
+    """The resources, by their plural."""
 
-    def check(self, indices: Mapping[str, ObjectIndex[Any]]) -> None:
+    def check(self, indices: Mapping[Resource[Any], ObjectIndex[Any]]) -> None:
         """Compare each index, just replaced by a listing, with its watch; call it once a resync."""
         self.stale = tuple(
-            kind
-            for kind, index in indices.items()
+            resource.plural
+            for resource, index in indices.items()
             if any(
                 index.delivered.get(uid, -1) < version
-                for uid, version in self.expected.get(kind, {}).items()
+                for uid, version in self.expected.get(resource, {}).items()
                 if uid in index.objects
             )
         )
         self.expected = {
-            kind: {uid: version_of(view) for uid, view in index.objects.items()} for kind, index in indices.items()
+            resource: {uid: version_of(view) for uid, view in index.objects.items()}
+            for resource, index in indices.items()
         }
 
 
 def find_health_problems(longest_wait: float, workers_alive: bool, liveness: WatchLiveness) -> list[str]:
     """Return what is wrong, in words; empty when all is well."""
-    health_problems = []
+    problems = []
     if not workers_alive:
-        health_problems.append("a worker has ended")
+        problems.append("a worker has ended")
     if longest_wait > LONGEST_WAIT_SECONDS:
-        health_problems.append(f"a run has waited {longest_wait:.0f} s for its pass")
-    health_problems += [f"the watch on {kind} is deaf" for kind in liveness.stale]
-    return health_problems
+        problems.append(f"a run has waited {longest_wait:.0f} s for its pass")
+    problems += [f"the watch on {plural} is deaf" for plural in liveness.stale]
+    return problems

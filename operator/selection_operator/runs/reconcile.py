@@ -1,73 +1,27 @@
 """One pass over a run: from what is observed to a status and actions. Pure; reads like a table of contents."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from selection_api.names import ConditionType, Phase, Reason
 from selection_api.status import JobReference, Status
+from selection_operator.kind import Action, Create, Decision, Delete, Kind
 from selection_operator.runs.disruptions import count_disruptions
-from selection_operator.runs.job_manifest import make_job
+from selection_operator.runs.job_manifest import end_job, make_job, set_job_suspended, set_workload_active
+from selection_operator.runs.observation import Observed, list_lookups, observe
 from selection_operator.runs.pending_reasons import newest_live, seconds_since
 from selection_operator.runs.plan import Rejected, make_plan
-from selection_operator.runs.situation import Observed, Situation, situation_of
+from selection_operator.runs.run_events import make_event
+from selection_operator.runs.situation import Situation, situation_of
 from selection_operator.runs.status import derive_status, read_status, same_but_for_uid, write_status
 from selection_operator.settings import Settings
 from selection_operator.views.jobs import JobView
-from selection_operator.views.runs import RunView
+from selection_operator.views.resources import JOBS, PODS, RUNS
+from selection_operator.views.runs import RUN, RunView
 
 SOONEST_LOOK, LATEST_LOOK = 2.0, 30.0
 """A run that waits is looked at again after half the time it has waited, between these seconds."""
-
-
-@dataclass(frozen=True)
-class CreateJob:
-    """Make the run's Job."""
-
-    body: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class SetJobSuspended:
-    """Suspend a Job, or resume one that we suspended."""
-
-    job: JobView
-    suspended: bool
-
-
-@dataclass(frozen=True)
-class EndJob:
-    """Let a Job that can't succeed end: the Job controller then stops its pods and keeps what ended."""
-
-    job: JobView
-
-
-@dataclass(frozen=True)
-class SetWorkloadActive:
-    """Deactivate or activate a Kueue Workload."""
-
-    path: str
-    active: bool
-
-
-@dataclass(frozen=True)
-class DeleteRun:
-    """Delete the run, its time to live being over."""
-
-
-Action = CreateJob | SetJobSuspended | EndJob | SetWorkloadActive | DeleteRun
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What a pass wants: first the status is written (where it differs), then the actions are carried out."""
-
-    status: dict[str, Any] | None = None
-    """None: leave it."""
-    actions: tuple[Action, ...] = ()
-    again_after: float | None = None
-    """Look again after this many seconds, whatever happens."""
 
 
 def decide(run: RunView, observed: Observed, settings: Settings) -> Decision:
@@ -97,7 +51,7 @@ def _go_on(run: RunView, before: Status, observed: Observed, settings: Settings)
     if run.suspend:
         return _tell(run, situation, observed, before.job, before)
     reserved = before.job or JobReference(name=plan.job_name)
-    return _tell(run, situation, observed, reserved, before, (CreateJob(make_job(plan, settings)),))
+    return _tell(run, situation, observed, reserved, before, (Create(JOBS, make_job(plan, settings)),))
 
 
 def _follow(run: RunView, before: Status, observed: Observed, job: JobView) -> Decision:
@@ -151,17 +105,17 @@ def _suspension(run: RunView, job: JobView, observed: Observed) -> tuple[Action,
         if workload is None or not observed.kueue_enabled:
             return ()
         if run.suspend and workload.active:
-            return (SetWorkloadActive(workload.path, active=False),)
+            return (set_workload_active(workload, active=False),)
         resume = not run.suspend and not workload.active and workload.deactivated_by_us
-        return (SetWorkloadActive(workload.path, active=True),) if resume else ()
+        return (set_workload_active(workload, active=True),) if resume else ()
     if run.suspend and not job.suspended:
-        return (SetJobSuspended(job, suspended=True),)
+        return (set_job_suspended(job, suspended=True),)
     resume = not run.suspend and job.suspended and job.suspended_by_us
-    return (SetJobSuspended(job, suspended=False),) if resume else ()
+    return (set_job_suspended(job, suspended=False),) if resume else ()
 
 
 def _end(job: JobView | None) -> tuple[Action, ...]:
-    return (EndJob(job),) if job is not None and job.end is None and job.deadline_seconds != 1 else ()
+    return (end_job(job),) if job is not None and job.end is None and job.deadline_seconds != 1 else ()
 
 
 def _look_again(observed: Observed, job: JobView, situation: Situation) -> float | None:
@@ -186,10 +140,22 @@ def _after_the_end(run: RunView, before: Status, observed: Observed) -> Decision
         return Decision(status, tuple(actions))
     left = timedelta(seconds=ttl).total_seconds() - seconds_since(before.completion_time, observed.now)
     if left <= 0:
-        return Decision(None, (*actions, DeleteRun()))
+        return Decision(None, (*actions, Delete(RUNS, run)))
     return Decision(status, tuple(actions), left)
 
 
 def _observe_generation(run: RunView, before: Status) -> dict[str, Any]:
     conditions = tuple(each.model_copy(update={"observed_generation": run.generation}) for each in before.conditions)
     return write_status(before.model_copy(update={"observed_generation": run.generation, "conditions": conditions}))
+
+
+SELECTION_RUN = Kind(
+    name=RUN,
+    resource=RUNS,
+    children=(JOBS, PODS),
+    lookups=list_lookups,
+    observe=observe,
+    decide=decide,
+    make_event=make_event,
+)
+"""All that the loop knows of runs."""

@@ -21,7 +21,7 @@ def make_event(run: RunView, before: Mapping[str, Any], now: datetime) -> dict[s
     reason, message = _present(run.status)
     if reason == _present(before)[0]:
         return None
-    namespace, name = run.key
+    _, namespace, name = run.key
     time = write_time(now)
     digest = sha256(f"{run.uid}/{run.resource_version}".encode()).hexdigest()
     return {

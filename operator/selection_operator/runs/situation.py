@@ -6,8 +6,10 @@ from datetime import datetime
 
 from selection_api.names import Phase, Reason
 from selection_api.status import Disruptions, Failure
+from selection_operator.kind import CreateFailure
 from selection_operator.runs.disruptions import MOST_DISRUPTIONS
 from selection_operator.runs.failures import failed_pods, failure_of_job, failure_of_pod, out_of_memory_twice
+from selection_operator.runs.observation import Observed
 from selection_operator.runs.pending_reasons import (
     has_just_ended,
     newest_creation,
@@ -15,42 +17,9 @@ from selection_operator.runs.pending_reasons import (
     why_no_pod,
     why_not_running,
 )
-from selection_operator.views.jobs import JobView, WorkloadView
-from selection_operator.views.pods import EventView, PodView
-from selection_operator.views.progress import LiveProgress
+from selection_operator.views.jobs import JobView
+from selection_operator.views.pods import PodView
 from selection_operator.views.runs import RunView
-
-
-@dataclass(frozen=True)
-class CreateFailure:
-    """What the API server answered when the Job was to be made."""
-
-    status: int
-    """The HTTP status; 0 when it gave none."""
-    message: str
-    generation: int = 0
-    """Of the spec that the Job was made from."""
-
-    @property
-    def is_rejection(self) -> bool:
-        """Whether this Job will never be taken: its values (422), its types (400) or its size (413) are wrong."""
-        return self.status in (400, 413, 422)
-
-
-@dataclass(frozen=True)
-class Observed:
-    """All that is known of a run's children at one moment."""
-
-    now: datetime
-    job: JobView | None = None
-    pods: Sequence[PodView] = ()
-    """The Job's pods, whatever their state."""
-    events: Sequence[EventView] = ()
-    """Events about the Job or its pod; read only where status says nothing."""
-    live: LiveProgress | None = None
-    workload: WorkloadView | None = None
-    create_failure: CreateFailure | None = None
-    kueue_enabled: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from selection_api.names import ANNOTATION_SUSPENDED_BY, LABEL_QUEUE, LABEL_RUN, OPERATOR_NAME
+from selection_operator.views.custom_objects import Key
 from selection_operator.views.raw import Raw, controller_of, words_of
-from selection_operator.views.runs import RunKey
+from selection_operator.views.runs import RUN
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,10 @@ class JobView:
 
     name: str
     uid: str
-    run: RunKey
+    owner: Key
+    """The run that its labels name."""
     owner_uid: str
+    """The object that controls it: perhaps a former run of that name."""
     resource_version: str
     created: datetime
     deleting: bool
@@ -42,8 +45,8 @@ class JobView:
 class WorkloadView:
     """Kueue's Workload of a Job."""
 
-    path: str
-    """Where it lies at the API server, in the version that the installed Kueue prefers."""
+    namespace: str
+    name: str
     active: bool
     deactivated_by_us: bool
     message: str
@@ -55,7 +58,7 @@ def view_job(raw: Raw) -> JobView:
     return JobView(
         name=metadata["name"],
         uid=metadata["uid"],
-        run=(metadata["namespace"], metadata.get("labels", {}).get(LABEL_RUN, "")),
+        owner=Key(RUN, metadata["namespace"], metadata.get("labels", {}).get(LABEL_RUN, "")),
         owner_uid=controller_of(metadata),
         resource_version=metadata["resourceVersion"],
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
@@ -69,11 +72,12 @@ def view_job(raw: Raw) -> JobView:
     )
 
 
-def view_workload(path: str, raw: Raw) -> WorkloadView:
+def view_workload(raw: Raw) -> WorkloadView:
     """Return the view of a Workload."""
     metadata, conditions = raw["metadata"], (raw.get("status") or {}).get("conditions") or []
     return WorkloadView(
-        path=path,
+        namespace=metadata["namespace"],
+        name=metadata["name"],
         active=raw.get("spec", {}).get("active", True),
         deactivated_by_us=metadata.get("annotations", {}).get(ANNOTATION_SUSPENDED_BY) == OPERATOR_NAME,
         message=words_of(conditions, "QuotaReserved", "False"),

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from selection_api.names import JOB_CONTAINER, LABEL_RUN
+from selection_operator.views.custom_objects import Key
 from selection_operator.views.raw import Raw, controller_of, words_of
-from selection_operator.views.runs import RunKey
+from selection_operator.views.runs import RUN
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class PodView:
 
     name: str
     uid: str
-    run: RunKey
+    owner: Key
+    """The run that its labels name."""
     job_uid: str
     resource_version: str
     created: str
@@ -72,7 +74,7 @@ def view_pod(raw: Raw) -> PodView:
     return PodView(
         name=metadata["name"],
         uid=metadata["uid"],
-        run=(metadata["namespace"], metadata.get("labels", {}).get(LABEL_RUN, "")),
+        owner=Key(RUN, metadata["namespace"], metadata.get("labels", {}).get(LABEL_RUN, "")),
         job_uid=controller_of(metadata),
         resource_version=metadata["resourceVersion"],
         created=metadata["creationTimestamp"],
