@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from selection_api.names import ConditionType, Phase, Reason
-from selection_api.status import JobReference, Status
+from selection_api.status import Disruptions, JobReference, Status
 from selection_operator.kind import Action, Create, Decision, Delete, Kind
 from selection_operator.runs.disruptions import count_disruptions
 from selection_operator.runs.job_manifest import end_job, make_job, set_job_suspended, set_workload_active
@@ -49,21 +49,26 @@ def _go_on(run: RunView, before: Status, observed: Observed, settings: Settings)
         return _reject(run, observed, Rejected(Reason.JOB_REFUSED, message), None)
     situation = situation_of(run, observed, before.disruptions)
     if run.suspend:
-        return _tell(run, situation, observed, before.job, before)
+        return _tell(run, situation, observed, before.job, before.disruptions)
     reserved = before.job or JobReference(name=plan.job_name)
-    return _tell(run, situation, observed, reserved, before, (Create(JOBS, make_job(plan, settings)),))
+    make = Create(JOBS, make_job(plan, settings))
+    return _tell(run, situation, observed, reserved, before.disruptions, actions=(make,))
 
 
 def _follow(run: RunView, before: Status, observed: Observed, job: JobView) -> Decision:
     """Decide for a run with a Job."""
     disruptions = count_disruptions(before.disruptions, observed.pods, before.stage)
     situation = situation_of(run, observed, disruptions)
-    status = derive_status(run, situation, observed, JobReference(name=job.name, uid=job.uid), disruptions)
     if situation.phase == Phase.FAILED:
         actions: tuple[Action, ...] = _end(job)
     else:
         actions = () if situation.phase == Phase.COMPLETE else _suspension(run, job, observed)
-    return Decision(_changed(run, status), actions, _look_again(observed, job, situation))
+    reference, again_after = JobReference(name=job.name, uid=job.uid), _look_again(observed, job, situation)
+    return _tell(run, situation, observed, reference, disruptions, actions=actions, again_after=again_after)
+
+
+def _reject(run: RunView, observed: Observed, rejection: Rejected, job: JobReference | None) -> Decision:
+    return _tell(run, Situation(Phase.INVALID, rejection.reason, rejection.message), observed, job, None)
 
 
 def _tell(
@@ -71,15 +76,14 @@ def _tell(
     situation: Situation,
     observed: Observed,
     job: JobReference | None,
-    before: Status,
+    disruptions: Disruptions | None,
+    *,
     actions: tuple[Action, ...] = (),
+    again_after: float | None = None,
 ) -> Decision:
-    return Decision(_changed(run, derive_status(run, situation, observed, job, before.disruptions)), actions)
-
-
-def _reject(run: RunView, observed: Observed, rejection: Rejected, job: JobReference | None) -> Decision:
-    situation = Situation(Phase.INVALID, rejection.reason, rejection.message)
-    return Decision(_changed(run, derive_status(run, situation, observed, job, None)))
+    """Return the decision with the status that tells the situation, where that is worth a write."""
+    status = write_status(derive_status(run, situation, observed, job, disruptions))
+    return Decision(None if same_but_for_uid(status, run.status) else status, actions, again_after)
 
 
 def _was_rejected(run: RunView, before: Status) -> bool:
@@ -90,12 +94,6 @@ def _was_rejected(run: RunView, before: Status) -> bool:
         and condition.observed_generation == run.generation
         for condition in before.conditions
     )
-
-
-def _changed(run: RunView, status: Status) -> dict[str, Any] | None:
-    """Return the status when it is worth a write."""
-    written = write_status(status)
-    return None if same_but_for_uid(written, run.status) else written
 
 
 def _suspension(run: RunView, job: JobView, observed: Observed) -> tuple[Action, ...]:
