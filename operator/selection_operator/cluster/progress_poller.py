@@ -1,14 +1,11 @@
 """Asks running pods how far they are: gently, a few at a time, each once an interval."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from selection_operator.caches import Caches
-from selection_operator.cluster import Cluster
-from selection_operator.progress import read_progress
-from selection_operator.queue import WorkQueue
-from selection_operator.views import PodView, RunKey
+from selection_operator.views.pods import PodView
+from selection_operator.views.progress import LiveProgress, read_progress
 
 AT_ONCE = 16
 TICK_SECONDS = 0.5
@@ -17,12 +14,17 @@ FIRST_ASK_SECONDS = 1.0
 
 
 @dataclass
-class Poller:
-    """Keeps caches.live up to date and enqueues a run whose progress changed."""
+class ProgressPoller:
+    """Keeps what running pods say of themselves, and tells when one says something new."""
 
-    caches: Caches
-    cluster: Cluster
-    queue: WorkQueue[RunKey]
+    pods: Mapping[str, PodView]
+    """All pods by uid, as the watch has them."""
+    live: dict[str, LiveProgress]
+    """What they have said, by uid; kept up to date."""
+    ask: Callable[[str], Awaitable[bytes]]
+    """Asks the pod at an address."""
+    tell: Callable[[PodView], None]
+    """Is called after a change."""
     every_seconds: float
     clock: Callable[[], float]
     _due: dict[str, float] = field(default_factory=dict)
@@ -37,11 +39,11 @@ class Poller:
                 await asyncio.sleep(TICK_SECONDS)
 
     def _take_due(self) -> Iterator[PodView]:
-        running = {pod.uid: pod for pod in self.caches.pods.objects.values() if pod.is_running and pod.address}
+        running = {pod.uid: pod for pod in self.pods.values() if pod.is_running and pod.address}
         for uid in [uid for uid in self._due if uid not in running]:
             del self._due[uid]
-        for uid in [uid for uid in self.caches.live if uid not in running]:
-            del self.caches.live[uid]
+        for uid in [uid for uid in self.live if uid not in running]:
+            del self.live[uid]
         for uid, pod in running.items():
             if self._due.setdefault(uid, self.clock() + FIRST_ASK_SECONDS) <= self.clock():
                 self._due[uid] = self.clock() + self.every_seconds
@@ -49,7 +51,7 @@ class Poller:
 
     async def _ask(self, pod: PodView) -> None:
         async with self._limit:
-            said = read_progress(await self.cluster.read_progress(pod.address))
-        if said is not None and said != self.caches.live.get(pod.uid):
-            self.caches.live[pod.uid] = said
-            self.queue.add(pod.run)
+            said = read_progress(await self.ask(pod.address))
+        if said is not None and said != self.live.get(pod.uid):
+            self.live[pod.uid] = said
+            self.tell(pod)

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from selection_api import ExitCode, RunSummary, Stage
 from selection_api.names import REASON_OF_EXIT, Reason
 from selection_api.status import Failure
-from selection_operator.views import JobView, PodView
+from selection_operator.views.jobs import JobView
+from selection_operator.views.pods import PodView
 
 LONGEST_MESSAGE = 8192
 OUT_OF_MEMORY = "OOMKilled"
@@ -18,7 +19,7 @@ OOM_ADVICE = (
 )
 
 
-def last_word(pod: PodView) -> RunSummary | None:
+def summary_of(pod: PodView) -> RunSummary | None:
     """Return the RunSummary in a pod's termination message; None when there is none that can be read."""
     if pod.end is None or not pod.end.message:
         return None
@@ -30,7 +31,7 @@ def last_word(pod: PodView) -> RunSummary | None:
 
 def stage_of(pod: PodView) -> Stage:
     """Return the stage in which a pod ended: the job notes each stage as its last word so far."""
-    word = last_word(pod)
+    word = summary_of(pod)
     return word.stage if word else Stage.INITIALIZING
 
 
@@ -38,7 +39,7 @@ def failure_of_pod(pod: PodView) -> Failure:
     """Return why a pod failed. The kubelet's exit code counts, not what the pod says of itself."""
     if pod.end is None:
         return Failure(reason=Reason.UNEXPECTED, message=_cut(pod.evicted or "The pod ended without a word."))
-    code, word = pod.end.exit_code, last_word(pod)
+    code, word = pod.end.exit_code, summary_of(pod)
     if pod.end.reason == OUT_OF_MEMORY:
         message = f"The container ran out of memory in stage {stage_of(pod)}. {OOM_ADVICE}"
         return Failure(reason=Reason.OUT_OF_MEMORY, message=message, exit_code=code)

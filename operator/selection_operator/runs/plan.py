@@ -20,7 +20,7 @@ KEPT_LABELS = (LABEL_QUEUE, LABEL_PRIORITY)
 PURPOSES = ("input", "lightly")
 
 
-class Refused(Exception):
+class Rejected(Exception):
     """A run that gets no Job; the reason and a message with every problem."""
 
     def __init__(self, reason: Reason, message: str) -> None:
@@ -65,7 +65,7 @@ class Plan:
 
 
 def make_plan(document: Mapping[str, Any], settings: Settings) -> Plan:
-    """Return the plan of a run as the API server holds it. Raises Refused with every problem."""
+    """Return the plan of a run as the API server holds it. Raises Rejected with every problem."""
     run = _validate(document)
     uid = document["metadata"]["uid"]
     plan = Plan(
@@ -85,14 +85,14 @@ def _validate(document: Mapping[str, Any]) -> SelectionRun:
     try:
         run = parse_manifest({key: value for key, value in document.items() if key != "status"})
     except ManifestError as error:
-        raise Refused(Reason.INVALID_SPEC, str(error)) from error
+        raise Rejected(Reason.INVALID_SPEC, str(error)) from error
     try:
         check_supported(run)
     except ManifestError as error:
-        raise Refused(Reason.NOT_SUPPORTED, str(error)) from error
+        raise Rejected(Reason.NOT_SUPPORTED, str(error)) from error
     problems = list(_problems_in_a_cluster(run))
     if problems:
-        raise Refused(Reason.INVALID_SPEC, str(ManifestError(problems)))
+        raise Rejected(Reason.INVALID_SPEC, str(ManifestError(problems)))
     return run
 
 
@@ -157,7 +157,7 @@ def _check_size(plan: Plan) -> None:
     annotations = {**plan.run.spec.pod_template.annotations, ANNOTATION_MANIFEST: plan.manifest}
     size = sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())
     if size > MOST_ANNOTATION_BYTES:
-        raise Refused(
+        raise Rejected(
             Reason.TOO_LARGE,
             f"The manifest and podTemplate.annotations take {size} bytes, above the {MOST_ANNOTATION_BYTES} that a "
             "Job's pod template can carry. Make lists in spec shorter, for example by relevant_filenames_file.",

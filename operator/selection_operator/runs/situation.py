@@ -6,43 +6,20 @@ from datetime import datetime
 
 from selection_api.names import Phase, Reason
 from selection_api.status import Disruptions, Failure
-from selection_operator.disruptions import MOST_DISRUPTIONS
-from selection_operator.endings import failed_pods, failure_of_job, failure_of_pod, out_of_memory_twice
-from selection_operator.progress import LiveProgress
-from selection_operator.views import EventView, JobView, PodView, RunView, WorkloadView
-from selection_operator.waiting import has_just_ended, newest_creation, newest_live, why_no_pod, why_not_running
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """What the API server answered when the Job was to be made."""
-
-    status: int
-    """The HTTP status; 0 when it gave none."""
-    message: str
-    generation: int = 0
-    """Of the spec that the Job was made from."""
-
-    @property
-    def is_refusal(self) -> bool:
-        """Whether this Job will never be taken: its values (422), its types (400) or its size (413) are wrong."""
-        return self.status in (400, 413, 422)
-
-
-@dataclass(frozen=True)
-class Observed:
-    """All that is known of a run's children at one moment."""
-
-    now: datetime
-    job: JobView | None = None
-    pods: Sequence[PodView] = ()
-    """The Job's pods, whatever their state."""
-    events: Sequence[EventView] = ()
-    """Events about the Job or its pod; read only where status says nothing."""
-    live: LiveProgress | None = None
-    workload: WorkloadView | None = None
-    trouble: Trouble | None = None
-    kueue_enabled: bool = False
+from selection_operator.kind import CreateFailure
+from selection_operator.runs.disruptions import MOST_DISRUPTIONS
+from selection_operator.runs.failures import failed_pods, failure_of_job, failure_of_pod, out_of_memory_twice
+from selection_operator.runs.observation import Observed
+from selection_operator.runs.pending_reasons import (
+    has_just_ended,
+    newest_creation,
+    newest_live,
+    why_no_pod,
+    why_not_running,
+)
+from selection_operator.views.jobs import JobView
+from selection_operator.views.pods import PodView
+from selection_operator.views.runs import RunView
 
 
 @dataclass(frozen=True)
@@ -61,7 +38,7 @@ def situation_of(run: RunView, observed: Observed, disruptions: Disruptions | No
     """Return the situation of a valid run that has not ended before."""
     job = observed.job
     if job is None:
-        return _without_job(run, observed.trouble)
+        return _without_job(run, observed.create_failure)
     if job.end is not None and job.end.complete:
         return Situation(Phase.COMPLETE, Reason.COMPLETE, "The images are selected.")
     failure = _failure(job, observed.pods, disruptions)
@@ -72,15 +49,15 @@ def situation_of(run: RunView, observed: Observed, disruptions: Disruptions | No
     return _active(run, job, observed, disruptions)
 
 
-def _without_job(run: RunView, trouble: Trouble | None) -> Situation:
+def _without_job(run: RunView, create_failure: CreateFailure | None) -> Situation:
     if run.suspend:
         return Situation(Phase.SUSPENDED, Reason.SUSPENDED_BY_USER, "spec.suspend is true: the run has not started.")
-    if trouble is None:
+    if create_failure is None:
         return Situation(Phase.PENDING, Reason.PENDING, "Waiting for the pod to start.")
-    if trouble.status == 403:
-        message = f"The API server forbids the operator to make the Job: {trouble.message}"
+    if create_failure.status == 403:
+        message = f"The API server forbids the operator to make the Job: {create_failure.message}"
         return Situation(Phase.PENDING, Reason.FORBIDDEN, message)
-    return Situation(Phase.PENDING, Reason.PENDING, f"The Job could not be made yet: {trouble.message}")
+    return Situation(Phase.PENDING, Reason.PENDING, f"The Job could not be made yet: {create_failure.message}")
 
 
 def _failure(job: JobView, pods: Sequence[PodView], disruptions: Disruptions | None) -> Failure | None:

@@ -8,10 +8,12 @@ import pytest
 import yaml
 
 from selection_api.pod_template import Resources
-from selection_operator.manifests import make_job
-from selection_operator.plan import make_plan
+from selection_operator.runs.job_manifest import make_job, set_job_suspended, set_workload_active
+from selection_operator.runs.plan import make_plan
 from selection_operator.settings import Settings
-from selection_operator.views import view_run
+from selection_operator.views.jobs import WorkloadView
+from selection_operator.views.resources import WORKLOADS
+from selection_operator.views.runs import view_run
 
 GOLDEN = Path(__file__).parent / "golden"
 FULL = {
@@ -123,3 +125,21 @@ def test_the_same_run_gives_the_same_bytes(play, settings):
     reordered["spec"] = dict(reversed(reordered["spec"].items()))
     again = make_job(make_plan(view_run(reordered).document, settings), settings)
     assert json.dumps(again) == json.dumps(job_of(play, settings))
+
+
+def test_who_suspended_a_job_is_noted_on_it_and_taken_back(play):
+    job = play.job()
+    suspend, resume = set_job_suspended(job, suspended=True), set_job_suspended(job, suspended=False)
+    note = "dataselection.io/suspended-by"
+    assert suspend.body["metadata"] == {"uid": play.JOB_UID, "annotations": {note: "selection-operator"}}
+    assert (suspend.body["spec"], resume.body["spec"]) == ({"suspend": True}, {"suspend": False})
+    assert resume.body["metadata"]["annotations"] == {note: None}
+    assert (suspend.namespace, suspend.name) == ("team", "dashcam-1f2e3d4c")
+
+
+def test_a_workload_is_deactivated_and_activated_by_a_note(play):
+    workload = WorkloadView("team", "w", True, False, "")
+    stop, go_on = set_workload_active(workload, active=False), set_workload_active(workload, active=True)
+    assert (stop.resource, stop.namespace, stop.name) == (WORKLOADS, "team", "w")
+    assert (stop.body["spec"], go_on.body["spec"]) == ({"active": False}, {"active": True})
+    assert go_on.body["metadata"]["annotations"] == {"dataselection.io/suspended-by": None}

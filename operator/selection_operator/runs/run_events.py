@@ -6,8 +6,8 @@ from hashlib import sha256
 from typing import Any
 
 from selection_api.names import API_VERSION, KIND, OPERATOR_NAME, ConditionType, Reason
-from selection_operator.status import write_time
-from selection_operator.views import RunView
+from selection_operator.runs.status import write_time
+from selection_operator.views.runs import RunView
 
 NORMAL = {Reason.PENDING, Reason.QUEUED, Reason.SUSPENDED_BY_USER, Reason.RUNNING, Reason.COMPLETE}
 LONGEST_MESSAGE = 1024  # the API server's limit
@@ -21,7 +21,7 @@ def make_event(run: RunView, before: Mapping[str, Any], now: datetime) -> dict[s
     reason, message = _present(run.status)
     if reason == _present(before)[0]:
         return None
-    namespace, name = run.key
+    _, namespace, name = run.key
     time = write_time(now)
     digest = sha256(f"{run.uid}/{run.resource_version}".encode()).hexdigest()
     return {

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from selection_api.names import Stage
 from selection_api.status import Disruptions
-from selection_operator.endings import last_word, stage_of
-from selection_operator.views import PodView
+from selection_operator.runs.failures import stage_of, summary_of
+from selection_operator.views.pods import PodView
 
 MOST_DISRUPTIONS = 10
 ORDER = list(Stage)
@@ -21,7 +21,7 @@ def count_disruptions(before: Disruptions | None, pods: Iterable[PodView], reach
     counted = before
     for pod in sorted((pod for pod in pods if pod.disrupted), key=lambda pod: (pod.created, pod.name)):
         if _is_new(pod, counted):
-            counted = _add(counted, pod, stage_of(pod) if last_word(pod) else reached or Stage.INITIALIZING)
+            counted = _add(counted, pod, stage_of(pod) if summary_of(pod) else reached or Stage.INITIALIZING)
     return counted
 
 

@@ -1,10 +1,12 @@
-"""From a Plan to the Job: one object, the same bytes for the same plan."""
+"""The Job: from a Plan to one object, the same bytes for the same plan; and how it is suspended and ended later."""
 
 from typing import Any
 
 from selection_api.names import (
     ANNOTATION_MANIFEST,
+    ANNOTATION_SUSPENDED_BY,
     API_VERSION,
+    JOB_CONTAINER,
     KIND,
     LABEL_MANAGED_BY,
     LABEL_RUN,
@@ -13,12 +15,14 @@ from selection_api.names import (
     PROGRESS_PORT,
     ExitCode,
 )
-from selection_operator.plan import KEPT_LABELS, Plan
+from selection_operator.kind import Patch
+from selection_operator.runs.plan import KEPT_LABELS, Plan
 from selection_operator.settings import Settings
+from selection_operator.views.jobs import JobView, WorkloadView
+from selection_operator.views.resources import JOBS, WORKLOADS
 
 Object = dict[str, Any]
 
-CONTAINER = "selection-job"
 USER = 65532  # no user of any base image; the same in job_image/Dockerfile
 FOLDER = "/etc/selection"
 SECRETS = f"{FOLDER}/secrets"
@@ -50,6 +54,29 @@ def make_job(plan: Plan, settings: Settings) -> Object:
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": _metadata(plan), "spec": job}
 
 
+def set_job_suspended(job: JobView, *, suspended: bool) -> Patch:
+    """Return the change that suspends or resumes a Job, and notes on it that it was us."""
+    annotations = {ANNOTATION_SUSPENDED_BY: OPERATOR_NAME if suspended else None}
+    return _patch(job, {"suspend": suspended}, annotations=annotations)
+
+
+def end_job(job: JobView) -> Patch:
+    """Return the change that lets a Job fail by its deadline: its pods are stopped, and those that ended stay."""
+    return _patch(job, {"activeDeadlineSeconds": 1})
+
+
+def set_workload_active(workload: WorkloadView, *, active: bool) -> Patch:
+    """Return the change that activates or deactivates a Workload, and notes on it that it was us."""
+    annotations = {ANNOTATION_SUSPENDED_BY: None if active else OPERATOR_NAME}
+    body = {"metadata": {"annotations": annotations}, "spec": {"active": active}}
+    return Patch(WORKLOADS, workload.namespace, workload.name, body)
+
+
+def _patch(job: JobView, spec: Object, **metadata: Any) -> Patch:
+    body = {"metadata": {"uid": job.uid, **metadata}, "spec": spec}
+    return Patch(JOBS, job.owner.namespace, job.name, body)
+
+
 def _labels(plan: Plan) -> dict[str, str]:
     return {LABEL_MANAGED_BY: OPERATOR_NAME, LABEL_RUN: plan.run.metadata.name, LABEL_RUN_UID: plan.uid}
 
@@ -76,7 +103,7 @@ def _metadata(plan: Plan) -> Object:
 def _failure_rules() -> list[Object]:
     """Return the rules in order: a disruption never counts, a user's mistake is never retried."""
     disrupted = {"type": "DisruptionTarget", "status": "True"}
-    codes = {"containerName": CONTAINER, "operator": "In", "values": NEVER_RETRIED}
+    codes = {"containerName": JOB_CONTAINER, "operator": "In", "values": NEVER_RETRIED}
     return [{"action": "Ignore", "onPodConditions": [disrupted]}, {"action": "FailJob", "onExitCodes": codes}]
 
 
@@ -120,7 +147,7 @@ def _pod(plan: Plan, settings: Settings) -> Object:
 
 def _container(plan: Plan, settings: Settings) -> Object:
     return {
-        "name": CONTAINER,
+        "name": JOB_CONTAINER,
         "image": plan.run.spec.pod_template.image or settings.job_image,
         "imagePullPolicy": settings.job_image_pull_policy,
         "args": ["run", f"{FOLDER}/{MANIFEST}", "--digest", plan.digest],

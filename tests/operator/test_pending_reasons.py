@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from selection_operator.waiting import needs_events, why_no_pod, why_not_running
+from selection_operator.runs.pending_reasons import needs_events, why_no_pod, why_not_running
 
 QUOTA = 'Error creating: pods "x" is forbidden: exceeded quota: gpus, requested: limits.cpu=1, used: limits.cpu=2'
 SECURITY = 'Error creating: pods "x" is forbidden: violates PodSecurity "restricted:latest"'

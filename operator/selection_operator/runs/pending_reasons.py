@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from selection_api.names import ExitCode, Reason
-from selection_operator.views import EventView, JobView, PodView
+from selection_operator.views.jobs import JobView
+from selection_operator.views.pods import EventView, PodView
 
 PATIENCE_SECONDS = 2.0
 """After this long without a pod, or with one that doesn't start, Events are read."""

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from selection_operator.views import RunView
+from selection_operator.views.runs import RunView
 
 REGISTRY = CollectorRegistry()
 RECONCILE_SECONDS = Histogram(

@@ -6,11 +6,11 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 
-def make_server(registry: CollectorRegistry, ailments: Callable[[], list[str]]) -> web.Application:
+def make_server(registry: CollectorRegistry, health_problems: Callable[[], list[str]]) -> web.Application:
     """Return the application: /healthz answers 200 with `ok`, or 500 with what is wrong."""
 
     async def healthz(_: web.Request) -> web.Response:
-        found = ailments()
+        found = health_problems()
         return web.Response(status=500 if found else 200, text="\n".join(found) or "ok")
 
     async def metrics(_: web.Request) -> web.Response:

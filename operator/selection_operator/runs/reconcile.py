@@ -1,72 +1,27 @@
 """One pass over a run: from what is observed to a status and actions. Pure; reads like a table of contents."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from selection_api.names import ConditionType, Phase, Reason
-from selection_api.status import JobReference, Status
-from selection_operator.disruptions import count_disruptions
-from selection_operator.manifests import make_job
-from selection_operator.plan import Refused, make_plan
+from selection_api.status import Disruptions, JobReference, Status
+from selection_operator.kind import Action, Create, Decision, Delete, Kind
+from selection_operator.runs.disruptions import count_disruptions
+from selection_operator.runs.job_manifest import end_job, make_job, set_job_suspended, set_workload_active
+from selection_operator.runs.observation import Observed, list_lookups, observe
+from selection_operator.runs.pending_reasons import newest_live, seconds_since
+from selection_operator.runs.plan import Rejected, make_plan
+from selection_operator.runs.run_events import make_event
+from selection_operator.runs.situation import Situation, situation_of
+from selection_operator.runs.status import derive_status, read_status, same_but_for_uid, write_status
 from selection_operator.settings import Settings
-from selection_operator.situation import Observed, Situation, situation_of
-from selection_operator.status import derive_status, read_status, same_but_for_uid, write_status
-from selection_operator.views import JobView, RunView
-from selection_operator.waiting import newest_live, seconds_since
+from selection_operator.views.jobs import JobView
+from selection_operator.views.resources import JOBS, PODS, RUNS
+from selection_operator.views.runs import RUN, RunView
 
 SOONEST_LOOK, LATEST_LOOK = 2.0, 30.0
 """A run that waits is looked at again after half the time it has waited, between these seconds."""
-
-
-@dataclass(frozen=True)
-class CreateJob:
-    """Make the run's Job."""
-
-    body: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class SetJobSuspended:
-    """Suspend a Job, or resume one that we suspended."""
-
-    job: JobView
-    suspended: bool
-
-
-@dataclass(frozen=True)
-class EndJob:
-    """Let a Job that can't succeed end: the Job controller then stops its pods and keeps what ended."""
-
-    job: JobView
-
-
-@dataclass(frozen=True)
-class SetWorkloadActive:
-    """Deactivate or activate a Kueue Workload."""
-
-    path: str
-    active: bool
-
-
-@dataclass(frozen=True)
-class DeleteRun:
-    """Delete the run, its time to live being over."""
-
-
-Action = CreateJob | SetJobSuspended | EndJob | SetWorkloadActive | DeleteRun
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What a pass wants: first the status is written (where it differs), then the actions are carried out."""
-
-    status: dict[str, Any] | None = None
-    """None: leave it."""
-    actions: tuple[Action, ...] = ()
-    again_after: float | None = None
-    """Look again after this many seconds, whatever happens."""
 
 
 def decide(run: RunView, observed: Observed, settings: Settings) -> Decision:
@@ -76,39 +31,44 @@ def decide(run: RunView, observed: Observed, settings: Settings) -> Decision:
     before = read_status(run)
     if run.is_true(ConditionType.COMPLETE) or run.is_true(ConditionType.FAILED):
         return _after_the_end(run, before, observed)
-    if _was_refused(run, before):
+    if _was_rejected(run, before):
         return Decision()
     try:
         return _go_on(run, before, observed, settings)
-    except Refused as refusal:
-        return _refuse(run, observed, refusal, before.job)
+    except Rejected as rejection:
+        return _reject(run, observed, rejection, before.job)
 
 
 def _go_on(run: RunView, before: Status, observed: Observed, settings: Settings) -> Decision:
-    """Decide for a run that is not over. Raises Refused for one that can't have a Job."""
+    """Decide for a run that is not over. Raises Rejected for one that can't have a Job."""
     if observed.job is not None:
         return _follow(run, before, observed, observed.job)
     plan = make_plan(run.document, settings)
-    if observed.trouble is not None and observed.trouble.is_refusal:
-        message = f"The API server refuses the Job: {observed.trouble.message}"
-        return _refuse(run, observed, Refused(Reason.JOB_REFUSED, message), None)
+    if observed.create_failure is not None and observed.create_failure.is_rejection:
+        message = f"The API server refuses the Job: {observed.create_failure.message}"
+        return _reject(run, observed, Rejected(Reason.JOB_REFUSED, message), None)
     situation = situation_of(run, observed, before.disruptions)
     if run.suspend:
-        return _tell(run, situation, observed, before.job, before)
+        return _tell(run, situation, observed, before.job, before.disruptions)
     reserved = before.job or JobReference(name=plan.job_name)
-    return _tell(run, situation, observed, reserved, before, (CreateJob(make_job(plan, settings)),))
+    make = Create(JOBS, make_job(plan, settings))
+    return _tell(run, situation, observed, reserved, before.disruptions, actions=(make,))
 
 
 def _follow(run: RunView, before: Status, observed: Observed, job: JobView) -> Decision:
     """Decide for a run with a Job."""
     disruptions = count_disruptions(before.disruptions, observed.pods, before.stage)
     situation = situation_of(run, observed, disruptions)
-    status = derive_status(run, situation, observed, JobReference(name=job.name, uid=job.uid), disruptions)
     if situation.phase == Phase.FAILED:
         actions: tuple[Action, ...] = _end(job)
     else:
         actions = () if situation.phase == Phase.COMPLETE else _suspension(run, job, observed)
-    return Decision(_changed(run, status), actions, _look_again(observed, job, situation))
+    reference, again_after = JobReference(name=job.name, uid=job.uid), _look_again(observed, job, situation)
+    return _tell(run, situation, observed, reference, disruptions, actions=actions, again_after=again_after)
+
+
+def _reject(run: RunView, observed: Observed, rejection: Rejected, job: JobReference | None) -> Decision:
+    return _tell(run, Situation(Phase.INVALID, rejection.reason, rejection.message), observed, job, None)
 
 
 def _tell(
@@ -116,18 +76,17 @@ def _tell(
     situation: Situation,
     observed: Observed,
     job: JobReference | None,
-    before: Status,
+    disruptions: Disruptions | None,
+    *,
     actions: tuple[Action, ...] = (),
+    again_after: float | None = None,
 ) -> Decision:
-    return Decision(_changed(run, derive_status(run, situation, observed, job, before.disruptions)), actions)
+    """Return the decision with the status that tells the situation, where that is worth a write."""
+    status = write_status(derive_status(run, situation, observed, job, disruptions))
+    return Decision(None if same_but_for_uid(status, run.status) else status, actions, again_after)
 
 
-def _refuse(run: RunView, observed: Observed, refusal: Refused, job: JobReference | None) -> Decision:
-    situation = Situation(Phase.INVALID, refusal.reason, refusal.message)
-    return Decision(_changed(run, derive_status(run, situation, observed, job, None)))
-
-
-def _was_refused(run: RunView, before: Status) -> bool:
+def _was_rejected(run: RunView, before: Status) -> bool:
     """Say whether the API server refused this very spec's Job: it is not asked again until the spec changes."""
     return any(
         condition.type == ConditionType.ACCEPTED
@@ -137,12 +96,6 @@ def _was_refused(run: RunView, before: Status) -> bool:
     )
 
 
-def _changed(run: RunView, status: Status) -> dict[str, Any] | None:
-    """Return the status when it is worth a write."""
-    written = write_status(status)
-    return None if same_but_for_uid(written, run.status) else written
-
-
 def _suspension(run: RunView, job: JobView, observed: Observed) -> tuple[Action, ...]:
     """Return what follows spec.suspend. A Job that somebody else suspended is never resumed by us."""
     if job.queue:
@@ -150,17 +103,17 @@ def _suspension(run: RunView, job: JobView, observed: Observed) -> tuple[Action,
         if workload is None or not observed.kueue_enabled:
             return ()
         if run.suspend and workload.active:
-            return (SetWorkloadActive(workload.path, active=False),)
+            return (set_workload_active(workload, active=False),)
         resume = not run.suspend and not workload.active and workload.deactivated_by_us
-        return (SetWorkloadActive(workload.path, active=True),) if resume else ()
+        return (set_workload_active(workload, active=True),) if resume else ()
     if run.suspend and not job.suspended:
-        return (SetJobSuspended(job, suspended=True),)
+        return (set_job_suspended(job, suspended=True),)
     resume = not run.suspend and job.suspended and job.suspended_by_us
-    return (SetJobSuspended(job, suspended=False),) if resume else ()
+    return (set_job_suspended(job, suspended=False),) if resume else ()
 
 
 def _end(job: JobView | None) -> tuple[Action, ...]:
-    return (EndJob(job),) if job is not None and job.end is None and job.deadline_seconds != 1 else ()
+    return (end_job(job),) if job is not None and job.end is None and job.deadline_seconds != 1 else ()
 
 
 def _look_again(observed: Observed, job: JobView, situation: Situation) -> float | None:
@@ -185,10 +138,22 @@ def _after_the_end(run: RunView, before: Status, observed: Observed) -> Decision
         return Decision(status, tuple(actions))
     left = timedelta(seconds=ttl).total_seconds() - seconds_since(before.completion_time, observed.now)
     if left <= 0:
-        return Decision(None, (*actions, DeleteRun()))
+        return Decision(None, (*actions, Delete(RUNS, run)))
     return Decision(status, tuple(actions), left)
 
 
 def _observe_generation(run: RunView, before: Status) -> dict[str, Any]:
     conditions = tuple(each.model_copy(update={"observed_generation": run.generation}) for each in before.conditions)
     return write_status(before.model_copy(update={"observed_generation": run.generation, "conditions": conditions}))
+
+
+SELECTION_RUN = Kind(
+    name=RUN,
+    resource=RUNS,
+    children=(JOBS, PODS),
+    lookups=list_lookups,
+    observe=observe,
+    decide=decide,
+    make_event=make_event,
+)
+"""All that the loop knows of runs."""

@@ -6,13 +6,24 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from selection_api.names import ConditionType, Phase, Reason, Stage
+from selection_api.names import (
+    REPORT_JSON,
+    REPORT_PDF,
+    RUNS_FOLDER,
+    SELECTED_FILENAMES,
+    ConditionType,
+    Phase,
+    Reason,
+    Stage,
+    run_id,
+)
 from selection_api.status import Condition, Counts, Disruptions, JobReference, Outputs, Progress, Status
-from selection_operator.endings import last_word
-from selection_operator.outputs import expected_outputs
-from selection_operator.progress import make_progress
-from selection_operator.situation import Observed, Situation
-from selection_operator.views import PodView, RunView
+from selection_operator.runs.failures import summary_of
+from selection_operator.runs.observation import Observed
+from selection_operator.runs.situation import Situation
+from selection_operator.views.pods import PodView
+from selection_operator.views.progress import make_progress
+from selection_operator.views.runs import RunView
 
 TRUE_IN: Mapping[ConditionType, frozenset[Phase]] = {
     ConditionType.ACCEPTED: frozenset(Phase) - {Phase.INVALID},
@@ -122,18 +133,33 @@ def _tell(run: RunView, before: Status, situation: Situation, observed: Observed
 
 
 def _tell_success(run: RunView, before: Status, observed: Observed) -> dict[str, Any]:
-    words = [last_word(pod) for pod in observed.pods if pod.end is not None and pod.end.exit_code == 0]
+    words = [summary_of(pod) for pod in observed.pods if pod.end is not None and pod.end.exit_code == 0]
     word = next((word for word in reversed(words) if word is not None), None)
     counts: Counts | None = word.counts if word and word.counts else before.counts
-    outputs: Outputs | None = word.outputs if word and word.outputs else expected_outputs(run)
+    outputs: Outputs | None = word.outputs if word and word.outputs else _expected_outputs(run)
     total = counts.input if counts else 0
     progress = make_progress(total, total) if total else Progress(percent=100)
     return {"stage": Stage.COMPLETED, "progress": progress, "counts": counts, "outputs": outputs}
 
 
+def _expected_outputs(run: RunView) -> Outputs | None:
+    """Return where results lie by what api.md promises, for a run whose last word was lost; None without a path."""
+    datasource = run.document["spec"].get("datasources", {}).get("lightly", {})
+    root = datasource.get("resourcePath")
+    if not isinstance(root, str) or not root:
+        return None
+    folder = f"{root.rstrip('/')}/{RUNS_FOLDER}{run_id(run.key.name, run.uid)}/"
+    return Outputs(
+        path=folder,
+        report_pdf=f"{folder}{REPORT_PDF}",
+        report_json=f"{folder}{REPORT_JSON}",
+        selected_filenames=f"{folder}{SELECTED_FILENAMES}",
+    )
+
+
 def _tell_failure(before: Status, observed: Observed) -> dict[str, Any]:
     """Return how far it came: by the last pod's word, else as the status knew."""
-    words = [last_word(pod) for pod in sorted(observed.pods, key=lambda pod: (pod.created, pod.name))]
+    words = [summary_of(pod) for pod in sorted(observed.pods, key=lambda pod: (pod.created, pod.name))]
     word = next((word for word in reversed(words) if word is not None), None)
     stage = word.stage if word else before.stage
     progress = before.progress if stage == before.stage else None
