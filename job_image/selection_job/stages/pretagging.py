@@ -16,7 +16,7 @@ from selection_job.detector.detecting import Detections, detect_objects
 from selection_job.detector.detector import CATEGORIES, TASK, Detector
 from selection_job.detector.loading import load_detector
 from selection_job.errors import UnusableData
-from selection_job.predictions.columns import load_columns, save_columns
+from selection_job.predictions.columns import load_task_columns, save_task_columns
 from selection_job.predictions.task_predictions import TaskPredictions
 from selection_job.predictions.task_schema import TaskSchema
 from selection_job.predictions.task_upload import check_folder, upload_task
@@ -77,13 +77,13 @@ def _detect_all(
             def detect(folder: Path, first: int = first, end: int = end) -> None:
                 nonlocal bar
                 bar = bar or stack.enter_context(context.progress.bar("Detecting objects", n, done=first))
-                save_columns(_detect_part(context, listing, detector, slice(first, end), bar), folder)
+                save_task_columns(_detect_part(context, listing, detector, slice(first, end), bar), folder)
 
             yield context.stages.reuse_or_make(
                 f"pretagging-{first // IMAGES_PER_PART}",
                 fingerprint,
                 detect,
-                partial(load_columns, SCHEMA, end - first),
+                partial(load_task_columns, SCHEMA, end - first),
             )
 
 
