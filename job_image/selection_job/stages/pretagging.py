@@ -104,8 +104,8 @@ def _detect_part(context: RunContext, listing: Listing, detector: Detector, part
 def _read_options(context: RunContext, detector: Detector) -> ReadOptions:
     return replace(
         make_read_options(context.worker, None),
-        fit=detector.fit,
-        picture_bytes=3 * detector.shortest_px * detector.longest_px,
+        choose_size=detector.fit,
+        resized_bytes=3 * detector.shortest_px * detector.longest_px,
     )
 
 
@@ -125,12 +125,12 @@ class _Seen:
     def pictures(self, images: Iterator[ReadImage], bar: Bar) -> Iterator[NDArray[np.uint8]]:
         """Yield the pictures of the readable images; the others are done with."""
         for row, image in enumerate(images):
-            if image.picture is None:
+            if image.resized_pixels is None:
                 bar.advance()
                 continue
             self.is_readable[row] = True
             self.waiting.append((row, image.width_px, image.height_px))
-            yield image.picture
+            yield image.resized_pixels
 
     def add(self, detections: Detections) -> None:
         """Take in what was found on the picture that has waited longest."""
