@@ -11,7 +11,7 @@ from typing import Any
 from selection_api import RunSummary, Stage
 from selection_api.legacy_selection import PRETAGGING_TASK
 from selection_job.catalog.catalog import Listing
-from selection_job.embeddings.given_embeddings import find_key
+from selection_job.embeddings.given_embeddings import find_table_key
 from selection_job.errors import ObjectMissing, ObjectRefused
 from selection_job.images.decoding import CorruptImage, decode_rgb
 from selection_job.images.thumbnails import make_thumbnail
@@ -69,7 +69,7 @@ def find_finished(context: RunContext, listing: Listing) -> RunSummary | None:
 def _fingerprint_input(context: RunContext, listing: Listing) -> str:
     """Return 64 hex digits for all that the run reads: images as listed, checkpoint, embeddings, sources."""
     given = context.worker.embeddings
-    key = find_key(given) if given else context.spec.checkpoint
+    key = find_table_key(given) if given else context.spec.checkpoint
     versions = [info.version for info in context.target.list(key) if info.key == key] if key else []
     content: list[object] = [listing.fingerprint, versions]
     if sources := list_source_versions(context):
