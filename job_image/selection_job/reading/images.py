@@ -136,14 +136,10 @@ def _size_of(sizes_bytes: NDArray[np.int64] | None, row: int) -> int:
 
 
 def _submit(workers: _Workers, row: int, name: str, size_bytes: int) -> Future[ReadImage]:
-    if workers.fetchers is None or not _is_worth_reading(name, size_bytes):
+    if workers.fetchers is None or not is_utf8(name) or size_bytes > MAX_OBJECT_BYTES:
         return workers.threads.submit(_read_one, workers, row, name, size_bytes, partial(workers.store.read, name))
     fetched = workers.fetchers.submit(workers.store.read, name)
     return workers.threads.submit(_read_one, workers, row, name, size_bytes, fetched.result)
-
-
-def _is_worth_reading(name: str, size_bytes: int) -> bool:
-    return is_utf8(name) and size_bytes <= MAX_OBJECT_BYTES
 
 
 def _count_made_bytes(workers: _Workers, row: int) -> int:
@@ -173,6 +169,7 @@ def _examine(workers: _Workers, row: int, name: str, content: bytes) -> ReadImag
     if len(content) > MAX_OBJECT_BYTES:
         return _refuse(name, _too_many_bytes(len(content)), size_bytes=len(content), digest=digest)
     options, size_px = workers.options, workers.options.input_size_px
+    has_objects = any(len(boxes.corners_of(row)) for boxes in workers.boxes)
     width_px = height_px = 0
     try:
         opened = open_image(content)
@@ -182,7 +179,7 @@ def _examine(workers: _Workers, row: int, name: str, content: bytes) -> ReadImag
                 raise CorruptImage("not decoded: the reading was stopped")
             image = load_rgb(
                 opened,
-                decoder="exact" if options.measures or _has_objects(workers, row) else options.decoder,
+                decoder="exact" if options.measures or has_objects else options.decoder,
                 target_px=_target_px(options, width_px, height_px),
                 allow_truncated=not options.check_corruptness,
             )
@@ -212,10 +209,6 @@ def _resize_as_chosen(image: Image.Image, options: ReadOptions) -> NDArray[np.ui
     if options.choose_size is None:
         return None
     return np.array(image.resize(options.choose_size(image.width, image.height), Image.Resampling.BILINEAR))
-
-
-def _has_objects(workers: _Workers, row: int) -> bool:
-    return any(len(boxes.corners_of(row)) > 0 for boxes in workers.boxes)
 
 
 def _cut(workers: _Workers, row: int, image: Image.Image, size_px: int) -> tuple[CropPixels, ...]:

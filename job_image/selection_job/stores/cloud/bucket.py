@@ -20,14 +20,13 @@ import obstore
 from selection_job.stores.cloud import multi_step_calls
 from selection_job.stores.cloud.adaptive_limit import MOST, AdaptiveLimit
 from selection_job.stores.cloud.bucket_errors import Attempt, translate
-from selection_job.stores.cloud.deleting import delete_keys
 from selection_job.stores.cloud.fast_client import PART_BYTES, FastClients, get_into, get_part, read_md5, translated
 from selection_job.stores.cloud.keys import is_plain
 from selection_job.stores.cloud.listing import list_rows
 from selection_job.stores.cloud.provider_client import Page, ProviderClient, VendorError
 from selection_job.stores.cloud.retrying import RetryPolicy
 from selection_job.stores.local.errors import translate_write_errors
-from selection_job.stores.store import ObjectInfo, Store
+from selection_job.stores.store import ObjectInfo, Store, delete_keys
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
