@@ -121,9 +121,9 @@ def _embed_in_this_process(base: Path, precision: int) -> None:
 def _batches(images: Iterable[ReadImage], kept: list[np.ndarray]) -> Iterator[np.ndarray]:
     batch: list[np.ndarray] = []
     for image in images:
-        if image.pixels is None:
+        if image.encoder_pixels is None:
             raise SystemExit(f"{image.name}: {image.reason}")
-        batch.append(image.pixels)
+        batch.append(image.encoder_pixels)
         if len(batch) == 16:
             kept.append(np.stack(batch))
             yield kept[-1]

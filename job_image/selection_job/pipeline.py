@@ -18,7 +18,7 @@ from selection_job.stages.encoder import load_encoder_for_run, train_on_frames, 
 from selection_job.stages.selection import choose_images
 from selection_job.stages.sources import LoadedSources, check_schemas, gather_sources, load_sources
 from selection_job.stages.videos import embed_videos, list_frames
-from selection_job.stores.lock import hold
+from selection_job.stores.lease import hold
 
 
 def run_pipeline(context: RunContext) -> RunSummary:

@@ -25,7 +25,7 @@ from selection_job.report.report_json import read_schema
 from selection_job.results.tables.tables import write_embeddings
 from selection_job.run.context import set_up
 from selection_job.stages import datapool as datapool_stage
-from selection_job.stores.lock import Lease
+from selection_job.stores.lease import Lease
 
 pytestmark = pytest.mark.slow
 

@@ -37,7 +37,7 @@ def test_fast_decoding_keeps_the_cosine_above_09999(demo):
     rows = {}
     for decoder in ("exact", "fast"):
         images = read_images(store, names, options=ReadOptions(input_size_px=64, decoder=decoder, thumbnails=False))
-        pixels = np.stack([image.pixels for image in images])
+        pixels = np.stack([image.encoder_pixels for image in images])
         embeddings = np.concatenate(list(embed_pixels(encoder, [pixels], device=torch.device("cpu"))))
         rows[decoder] = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     cosines = (rows["exact"] * rows["fast"]).sum(axis=1)

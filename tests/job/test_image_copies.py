@@ -118,7 +118,7 @@ class Lost(Exception):
 
 
 def glancing(n):
-    """Return a glance that finds the lock lost after n calls."""
+    """Return a check that finds the lease lost after n calls."""
     left = iter(range(n))
 
     def check_cheaply():

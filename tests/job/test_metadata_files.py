@@ -7,7 +7,7 @@ import pytest
 
 from selection_api import parse_manifest
 from selection_job.errors import InvalidManifest, UnusableData
-from selection_job.metadata.column_files import load_columns, save_columns
+from selection_job.metadata.column_files import load_metadata_columns, save_metadata_columns
 from selection_job.metadata.loading import load_metadata
 from selection_job.metadata.metadata_column import MetadataColumn
 from selection_job.metadata.metadata_files import MOST_BYTES
@@ -253,18 +253,18 @@ def test_a_second_try_takes_what_the_first_has_read_until_a_file_changes(lightly
 
 
 def test_a_damaged_kept_stage_is_no_answer(tmp_path):
-    save_columns(
+    save_metadata_columns(
         [MetadataColumn("a", numbers=np.array([1.0, np.nan])), MetadataColumn("b", labels=["x", ""])], tmp_path
     )
-    numbers, words = load_columns(tmp_path, 2)
+    numbers, words = load_metadata_columns(tmp_path, 2)
     assert (words.labels, np.isnan(numbers.numbers).tolist()) == (["x", ""], [False, True])
     with pytest.raises(ValueError, match="for 3 images"):
-        load_columns(tmp_path, 3)
+        load_metadata_columns(tmp_path, 3)
     content = (tmp_path / "metadata.npz").read_bytes()
     for damaged in (content[:-30], b"PK" + content[2:200], b""):
         (tmp_path / "metadata.npz").write_bytes(damaged)
         with pytest.raises(ValueError):
-            load_columns(tmp_path, 2)
+            load_metadata_columns(tmp_path, 2)
 
 
 PATTERN = r"^cam_(?P<camera>\d+)/(?P<letter>[a-z])"

@@ -14,7 +14,7 @@ from selection_job.errors import UnusableData
 from selection_job.images import image_measures
 from selection_job.images.decoding import decode_rgb
 from selection_job.images.image_measures import MEASURES, measure_image
-from selection_job.metadata.measured_columns import make_measured_columns
+from selection_job.metadata.metadata_column import make_measured_columns
 from selection_job.reading.catalog_builder import CatalogBuilder
 from selection_job.reading.images import ReadImage
 

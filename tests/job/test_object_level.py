@@ -254,7 +254,7 @@ def test_crops_are_not_written_once_another_process_has_the_lock(make_run, run_q
         def write_one_and_lose_the_lock(key, content):
             write(key, content)
             written.append(key)
-            monkeypatch.setattr(lock, "glance", lose)
+            monkeypatch.setattr(lock, "check_cheaply", lose)
 
         monkeypatch.setattr(place.target, "write", write_one_and_lose_the_lock)
         return write_crop_images(place, catalog, objects)

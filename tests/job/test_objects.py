@@ -149,13 +149,13 @@ def test_embeddings_of_objects_are_those_of_their_crops_whatever_the_batch(encod
     embedder = CropEmbedder(encoder, [cars, tiles], batch_size=batch_size, device=device, precision=32)
     images, expected = [picture(40 + i) for i in range(4)], [[], []]
     for catalog_row, row in enumerate([0, 2, 3]):  # image 1 is corrupt
-        cuttings = [
+        cut_out = [
             cut_objects(images[row], boxes.corners_of(row), is_relative=boxes.is_relative, size_px=8)
             for boxes in (cars, tiles)
         ]
-        embedder.add(row, catalog_row, cuttings)
-        for found, cutting in zip(expected, cuttings, strict=True):
-            found.extend(cutting.pixels)
+        embedder.add(row, catalog_row, cut_out)
+        for found, crops in zip(expected, cut_out, strict=True):
+            found.extend(crops.pixels)
     crops = embedder.finish()
     assert crops[0].owners.tolist() == [0, 0, 1]
     assert crops[0].category_index.tolist() == [0, 1, 0]

@@ -255,10 +255,12 @@ class WatchedStore:
         return self.content
 
 
-@pytest.mark.parametrize(("picture_bytes", "most"), [(0, 40), (2**28, 4), (2**31, 1)])
-def test_pictures_count_among_the_bytes_in_flight(streets, picture_bytes, most):
+@pytest.mark.parametrize(("resized_bytes", "most"), [(0, 40), (2**28, 4), (2**31, 1)])
+def test_pictures_count_among_the_bytes_in_flight(streets, resized_bytes, most):
     store = WatchedStore((streets[0] / "one pixel.png").read_bytes())
-    options = ReadOptions(input_size_px=None, num_threads=5, fit=lambda *size: (2, 2), picture_bytes=picture_bytes)
+    options = ReadOptions(
+        input_size_px=None, num_threads=5, choose_size=lambda *size: (2, 2), resized_bytes=resized_bytes
+    )
     ahead = [store.begun - taken for taken, _ in enumerate(read_images(store, ["a.png"] * 100, options=options))]
     assert max(ahead) <= most
 

@@ -11,6 +11,7 @@ from PIL import Image
 from torchvision.transforms import Resize
 
 from selection_job.errors import ObjectMissing, ObjectRefused, Stopped, StorageRefused, StorageUnavailable
+from selection_job.images import large_images
 from selection_job.images.decoding import decode_rgb
 from selection_job.reading import images as reading
 from selection_job.reading.images import ReadOptions, read_images
@@ -67,7 +68,7 @@ def test_reasons_and_content_come_in_order():
     assert [image.name for image in images] == list(MIXED)
     reasons = [(image.reason or "").split(":")[0] for image in images]
     assert reasons == ["", "empty", "gone", "truncated", "", "not readable", "not an image", ""]
-    assert [image.pixels is None for image in images] == [bool(reason) for reason in reasons]
+    assert [image.encoder_pixels is None for image in images] == [bool(reason) for reason in reasons]
 
 
 def test_a_good_image_has_all_its_facts():
@@ -82,32 +83,32 @@ def test_a_good_image_has_all_its_facts():
 def test_pixels_are_what_torchvision_resizes_to(width, height, size_px):
     content = picture(5, width, height)
     (image,) = read_images(Faults({"x": content}), ["x"], options=options(size_px))
-    np.testing.assert_array_equal(image.pixels, np.asarray(Resize((size_px, size_px))(decode_rgb(content))))
-    assert image.pixels.dtype == np.uint8
+    np.testing.assert_array_equal(image.encoder_pixels, np.asarray(Resize((size_px, size_px))(decode_rgb(content))))
+    assert image.encoder_pixels.dtype == np.uint8
 
 
 def test_fast_keeps_the_size_as_stored():
     (image,) = read_images(Faults({"x": picture(6, 2000, 1500)}), ["x"], options=options(decoder="fast"))
-    assert (image.width_px, image.height_px, image.pixels.shape) == (2000, 1500, (32, 32, 3))
+    assert (image.width_px, image.height_px, image.encoder_pixels.shape) == (2000, 1500, (32, 32, 3))
 
 
 def test_without_a_size_there_are_no_pixels_and_corrupt_files_are_found():
     images = list(read_images(Faults(MIXED), ["a.jpg", "d.jpg"], options=options(None, thumbnails=False)))
-    assert [(image.pixels, image.thumbnail) for image in images] == [(None, None)] * 2
+    assert [(image.encoder_pixels, image.thumbnail) for image in images] == [(None, None)] * 2
     assert images[1].reason.startswith("truncated")
 
 
 def test_without_the_corruptness_check_damaged_files_are_used_as_far_as_they_go():
     images = list(read_images(Faults(MIXED), ["d.jpg", "g.jpg"], options=options(check_corruptness=False)))
     assert images[0].reason is None
-    assert images[0].pixels.shape == (32, 32, 3)
+    assert images[0].encoder_pixels.shape == (32, 32, 3)
     assert images[1].reason.startswith("not an image")
 
 
 def test_the_result_does_not_depend_on_the_number_of_threads():
     objects = {f"{row}": picture(row % 50, 40 + row % 7) for row in range(200)}
     runs = [list(read_images(Faults(objects), list(objects), options=options(num_threads=n))) for n in (1, 2, 7)]
-    digests = [[(i.name, i.sha256, i.pixels.tobytes(), i.thumbnail) for i in run] for run in runs]
+    digests = [[(i.name, i.sha256, i.encoder_pixels.tobytes(), i.thumbnail) for i in run] for run in runs]
     assert digests[0] == digests[1] == digests[2]
 
 
@@ -169,7 +170,7 @@ def test_bytes_in_flight_are_bounded(monkeypatch):
 
 
 def test_large_images_are_decoded_one_at_a_time(monkeypatch):
-    monkeypatch.setattr(reading, "_LARGE_PIXELS", 100)
+    monkeypatch.setattr(large_images, "LARGE_PIXELS", 100)
     running, most = [], []
     decode = reading.load_rgb
 

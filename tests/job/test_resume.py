@@ -14,7 +14,7 @@ from selection_job.pipeline import run_pipeline
 from selection_job.process.progress import Progress
 from selection_job.publishing.publishing import publish
 from selection_job.run.context import set_up
-from selection_job.stores.lock import Lease
+from selection_job.stores.lease import Lease
 
 pytestmark = pytest.mark.slow
 

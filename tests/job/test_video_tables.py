@@ -11,8 +11,7 @@ from video_inputs import FPS, make_video_input
 
 from selection_job.catalog.frame_names import parse_frame_name
 from selection_job.results.tables import embedding_lines
-from selection_job.results.tables.corruptness_check import write_corruptness_check
-from selection_job.results.tables.name_lists import write_name_lists
+from selection_job.results.tables.name_lists import write_corruptness_check, write_name_lists
 from selection_job.results.tables.tables import write_embeddings, write_tables
 from selection_job.results.tables.video_tables import write_video_tables
 from selection_job.selection.selection import StrategyRecord

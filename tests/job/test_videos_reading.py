@@ -18,6 +18,7 @@ from PIL import Image
 
 from selection_job.catalog.catalog import Listing
 from selection_job.errors import ObjectMissing, ObjectRefused, StorageRefused, StorageUnavailable
+from selection_job.images import large_images
 from selection_job.images.image_measures import MEASURES, measure_image
 from selection_job.reading import videos as reading
 from selection_job.reading.images import ReadOptions, resize_pixels
@@ -56,7 +57,7 @@ def number(frame):
 
 def facts(frame):
     image = frame.image
-    pixels = None if image.pixels is None else image.pixels.tobytes()
+    pixels = None if image.encoder_pixels is None else image.encoder_pixels.tobytes()
     return frame.video_row, frame.index, frame.pts, image.sha256, pixels, image.thumbnail, image.reason
 
 
@@ -90,8 +91,8 @@ def test_every_codec_gives_the_frames_that_were_asked_for(every_codec, sampling,
 
 def test_a_frame_has_all_that_an_image_has(tmp_path):
     source = store_videos(tmp_path, {"a.mp4": make(3)})
-    fit = lambda width, height: (width // 2, height // 2)  # noqa: E731
-    frames, _ = read(source, measures=tuple(MEASURES), fit=fit)
+    halve = lambda width, height: (width // 2, height // 2)  # noqa: E731
+    frames, _ = read(source, measures=tuple(MEASURES), choose_size=halve)
     with av.open(io.BytesIO(make(3))) as peer:
         for frame, decoded in zip(frames[0], peer.decode(video=0), strict=True):
             rgb = convert_rgb(decoded)
@@ -105,8 +106,8 @@ def test_a_frame_has_all_that_an_image_has(tmp_path):
                 None,
             )
             assert image.sha256 == digest_rgb(rgb)
-            np.testing.assert_array_equal(image.pixels, resize_pixels(picture, 32))
-            assert image.picture.shape == (60, 80, 3)
+            np.testing.assert_array_equal(image.encoder_pixels, resize_pixels(picture, 32))
+            assert image.resized_pixels.shape == (60, 80, 3)
             assert image.measures == measure_image(picture, tuple(MEASURES))
             assert (frame.pts, frame.seconds) == (decoded.pts, pytest.approx(decoded.time))
 
@@ -201,7 +202,7 @@ def test_only_so_many_frames_are_made_ahead_of_the_consumer(tmp_path, monkeypatc
 
 def test_large_frames_shorten_what_is_made_ahead(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "_STRETCH_BYTES", 1)
-    monkeypatch.setattr(reading, "_LARGE_PIXELS", 1)
+    monkeypatch.setattr(large_images, "LARGE_PIXELS", 1)
     frames, ends = read(store_videos(tmp_path, {"a.mp4": make(20), "b.mp4": make(20)}))
     assert [[number(frame) for frame in frames[row]] for row in (0, 1)] == [list(range(20))] * 2
     assert [end.n_frames for end in ends] == [20, 20]

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from selection_job.process.progress import Progress
 from selection_job.publishing import publishing
 from selection_job.run.kept_stages import KeptStages
-from selection_job.stores.lock import Lease, hold
+from selection_job.stores.lease import Lease, hold
 from selection_job.stores.opening import open_bucket
 
 RUN = ".lightly/runs/test-1/"

@@ -48,8 +48,8 @@ def behind(make_place, mount, moto):
     mount("input", place.secret)
     with storage_servers.proxying(moto, faults) as url:
         model = Datasource.model_validate({**place.reference("a-secret"), "endpoint": url})
-        patience = RetryPolicy(attempts=5, sleep=sleep, now=lambda: clock[0], jitter=lambda: 0.0)
-        store = open_bucket(model, purpose="input", patience=patience)
+        retry_policy = RetryPolicy(attempts=5, sleep=sleep, now=lambda: clock[0], jitter=lambda: 0.0)
+        store = open_bucket(model, purpose="input", retry_policy=retry_policy)
         store.write("a.jpg", CONTENT)
         yield store, faults, waits
 

@@ -71,7 +71,7 @@ def test_no_error_and_no_log_shows_what_signs(kind, answer, make_place, mount, c
         place = make_place(kind)
         suffix = f"/{ACCOUNT}" if kind == "azure" else ""
         model = Datasource.model_validate({**place.reference("a-secret"), "endpoint": url + suffix})
-        store = open_bucket(model, purpose="input", patience=RetryPolicy(attempts=2, sleep=lambda seconds: None))
+        store = open_bucket(model, purpose="input", retry_policy=RetryPolicy(attempts=2, sleep=lambda seconds: None))
         for verb in (
             lambda: list(store.list()),
             lambda: store.read("a.jpg"),

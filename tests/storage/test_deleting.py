@@ -8,8 +8,8 @@ import pytest
 
 from selection_job.errors import StorageRefused
 from selection_job.publishing.publishing import _clear_outdated
-from selection_job.stores.cloud.deleting import PARALLEL_DELETES
 from selection_job.stores.cloud.provider_client import VendorError
+from selection_job.stores.store import PARALLEL_DELETES
 
 RUN = ".lightly/runs/test-1/"
 

@@ -148,7 +148,7 @@ def test_an_overload_while_copying_is_borne(make_place, mount, moto):
     mount("input", place.secret)
     with storage_servers.proxying(moto, refusing) as url:
         model = Datasource.model_validate({**place.reference("a-secret"), "endpoint": url})
-        store = open_bucket(model, purpose="input", patience=RetryPolicy(sleep=lambda seconds: None))
+        store = open_bucket(model, purpose="input", retry_policy=RetryPolicy(sleep=lambda seconds: None))
         store.write("a.jpg", b"x")
         assert store.copy_to("a.jpg", store, "b.jpg")
         assert store.read("b.jpg") == b"x"

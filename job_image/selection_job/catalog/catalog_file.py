@@ -1,27 +1,25 @@
-"""Checking: from the images as they were read to the catalog, and the catalog's form on disk."""
+"""The catalog's form on disk: catalog.npz."""
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from selection_job.catalog.catalog import Catalog
 from selection_job.catalog.frames import pack_frames, unpack_frames
 from selection_job.errors import UnusableData
-from selection_job.formats.packed_names import pack_names, unpack_names
+from selection_job.formats.column_file import ColumnFile, ColumnType, open_column_file, pack_texts, write_column_file
 
 CATALOG_FILE = "catalog.npz"
-_COLUMNS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {  # type, and shape of a row
-    "sha256": (np.uint8, (32,)),
-    "sizes_bytes": (np.int64, ()),
-    "widths_px": (np.int32, ()),
-    "heights_px": (np.int32, ()),
-    "duplicate_of": (np.int64, ()),
+_COLUMNS = {
+    "sha256": ColumnType(np.uint8, (32,)),
+    "sizes_bytes": ColumnType(np.int64),
+    "widths_px": ColumnType(np.int32),
+    "heights_px": ColumnType(np.int32),
+    "duplicate_of": ColumnType(np.int64),
 }
 _MEASURE = "measure_"
+_MEASURED = ColumnType(np.float64, is_finite=True)
 
 
 def save_catalog(catalog: Catalog, folder: Path) -> None:
@@ -30,55 +28,40 @@ def save_catalog(catalog: Catalog, folder: Path) -> None:
     columns: dict[str, Any] = {
         **{column: getattr(catalog, column) for column in _COLUMNS},
         **{f"{_MEASURE}{name}": values for name, values in catalog.measures.items()},
-        **pack_names("names", catalog.names),
-        **pack_names("corrupt_names", catalog.corrupt.keys()),
-        **pack_names("corrupt_reasons", catalog.corrupt.values()),
+        **pack_texts("names", catalog.names),
+        **pack_texts("corrupt_names", catalog.corrupt.keys()),
+        **pack_texts("corrupt_reasons", catalog.corrupt.values()),
         **pack_frames(catalog.frames),
     }
-    np.savez(folder / CATALOG_FILE, **columns)
+    write_column_file(folder / CATALOG_FILE, columns)
 
 
 def load_catalog(folder: Path) -> Catalog:
     """Read what save_catalog wrote. Raises UnusableData where the file is damaged: a bucket is hostile."""
     path = folder / CATALOG_FILE
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file), np.load(file, allow_pickle=False) as columns:
-            names = unpack_names("names", columns)
-            return _check_columns(
-                Catalog(
-                    names=names,
-                    corrupt=dict(
-                        zip(
-                            unpack_names("corrupt_names", columns),
-                            unpack_names("corrupt_reasons", columns),
-                            strict=True,
-                        )
-                    ),
-                    **{column: columns[column] for column in _COLUMNS},
-                    measures=_take_measures(columns),
-                    frames=unpack_frames(columns, len(names)),
-                )
-            )
-    except (ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        with open_column_file(path) as file:
+            return _read(file)
+    except ValueError as error:
         raise UnusableData(
             f"{folder.name}/{path.name}, kept by an earlier try of this run, is damaged ({error}). "
             "Delete the run's .stages/ folder in the lightly datasource and run again."
         ) from error
 
 
-def _take_measures(columns: Any) -> dict[str, NDArray[np.float64]]:
-    return {name.removeprefix(_MEASURE): columns[name] for name in columns.files if name.startswith(_MEASURE)}
-
-
-def _check_columns(catalog: Catalog) -> Catalog:
-    n = len(catalog.names)
-    for name, values in catalog.measures.items():
-        if values.dtype != np.float64 or values.shape != (n,) or not np.isfinite(values).all():
-            raise ValueError(f"{name} does not fit {n} names")
-    for column, (dtype, shape) in _COLUMNS.items():
-        values = getattr(catalog, column)
-        if values.dtype != dtype or values.shape != (n, *shape):
-            raise ValueError(f"{column} does not fit {n} names")
-    if n and not 0 <= catalog.duplicate_of.min() <= catalog.duplicate_of.max() < n:
+def _read(file: ColumnFile) -> Catalog:
+    names = file.take_texts("names")
+    n, fits = len(names), f"{len(names)} names"
+    columns: dict[str, Any] = file.take_all(_COLUMNS, n, fits=fits)
+    copies = columns["duplicate_of"]
+    if n and not 0 <= copies.min() <= copies.max() < n:
         raise ValueError("it names duplicates of rows that do not exist")
-    return catalog
+    measures = file.take_all({name: _MEASURED for name in file.names if name.startswith(_MEASURE)}, n, fits=fits)
+    corrupt = zip(file.take_texts("corrupt_names"), file.take_texts("corrupt_reasons"), strict=True)
+    return Catalog(
+        names=names,
+        corrupt=dict(corrupt),
+        **columns,
+        measures={name.removeprefix(_MEASURE): values for name, values in measures.items()},
+        frames=unpack_frames(file, n),
+    )

@@ -1,7 +1,5 @@
 """Crops: the objects of one task that were cut out of the images of a catalog, with their embeddings."""
 
-import zipfile
-import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -9,14 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_ARRAYS = {
-    "owners": np.int64,
-    "numbers": np.int32,
-    "boxes_px": np.int32,
-    "category_index": np.int32,
-    "scores": np.float32,
-    "vectors": np.float32,
+from selection_job.formats.column_file import ColumnType, DamagedFile, open_column_file, write_column_file
+
+_COLUMNS = {
+    "owners": ColumnType(np.int64),
+    "numbers": ColumnType(np.int32),
+    "boxes_px": ColumnType(np.int32, (4,)),
+    "category_index": ColumnType(np.int32),
+    "scores": ColumnType(np.float32),
+    "vectors": ColumnType(np.float32, (None,)),  # (m, d)
 }
+_CATEGORIES = ColumnType(np.str_)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,24 +39,23 @@ class Crops:
 
 def save_crops(crops: Crops, path: Path) -> None:
     """Write an .npz file. Equal crops give equal bytes."""
-    columns: dict[str, Any] = {name: getattr(crops, name) for name in _ARRAYS}
+    columns: dict[str, Any] = {name: getattr(crops, name) for name in _COLUMNS}
     columns |= {"task": np.array(crops.task), "categories": np.array(crops.categories, dtype=np.str_)}
-    np.savez(path, **columns)
+    write_column_file(path, columns)
 
 
 def load_crops(path: Path, *, n_images: int, dimensions: int) -> Crops:
     """Read what save_crops wrote. Raises ValueError where it is something else, or does not fit the catalog."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            columns = {name: np.asarray(file[name]) for name in _ARRAYS}
-            task, categories = str(file["task"]), tuple(str(name) for name in file["categories"])
-    except (KeyError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        with open_column_file(path) as file:
+            m = len(file.take("owners", _COLUMNS["owners"]))
+            wanted = _COLUMNS | {"vectors": ColumnType(np.float32, (dimensions,))}
+            columns = file.take_all(wanted, m, fits=f"{m} crops")
+            task, categories = file.take_text("task"), tuple(map(str, file.take("categories", _CATEGORIES)))
+    except DamagedFile as error:
         raise ValueError(f"{path.name} is damaged: {error}") from error
-    m = columns["owners"].size
-    for name, dtype in _ARRAYS.items():
-        shape = {"boxes_px": (m, 4), "vectors": (m, dimensions)}.get(name, (m,))
-        if columns[name].dtype != dtype or columns[name].shape != shape:
-            raise ValueError(f"{path.name}: {name} does not fit {m} crops")
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
     owners = columns["owners"]
     if m and not (owners[0] >= 0 and owners[-1] < n_images and (np.diff(owners) >= 0).all()):
         raise ValueError(f"{path.name} names images that do not exist")
@@ -67,4 +67,4 @@ def load_crops(path: Path, *, n_images: int, dimensions: int) -> Crops:
     return Crops(task, categories, **columns)
 
 
-assert set(_ARRAYS) == {field.name for field in fields(Crops)} - {"task", "categories"}
+assert set(_COLUMNS) == {field.name for field in fields(Crops)} - {"task", "categories"}

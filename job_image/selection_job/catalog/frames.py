@@ -1,19 +1,18 @@
 """Frames: which video, and which place in it, each image of a run over videos comes from."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_job.formats.packed_names import pack_names, unpack_names
+from selection_job.formats.column_file import ColumnFile, ColumnType, pack_texts
 
-_COLUMNS: dict[str, type[np.generic]] = {
-    "video_rows": np.int32,
-    "indices": np.int64,
-    "pts": np.int64,
-    "seconds": np.float64,
+_COLUMNS = {
+    "video_rows": ColumnType(np.int32),
+    "indices": ColumnType(np.int64),
+    "pts": ColumnType(np.int64),
+    "seconds": ColumnType(np.float64),
 }
 _PREFIX = "frames_"
 
@@ -54,35 +53,32 @@ class Frames:
 
 
 def pack_frames(frames: Frames | None) -> dict[str, Any]:
-    """Return arrays for an npz file; none where there are no frames."""
+    """Return columns for a file; none where there are no frames."""
     if frames is None:
         return {}
     return {
         **{f"{_PREFIX}{column}": getattr(frames, column) for column in (*_COLUMNS, "n_frames")},
-        **pack_names(f"{_PREFIX}videos", frames.videos),
-        **pack_names(f"{_PREFIX}corrupt_videos", frames.corrupt_videos.keys()),
-        **pack_names(f"{_PREFIX}corrupt_reasons", frames.corrupt_videos.values()),
-        **pack_names(f"{_PREFIX}notes", frames.notes),
+        **pack_texts(f"{_PREFIX}videos", frames.videos),
+        **pack_texts(f"{_PREFIX}corrupt_videos", frames.corrupt_videos.keys()),
+        **pack_texts(f"{_PREFIX}corrupt_reasons", frames.corrupt_videos.values()),
+        **pack_texts(f"{_PREFIX}notes", frames.notes),
     }
 
 
-def unpack_frames(columns: Mapping[str, Any], n: int) -> Frames | None:
+def unpack_frames(file: ColumnFile, n: int) -> Frames | None:
     """Return what pack_frames packed, of n frames. Raises ValueError or KeyError where it is something else."""
-    if f"{_PREFIX}n_frames" not in columns:
+    if f"{_PREFIX}n_frames" not in file.names:
         return None
-    videos = unpack_names(f"{_PREFIX}videos", columns)
-    reasons = (unpack_names(f"{_PREFIX}{part}", columns) for part in ("corrupt_videos", "corrupt_reasons"))
+    videos = file.take_texts(f"{_PREFIX}videos")
+    reasons = (file.take_texts(f"{_PREFIX}{part}") for part in ("corrupt_videos", "corrupt_reasons"))
+
+    def take(name: str, column: ColumnType, n_rows: int) -> NDArray[Any]:
+        return file.take(_PREFIX + name, column, n_rows, otherwise=f"{name} of frames does not fit {n_rows} rows")
+
     return Frames(
         videos,
-        _check(columns, "n_frames", np.int64, len(videos)),
-        **{column: _check(columns, column, dtype, n) for column, dtype in _COLUMNS.items()},
+        take("n_frames", ColumnType(np.int64), len(videos)),
+        **{name: take(name, column, n) for name, column in _COLUMNS.items()},
         corrupt_videos=dict(zip(*reasons, strict=True)),
-        notes=tuple(unpack_names(f"{_PREFIX}notes", columns)),
+        notes=tuple(file.take_texts(f"{_PREFIX}notes")),
     ).checked()
-
-
-def _check(columns: Mapping[str, Any], column: str, dtype: type[np.generic], n: int) -> NDArray[Any]:
-    values: NDArray[Any] = columns[f"{_PREFIX}{column}"]
-    if values.dtype != dtype or values.shape != (n,):
-        raise ValueError(f"{column} of frames does not fit {n} rows")
-    return values

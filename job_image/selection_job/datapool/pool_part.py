@@ -6,27 +6,31 @@ change, and none that a crash could leave behind half written.
 
 import io
 import json
-import zipfile
-import zlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_job.formats.packed_names import pack_names, unpack_names
+from selection_job.formats.column_file import (
+    ColumnFile,
+    ColumnType,
+    DamagedFile,
+    open_column_file,
+    pack_texts,
+    write_column_file,
+)
 
 FORMAT = 1
-_ARRAYS: dict[str, tuple[Any, tuple[int, ...]]] = {  # type, and shape of a row
-    "sha256": (np.uint8, (32,)),
-    "sizes_bytes": (np.int64, ()),
-    "widths_px": (np.int32, ()),
-    "heights_px": (np.int32, ()),
-    "digests": (np.dtype("S16"), ()),
+_COLUMNS = {
+    "sha256": ColumnType(np.uint8, (32,)),
+    "sizes_bytes": ColumnType(np.int64),
+    "widths_px": ColumnType(np.int32),
+    "heights_px": ColumnType(np.int32),
+    "digests": ColumnType("S16"),
 }
-_DAMAGE = (
-    KeyError, TypeError, EOFError, NotImplementedError, MemoryError, RecursionError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+_VECTORS = ColumnType(np.float32, (None,), is_finite=True)
+_SEEN = ColumnType("S16")
 
 
 @dataclass(frozen=True)
@@ -62,52 +66,42 @@ class PoolPart:
 def dump_part(part: PoolPart) -> bytes:
     """Return the part as an .npz file. Equal parts give equal bytes."""
     header = {"format": FORMAT, **asdict(part.header)}
-    columns: dict[str, Any] = {name: getattr(part, name) for name in (*_ARRAYS, "vectors", "seen")}
-    columns |= {"header": np.frombuffer(json.dumps(header).encode(), np.uint8), **pack_names("names", part.names)}
+    columns: dict[str, Any] = {name: getattr(part, name) for name in (*_COLUMNS, "vectors", "seen")}
+    columns |= {"header": np.frombuffer(json.dumps(header).encode(), np.uint8), **pack_texts("names", part.names)}
     buffer = io.BytesIO()
-    np.savez(buffer, **columns)
+    write_column_file(buffer, columns)
     return buffer.getvalue()
 
 
 def parse_part(content: bytes) -> PoolPart:
     """Read what dump_part returned. Raises ValueError for anything else: a bucket is hostile."""
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            _check_size(archive, len(content))
-        with np.load(io.BytesIO(content), allow_pickle=False) as columns:
-            return _check(_read(columns))
-    except _DAMAGE as error:
-        raise ValueError(f"it is damaged ({type(error).__name__}: {error})") from error
+        with open_column_file(content) as file:
+            return _read(file)
+    except DamagedFile as error:
+        cause = f"{type(error.__cause__).__name__}: " if error.__cause__ else ""
+        raise ValueError(f"it is damaged ({cause}{error})") from error
 
 
-def _check_size(archive: zipfile.ZipFile, n_bytes: int) -> None:
-    """Raise ValueError where the archive unpacks to more than it is: dump_part compresses nothing."""
-    if sum(info.file_size for info in archive.infolist()) > n_bytes:
-        raise ValueError("it is damaged (it is compressed, and no run writes it so)")
-
-
-def _read(columns: Any) -> PoolPart:
-    header = json.loads(columns["header"].tobytes())
+def _read(file: ColumnFile) -> PoolPart:
+    header = json.loads(file.take("header", ColumnType(np.uint8)).tobytes())
     if not isinstance(header, dict):
         raise ValueError("its header is no mapping")
     if header.pop("format") != FORMAT:
         raise ValueError("it is of another version of this program")
-    arrays = {name: columns[name] for name in (*_ARRAYS, "vectors", "seen")}
-    return PoolPart(PartHeader(**header), unpack_names("names", columns), **arrays)
+    names = file.take_texts("names")
+    k = len(names)
+    return PoolPart(
+        _check_header(PartHeader(**header)),
+        names,
+        **file.take_all(_COLUMNS, k, fits=f"{k} names"),
+        vectors=file.take("vectors", _VECTORS, k, otherwise=f"its vectors are no {k} rows of finite numbers"),
+        seen=file.take("seen", _SEEN, otherwise="what it has seen is no list of digests"),
+    )
 
 
-def _check(part: PoolPart) -> PoolPart:
-    k, header = len(part.names), part.header
-    for name, (dtype, shape) in _ARRAYS.items():
-        values = getattr(part, name)
-        if values.dtype != dtype or values.shape != (k, *shape):
-            raise ValueError(f"{name} does not fit {k} names")
-    vectors, seen = part.vectors, part.seen
-    if vectors.dtype != np.float32 or vectors.ndim != 2 or len(vectors) != k or not np.isfinite(vectors).all():
-        raise ValueError(f"its vectors are no {k} rows of finite numbers")
-    if seen.dtype != np.dtype("S16") or seen.ndim != 1:
-        raise ValueError("what it has seen is no list of digests")
+def _check_header(header: PartHeader) -> PartHeader:
     texts = (header.run_id, header.added_at, header.encoder, header.encoder_source)
     if type(header.number) is not int or header.number < 1 or not all(isinstance(text, str) for text in texts):
         raise ValueError("its header is of other types")
-    return part
+    return header

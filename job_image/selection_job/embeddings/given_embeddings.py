@@ -33,10 +33,10 @@ class GivenEmbeddings:
     checkpoint: None = None
 
 
-def find_key(name: str) -> str:
+def find_table_key(name: str) -> str:
     """Return the key, in the lightly datasource, of what workerConfig.embeddings names.
 
-    >>> find_key("cars.csv"), find_key(".lightly/runs/cars-1f2e3d4c/data/embeddings.csv")
+    >>> find_table_key("cars.csv"), find_table_key(".lightly/runs/cars-1f2e3d4c/data/embeddings.csv")
     ('.lightly/embeddings/cars.csv', '.lightly/runs/cars-1f2e3d4c/data/embeddings.csv')
     """
     return name if name.startswith(".lightly/") else _FOLDER + name
@@ -49,7 +49,7 @@ def load_given(context: RunContext, listing: Listing) -> tuple[GivenEmbeddings, 
     marks as selected before come last and count as the datapool's do.
     Raises UnusableData where the file is missing or wrong, or where none of its rows is an image to choose.
     """
-    key = find_key(context.worker.embeddings)
+    key = find_table_key(context.worker.embeddings)
     where = f"{context.target.url}{key}"
     advice = (
         f"Put the file into {_FOLDER} of the lightly datasource, or give its path from there, beginning with .lightly/."

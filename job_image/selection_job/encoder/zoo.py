@@ -29,17 +29,13 @@ class ZooUnavailable(Exception):
     """No pretrained checkpoint could be had; str() says why. Its caller decides what that means."""
 
 
-def _cache_folder() -> Path:
-    return Path(torch.hub.get_dir()) / "checkpoints"
-
-
 @dataclass(frozen=True)
 class Zoo:
     """Where pretrained checkpoints come from, and how long to wait for them."""
 
     urls: Mapping[str, str] = field(default_factory=lambda: dict(ZOO))
     """By key, as lightly names them. Each file name ends in the first hex digits of its SHA-256."""
-    folder: Path = field(default_factory=_cache_folder)
+    folder: Path = field(default_factory=lambda: Path(torch.hub.get_dir()) / "checkpoints")
     """torch's hub cache, so that a file which lightly has fetched is not fetched again."""
     connect_seconds: float = 10.0
     total_seconds: float = 300.0

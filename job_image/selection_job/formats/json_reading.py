@@ -24,7 +24,8 @@ def decode_json(content: bytes, *, max_bytes: int) -> Any:
     Raises InvalidFile, with line and column where JSON is broken: more than max_bytes, empty, not UTF-8, deeper than
     MAX_DEPTH, a key twice in an object, NaN and Infinity, numbers beyond float64, half a character ('\\ud800').
     """
-    _check_size(len(content), max_bytes)
+    if len(content) > max_bytes:
+        raise InvalidFile(f"is too large: {len(content):,} bytes, the limit is {max_bytes:,}")
     if not content.strip():
         raise InvalidFile("is empty")
     try:
@@ -36,11 +37,6 @@ def decode_json(content: bytes, *, max_bytes: int) -> Any:
     if "\\u" in text:
         _check_characters(document)
     return document
-
-
-def _check_size(n_bytes: int, max_bytes: int) -> None:
-    if n_bytes > max_bytes:
-        raise InvalidFile(f"is too large: {n_bytes:,} bytes, the limit is {max_bytes:,}")
 
 
 def _decode(text: str) -> Any:

@@ -12,7 +12,7 @@ from selection_job.formats.json_reading import InvalidFile, decode_json
 from selection_job.manifest.data_needs import list_strategies
 from selection_job.manifest.goal import NamedStrategy
 from selection_job.manifest.path_regex import compile_path_regex
-from selection_job.metadata.column_files import load_columns, save_columns
+from selection_job.metadata.column_files import load_metadata_columns, save_metadata_columns
 from selection_job.metadata.metadata_column import MetadataColumn
 from selection_job.metadata.metadata_files import MOST_BYTES, read_columns
 from selection_job.metadata.metadata_schema import SchemaEntry, parse_schema
@@ -91,9 +91,11 @@ def _load_files(context: RunContext, names: list[str], keys: Sequence[str]) -> l
 
     def make(folder: Path) -> None:
         columns = read_columns(context.target, files, images, schema=schema, keys=keys, progress=context.progress)
-        save_columns(columns, folder)
+        save_metadata_columns(columns, folder)
 
-    return context.stages.reuse_or_make("metadata", fingerprint, make, lambda folder: load_columns(folder, len(names)))
+    return context.stages.reuse_or_make(
+        "metadata", fingerprint, make, lambda folder: load_metadata_columns(folder, len(names))
+    )
 
 
 def check_metadata_schema(context: RunContext) -> None:

@@ -1,11 +1,14 @@
-"""MetadataColumn: one value of metadata for every image."""
+"""MetadataColumn: one value of metadata for every image, and those that the pass over the images gave."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from selection_api.metadata_rules import COMPUTED
+from selection_job.catalog.catalog import Catalog
 from selection_job.errors import UnusableData
 
 
@@ -46,4 +49,21 @@ def take_columns(columns: Mapping[str, MetadataColumn], rows: NDArray[np.int64])
             labels=None if column.labels is None else [column.labels[row] for row in rows.tolist()],
         )
         for key, column in columns.items()
+    }
+
+
+def make_measured_columns(catalog: Catalog) -> dict[str, MetadataColumn]:
+    """Return the computed metadata by key, lightly.sharpness among them, aligned with the catalog.
+
+    Sizes of files come from the listing, width and height from the images' headers, both before any turning by EXIF;
+    width and height are not there where no image was opened. What was measured is NaN for images of the datapool.
+    """
+    unknown = np.full(catalog.n_pool, np.nan)
+    values: dict[str, NDArray[Any]] = {"sizeInBytes": catalog.sizes_bytes}
+    values |= {name: np.concatenate([measured, unknown]) for name, measured in catalog.measures.items()}
+    if catalog.was_read:
+        values |= {"width": catalog.widths_px, "height": catalog.heights_px}
+    return {
+        f"{COMPUTED}{name}": MetadataColumn(f"{COMPUTED}{name}", numbers=np.asarray(numbers, dtype=np.float64))
+        for name, numbers in values.items()
     }

@@ -56,7 +56,7 @@ class _Collected:
 
 
 class CropEmbedder:
-    """Takes the cuttings of one image after the other; full batches are embedded at once, so memory stays flat."""
+    """Takes the objects of one image after the other; full batches are embedded at once, so memory stays flat."""
 
     def __init__(
         self,
@@ -74,9 +74,9 @@ class CropEmbedder:
         self._batch: NDArray[np.uint8] | None = None
         self._embedded = embed_pixels(encoder, self._batches(), device=device, precision=precision)
 
-    def add(self, listing_row: int, catalog_row: int, cuttings: Sequence[CropPixels]) -> None:
-        """Take one image's cuttings, one for each ObjectBoxes. Raises UnusableData where embeddings are not finite."""
-        for task, (collected, cut) in enumerate(zip(self._collected, cuttings, strict=True)):
+    def add(self, listing_row: int, catalog_row: int, crop_pixels: Sequence[CropPixels]) -> None:
+        """Take one image's objects, of each ObjectBoxes. Raises UnusableData where embeddings are not finite."""
+        for task, (collected, cut) in enumerate(zip(self._collected, crop_pixels, strict=True)):
             collected.add(listing_row, catalog_row, cut)
             if len(cut.pixels):
                 self._waiting.append((task, cut.pixels))

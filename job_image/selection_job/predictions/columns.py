@@ -1,7 +1,5 @@
 """Columns: what the files of a task say, gathered object by object, and kept as arrays."""
 
-import zipfile
-import zlib
 from array import array
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.errors import UnusableData
+from selection_job.formats.column_file import ColumnFile, ColumnType, DamagedFile, open_column_file, write_column_file
 from selection_job.predictions.prediction_file import ImageObjects
 from selection_job.predictions.task_predictions import TaskPredictions
 from selection_job.predictions.task_schema import TaskSchema
@@ -23,6 +22,18 @@ _FILE = "predictions.npz"
 _WITH_BOX = ("object-detection", "instance-segmentation", "keypoint-detection")
 _WITH_MASK = ("semantic-segmentation", "instance-segmentation")
 _NO_BOX = (np.nan,) * 4
+
+_OF_IMAGES = {"has_file": ColumnType(np.bool_), "mask_pixels": ColumnType(np.int64)}
+_OWNERS = ColumnType(np.int64)
+_OF_OBJECTS = {
+    "owners": _OWNERS,
+    "category_index": ColumnType(np.int32),
+    "scores": ColumnType(np.float32),
+    "probabilities": ColumnType(np.float32, (None,)),  # (m, c)
+    "boxes_px": ColumnType(np.float32, (4,)),
+    "areas_px": ColumnType(np.float64),
+    "keypoint_confidences": ColumnType(np.float32),
+}
 
 
 class ColumnsBuilder:
@@ -127,53 +138,42 @@ def _floats(values: "array[float]") -> NDArray[np.float32]:
     return np.frombuffer(values, dtype=np.float32)
 
 
-def save_columns(task: TaskPredictions, folder: Path) -> None:
+def save_task_columns(task: TaskPredictions, folder: Path) -> None:
     """Write the arrays into the folder."""
-    columns: dict[str, Any] = {name: value for name, value in vars(task).items() if isinstance(value, np.ndarray)}
-    np.savez(folder / _FILE, **columns)
+    columns = {name: value for name, value in vars(task).items() if isinstance(value, np.ndarray)}
+    write_column_file(folder / _FILE, columns)
 
 
-def load_columns(schema: TaskSchema, n: int, folder: Path) -> TaskPredictions:
-    """Read what save_columns wrote. Raises ValueError where it is something else: a bucket is hostile."""
+def load_task_columns(schema: TaskSchema, n: int, folder: Path) -> TaskPredictions:
+    """Read what save_task_columns wrote. Raises ValueError where it is something else: a bucket is hostile."""
     try:
-        with (
-            (folder / _FILE).open("rb") as file,
-            zipfile.ZipFile(file),
-            np.load(file, allow_pickle=False) as archive,
-        ):
-            columns: dict[str, Any] = {name: archive[name] for name in archive.files}
-        task = TaskPredictions(name=schema.task, kind=schema.kind, categories=schema.categories, **columns)
-    except (TypeError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        with open_column_file(folder / _FILE) as file:
+            columns = _read(file, schema, n)
+    except DamagedFile as error:
         raise ValueError(f"{_FILE} is damaged: {error}") from error
-    _check(task, n)
-    return task
-
-
-def _check(task: TaskPredictions, n: int) -> None:
-    m, c = len(task.owners), len(task.categories)
-    expected: dict[str, tuple[Any, tuple[int, ...]]] = {
-        "has_file": (np.bool_, (n,)),
-        "mask_pixels": (np.int64, (n,)),
-        "owners": (np.int64, (m,)),
-        "category_index": (np.int32, (m,)),
-        "scores": (np.float32, (m,)),
-        "probabilities": (np.float32, (m, c)),
-        "boxes_px": (np.float32, (m, 4)),
-        "areas_px": (np.float64, (m,)),
-        "keypoint_confidences": (np.float32, (m,)),
-    }
-    needed = {"has_file", "owners", "category_index", "scores"}
-    needed |= {"boxes_px"} if task.kind in _WITH_BOX else set()
-    needed |= {"areas_px", "mask_pixels"} if task.kind in _WITH_MASK else set()
-    needed |= {"keypoint_confidences"} if task.kind == "keypoint-detection" else set()
-    for name, (dtype, shape) in expected.items():
-        values = getattr(task, name)
-        if values is None and name in needed:
-            raise ValueError(f"{name} is missing")
-        if values is not None and (values.dtype != dtype or values.shape != shape):
-            raise ValueError(f"{name} does not fit {n} images and {m} objects")
-    is_sorted = bool((np.diff(task.owners) >= 0).all())
-    if m and not (is_sorted and task.owners[0] >= 0 and task.owners[-1] < n):
+    owners, index = columns["owners"], columns["category_index"]
+    if len(owners) and not ((np.diff(owners) >= 0).all() and owners[0] >= 0 and owners[-1] < n):
         raise ValueError("it names images that do not exist")
-    if m and not 0 <= task.category_index.min() <= task.category_index.max() < c:
+    if len(owners) and not 0 <= index.min() <= index.max() < len(schema.categories):
         raise ValueError("it names categories that do not exist")
+    return TaskPredictions(name=schema.task, kind=schema.kind, categories=schema.categories, **columns)
+
+
+def _read(file: ColumnFile, schema: TaskSchema, n: int) -> dict[str, NDArray[Any]]:
+    """Return all columns; no other may be there, and none that the kind of task needs may be missing."""
+    with_box, with_mask = schema.kind in _WITH_BOX, schema.kind in _WITH_MASK
+    is_needed = {
+        "has_file": True, "owners": True, "category_index": True, "scores": True, "probabilities": False,
+        "boxes_px": with_box, "areas_px": with_mask, "mask_pixels": with_mask,
+        "keypoint_confidences": schema.kind == "keypoint-detection",
+    }  # fmt: skip
+    if missing := [name for name, needed in is_needed.items() if needed and name not in file.names]:
+        raise ValueError(f"{missing[0]} is missing")
+    if others := [name for name in file.names if name not in is_needed]:
+        raise DamagedFile(f"{others[0]!r} is no column of a task")
+    m = len(file.take("owners", _OWNERS))
+    fits = f"{n} images and {m} objects"
+    wanted = _OF_OBJECTS | {"probabilities": ColumnType(np.float32, (len(schema.categories),))}
+    of_images = {name: column for name, column in _OF_IMAGES.items() if name in file.names}
+    of_objects = {name: column for name, column in wanted.items() if name in file.names}
+    return file.take_all(of_images, n, fits=fits) | file.take_all(of_objects, m, fits=fits)

@@ -11,7 +11,7 @@ import numpy as np
 from selection_job.catalog.image_names import escape_name, quote_some
 from selection_job.errors import UnusableData
 from selection_job.formats.json_reading import InvalidFile
-from selection_job.predictions.columns import ColumnsBuilder, load_columns, save_columns
+from selection_job.predictions.columns import ColumnsBuilder, load_task_columns, save_task_columns
 from selection_job.predictions.json_decoding import MOST_BYTES
 from selection_job.predictions.prediction_file import parse_file
 from selection_job.predictions.problems import (
@@ -77,7 +77,7 @@ def _load_task(context: RunContext, schema: TaskSchema, images: ImageRows, names
     def read(folder: Path) -> tuple[TaskPredictions, Tally, Path]:
         problems = folder / _PROBLEMS
         problems.stat()  # a kept stage may lack it, and is then made again
-        return load_columns(schema, n, folder), read_tally((folder / _COUNTS).read_bytes()), problems
+        return load_task_columns(schema, n, folder), read_tally((folder / _COUNTS).read_bytes()), problems
 
     task, tally, problems = context.stages.reuse_or_make(
         "predictions", fingerprint, lambda folder: _read_into(folder, context, schema, files, images), read
@@ -98,7 +98,7 @@ def _read_into(folder: Path, context: RunContext, schema: TaskSchema, files: Ima
                 reader.add(file)
                 bar.advance()
         reader.note_missing()
-    save_columns(reader.builder.build(), folder)
+    save_task_columns(reader.builder.build(), folder)
     (folder / _COUNTS).write_text(json.dumps(vars(reader.tally)))
 
 

@@ -13,7 +13,7 @@ from selection_job.predictions.task_schema import SCHEMA_FILE, TASKS_FILE, TaskS
 from selection_job.process.parallel_calls import call_in_parallel
 from selection_job.run.context import RunContext
 from selection_job.run.kept_stages import make_fingerprint
-from selection_job.stores.lock import Lease, hold
+from selection_job.stores.lease import Lease, hold
 from selection_job.stores.sidecar_files import stem_of
 from selection_job.stores.store import Store
 

@@ -11,7 +11,7 @@ from typing import Any
 from selection_api import RunSummary, Stage
 from selection_api.legacy_selection import PRETAGGING_TASK
 from selection_job.catalog.catalog import Listing
-from selection_job.embeddings.given_embeddings import find_key
+from selection_job.embeddings.given_embeddings import find_table_key
 from selection_job.errors import ObjectMissing, ObjectRefused
 from selection_job.images.decoding import CorruptImage, decode_rgb
 from selection_job.images.thumbnails import make_thumbnail
@@ -26,10 +26,9 @@ from selection_job.results.pictures.frame_images import FrameThumbnails, write_f
 from selection_job.results.pictures.image_copies import dump_images, write_thumbnails
 from selection_job.results.pictures.pretagging_examples import write_examples
 from selection_job.results.tables.bounding_boxes import write_bounding_boxes
-from selection_job.results.tables.corruptness_check import write_corruptness_check
 from selection_job.results.tables.crops_table import write_crops_table
 from selection_job.results.tables.metadata_table import write_metadata_table
-from selection_job.results.tables.name_lists import write_name_lists
+from selection_job.results.tables.name_lists import write_corruptness_check, write_name_lists
 from selection_job.results.tables.score_table import write_score_table
 from selection_job.results.tables.sequence_information import write_sequence_information
 from selection_job.results.tables.settings_files import write_settings
@@ -40,7 +39,7 @@ from selection_job.selection.video_counts import number_videos
 from selection_job.stages.datapool import add_to_datapool
 from selection_job.stages.encoder import trained_files
 from selection_job.stages.sources import list_source_versions
-from selection_job.stores.cloud.deleting import delete_keys
+from selection_job.stores.store import delete_keys
 
 log = logging.getLogger("selection_job")
 
@@ -69,7 +68,7 @@ def find_finished(context: RunContext, listing: Listing) -> RunSummary | None:
 def _fingerprint_input(context: RunContext, listing: Listing) -> str:
     """Return 64 hex digits for all that the run reads: images as listed, checkpoint, embeddings, sources."""
     given = context.worker.embeddings
-    key = find_key(given) if given else context.spec.checkpoint
+    key = find_table_key(given) if given else context.spec.checkpoint
     versions = [info.version for info in context.target.list(key) if info.key == key] if key else []
     content: list[object] = [listing.fingerprint, versions]
     if sources := list_source_versions(context):

@@ -1,15 +1,14 @@
 """Reading: each object once, in threads: hash, check, pixels for the encoder, thumbnail.
 
-Workers never wait for the consumer: they return futures, and the consumer submits the next object when it takes a
-result. So a consumer that stops, for whatever reason, leaves nothing that blocks. Where the store has latency to hide,
-its objects are fetched by threads of their own, many more than cores; a worker then waits for its bytes at most.
+Workers never wait for the consumer (parallel_calls), and nothing that was begun may block the end. Where the store has
+latency to hide, its objects are fetched by threads of their own, many more than cores; a worker then waits for its
+bytes at most.
 """
 
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
@@ -24,9 +23,11 @@ from selection_job.errors import ObjectMissing, ObjectRefused
 from selection_job.images.crop_pixels import CropPixels, cut_objects
 from selection_job.images.decoding import CorruptImage, load_rgb, open_image
 from selection_job.images.image_measures import measure_image
+from selection_job.images.large_images import LargeImages
 from selection_job.images.thumbnails import make_thumbnail
 from selection_job.objects.object_boxes import ObjectBoxes
 from selection_job.process.machine import count_cores
+from selection_job.process.parallel_calls import begin_ahead, open_threads, take_results
 from selection_job.stores.store import Store
 
 MAX_OBJECT_BYTES = 512 * 1024**2
@@ -35,7 +36,6 @@ MAX_OBJECT_BYTES = 512 * 1024**2
 _IN_FLIGHT_BYTES = 1024**3
 _IN_FLIGHT_PER_THREAD = 8  # results wait for the slowest image before them; they are small
 _IN_FLIGHT_PER_FETCHER = 2  # the next request starts while the last object waits for its worker
-_LARGE_PIXELS = 32_000_000  # 128 MB decoded; larger ones are decoded one at a time: 16 at once may need 16 GB
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,10 @@ class ReadImage:
     width_px: int  # as stored, before EXIF orientation; 0 where unknown
     height_px: int
     reason: str | None
-    pixels: NDArray[np.uint8] | None = None  # (s, s, 3) RGB; None without input_size_px
+    encoder_pixels: NDArray[np.uint8] | None = None  # (s, s, 3) RGB; None without input_size_px
     thumbnail: bytes | None = None  # JPEG
-    cuttings: tuple[CropPixels, ...] = ()  # the objects, for each of the given boxes
-    picture: NDArray[np.uint8] | None = None  # (h, w, 3) RGB in the size that ReadOptions.fit gives
+    crop_pixels: tuple[CropPixels, ...] = ()  # the objects, for each of the given boxes
+    resized_pixels: NDArray[np.uint8] | None = None  # (h, w, 3) RGB in the size that ReadOptions.choose_size gives
     measures: tuple[float, ...] = ()  # in the order of ReadOptions.measures
 
 
@@ -64,10 +64,10 @@ class ReadOptions:
     check_corruptness: bool = True  # False: damaged files are used as far as they can be decoded
     num_threads: int = 1
     thumbnails: bool = True
-    fit: Callable[[int, int], tuple[int, int]] | None = None
-    """Width and height of the picture for a detector, of those of the image; None: no picture is made."""
-    picture_bytes: int = 0
-    """What a picture takes at most, so that the bytes in flight stay below their limit."""
+    choose_size: Callable[[int, int], tuple[int, int]] | None = None
+    """Width and height that the image is resized to, by its own: for a detector, or to train on; None: it is not."""
+    resized_bytes: int = 0
+    """What a resized image takes at most, so that the bytes in flight stay below their limit."""
     measures: tuple[str, ...] = ()
     """What is measured, among image_measures.MEASURES; an image is then decoded exactly, whatever the decoder."""
 
@@ -89,11 +89,11 @@ class _Workers:
 
     store: Store
     options: ReadOptions
-    workers: ThreadPoolExecutor
-    fetchers: ThreadPoolExecutor | None  # None: the workers read by themselves
+    threads: ThreadPoolExecutor
+    fetchers: ThreadPoolExecutor | None  # None: the threads read by themselves
     boxes: Sequence[ObjectBoxes]
     stopped: threading.Event = field(default_factory=threading.Event)
-    large: threading.Semaphore = field(default_factory=threading.Semaphore)
+    large: LargeImages = field(default_factory=LargeImages)
 
 
 def read_images(
@@ -114,63 +114,42 @@ def read_images(
     Raises StorageRefused and StorageUnavailable. Closing the iterator, or an exception in the consumer, stops the
     threads after the images they are at.
     """
-    parallel = store.parallel_reads
-    pool = _Workers(
-        store,
-        options,
-        workers=ThreadPoolExecutor(options.num_threads, thread_name_prefix="read-image"),
-        fetchers=ThreadPoolExecutor(parallel, thread_name_prefix="fetch") if parallel > options.num_threads else None,
-        boxes=boxes,
-    )
-    try:
-        yield from _read_ahead(pool, names, sizes_bytes)
-    finally:
-        pool.stopped.set()
-        if pool.fetchers is not None:  # first: a worker may wait for what a fetcher was to bring
-            pool.fetchers.shutdown(wait=False, cancel_futures=True)
-        pool.workers.shutdown(wait=True, cancel_futures=True)
+    n, parallel = options.num_threads, store.parallel_reads
+    with ExitStack() as stack:
+        threads = stack.enter_context(open_threads(n, "read-image"))
+        fetchers = stack.enter_context(open_threads(parallel, "fetch", waits=False)) if parallel > n else None
+        workers = _Workers(store, options, threads, fetchers, boxes)
+        stack.callback(workers.stopped.set)
+        yield from take_results(
+            begin_ahead(
+                range(len(names)),
+                lambda row: _submit(workers, row, names[row], _size_of(sizes_bytes, row)),
+                most=max(_IN_FLIGHT_PER_THREAD * n, _IN_FLIGHT_PER_FETCHER * parallel),
+                count_bytes=lambda row: _size_of(sizes_bytes, row) + _count_made_bytes(workers, row),
+                most_bytes=_IN_FLIGHT_BYTES,
+            )
+        )
 
 
-def _read_ahead(pool: _Workers, names: Sequence[str], sizes_bytes: NDArray[np.int64] | None) -> Iterator[ReadImage]:
-    pending: deque[tuple[Future[ReadImage], int]] = deque()
-    in_flight_bytes = 0
-    for row, name in enumerate(names):
-        size_bytes = 0 if sizes_bytes is None else int(sizes_bytes[row])
-        kept_bytes = size_bytes + pool.options.picture_bytes + _count_cut_bytes(pool, row)
-        while _is_full(len(pending), in_flight_bytes + kept_bytes, pool):
-            future, done_bytes = pending.popleft()
-            in_flight_bytes -= done_bytes
-            yield future.result()
-        pending.append((_submit(pool, row, name, size_bytes), kept_bytes))
-        in_flight_bytes += kept_bytes
-    while pending:
-        yield pending.popleft()[0].result()
+def _size_of(sizes_bytes: NDArray[np.int64] | None, row: int) -> int:
+    return 0 if sizes_bytes is None else int(sizes_bytes[row])
 
 
-def _submit(pool: _Workers, row: int, name: str, size_bytes: int) -> Future[ReadImage]:
-    if pool.fetchers is None or not _is_worth_reading(name, size_bytes):
-        return pool.workers.submit(_read_one, pool, row, name, size_bytes, partial(pool.store.read, name))
-    fetched = pool.fetchers.submit(pool.store.read, name)
-    return pool.workers.submit(_read_one, pool, row, name, size_bytes, fetched.result)
+def _submit(workers: _Workers, row: int, name: str, size_bytes: int) -> Future[ReadImage]:
+    if workers.fetchers is None or not is_utf8(name) or size_bytes > MAX_OBJECT_BYTES:
+        return workers.threads.submit(_read_one, workers, row, name, size_bytes, partial(workers.store.read, name))
+    fetched = workers.fetchers.submit(workers.store.read, name)
+    return workers.threads.submit(_read_one, workers, row, name, size_bytes, fetched.result)
 
 
-def _is_worth_reading(name: str, size_bytes: int) -> bool:
-    return is_utf8(name) and size_bytes <= MAX_OBJECT_BYTES
+def _count_made_bytes(workers: _Workers, row: int) -> int:
+    """Return what else is made of an image; an object takes 150 kB for an input of 224 pixels."""
+    options = workers.options
+    n_objects = sum(len(boxes.corners_of(row)) for boxes in workers.boxes)
+    return options.resized_bytes + n_objects * 3 * (options.input_size_px or 0) ** 2
 
 
-def _count_cut_bytes(pool: _Workers, row: int) -> int:
-    """Return what the objects of an image take once they are cut out: 150 kB each for an input of 224 pixels."""
-    return sum(len(boxes.corners_of(row)) for boxes in pool.boxes) * 3 * (pool.options.input_size_px or 0) ** 2
-
-
-def _is_full(n_pending: int, in_flight_bytes: int, pool: _Workers) -> bool:
-    too_many = n_pending >= max(
-        _IN_FLIGHT_PER_THREAD * pool.options.num_threads, _IN_FLIGHT_PER_FETCHER * pool.store.parallel_reads
-    )
-    return too_many or (n_pending > 0 and in_flight_bytes > _IN_FLIGHT_BYTES)
-
-
-def _read_one(pool: _Workers, row: int, name: str, listed_bytes: int, read: Callable[[], bytes]) -> ReadImage:
+def _read_one(workers: _Workers, row: int, name: str, listed_bytes: int, read: Callable[[], bytes]) -> ReadImage:
     """Read and examine one object; whatever is wrong with it becomes the reason."""
     if not is_utf8(name):
         return _refuse(escape_name(name), "name is not UTF-8: rename the file", size_bytes=listed_bytes)
@@ -182,27 +161,30 @@ def _read_one(pool: _Workers, row: int, name: str, listed_bytes: int, read: Call
         return _refuse(name, "gone: it was listed but is not there any more", size_bytes=listed_bytes)
     except ObjectRefused as error:
         return _refuse(name, f"not readable: {error}", size_bytes=listed_bytes)
-    return _examine(pool, row, name, content)
+    return _examine(workers, row, name, content)
 
 
-def _examine(pool: _Workers, row: int, name: str, content: bytes) -> ReadImage:
+def _examine(workers: _Workers, row: int, name: str, content: bytes) -> ReadImage:
     digest = sha256(content).digest()
     if len(content) > MAX_OBJECT_BYTES:
         return _refuse(name, _too_many_bytes(len(content)), size_bytes=len(content), digest=digest)
-    options, size_px = pool.options, pool.options.input_size_px
+    options, size_px = workers.options, workers.options.input_size_px
+    has_objects = any(len(boxes.corners_of(row)) for boxes in workers.boxes)
     width_px = height_px = 0
     try:
         opened = open_image(content)
         width_px, height_px = opened.width_px, opened.height_px
-        with _one_large_at_a_time(pool, width_px * height_px):
+        with workers.large.take_turn(width_px * height_px):
+            if workers.stopped.is_set():  # nobody takes the result: a queue of giants must not hold up the end
+                raise CorruptImage("not decoded: the reading was stopped")
             image = load_rgb(
                 opened,
-                decoder="exact" if options.measures or _has_objects(pool, row) else options.decoder,
+                decoder="exact" if options.measures or has_objects else options.decoder,
                 target_px=_target_px(options, width_px, height_px),
                 allow_truncated=not options.check_corruptness,
             )
             read = examine_rgb(image, options, ReadImage(name, digest, len(content), width_px, height_px, None))
-            return replace(read, cuttings=_cut(pool, row, image) if size_px is not None else ())
+            return replace(read, crop_pixels=() if size_px is None else _cut(workers, row, image, size_px))
     except CorruptImage as error:
         return ReadImage(name, digest, len(content), width_px, height_px, str(error))
 
@@ -211,51 +193,34 @@ def examine_rgb(image: Image.Image, options: ReadOptions, known: ReadImage) -> R
     """Return what is known with all that the options want of the image, which has mode RGB and is fully decoded."""
     return replace(
         known,
-        pixels=None if options.input_size_px is None else resize_pixels(image, options.input_size_px),
+        encoder_pixels=None if options.input_size_px is None else resize_pixels(image, options.input_size_px),
         thumbnail=make_thumbnail(image) if options.thumbnails else None,
-        picture=_make_picture(image, options),
+        resized_pixels=_resize_as_chosen(image, options),
         measures=measure_image(image, options.measures),
     )
 
 
 def _target_px(options: ReadOptions, width_px: int, height_px: int) -> int | None:
     """Return the edge that the image is resized to, so that 'fast' decodes no more than is needed."""
-    return options.input_size_px if options.fit is None else min(options.fit(width_px, height_px))
+    return options.input_size_px if options.choose_size is None else min(options.choose_size(width_px, height_px))
 
 
-def _make_picture(image: Image.Image, options: ReadOptions) -> NDArray[np.uint8] | None:
-    if options.fit is None:
+def _resize_as_chosen(image: Image.Image, options: ReadOptions) -> NDArray[np.uint8] | None:
+    if options.choose_size is None:
         return None
-    return np.array(image.resize(options.fit(image.width, image.height), Image.Resampling.BILINEAR))
+    return np.array(image.resize(options.choose_size(image.width, image.height), Image.Resampling.BILINEAR))
 
 
-def _has_objects(pool: _Workers, row: int) -> bool:
-    return any(len(boxes.corners_of(row)) > 0 for boxes in pool.boxes)
-
-
-def _cut(pool: _Workers, row: int, image: Image.Image) -> tuple[CropPixels, ...]:
-    size_px = pool.options.input_size_px
-    assert size_px is not None
+def _cut(workers: _Workers, row: int, image: Image.Image, size_px: int) -> tuple[CropPixels, ...]:
     return tuple(
         cut_objects(image, boxes.corners_of(row), is_relative=boxes.is_relative, size_px=size_px)
-        for boxes in pool.boxes
+        for boxes in workers.boxes
     )
 
 
 def resize_pixels(image: Image.Image, size_px: int) -> NDArray[np.uint8]:
     """Return (size_px, size_px, 3) uint8: the encoder's input, the aspect not kept."""
     return np.array(image.resize((size_px, size_px), Image.Resampling.BILINEAR))
-
-
-@contextmanager
-def _one_large_at_a_time(pool: _Workers, n_pixels: int) -> Iterator[None]:
-    if n_pixels <= _LARGE_PIXELS:
-        yield
-        return
-    with pool.large:
-        if pool.stopped.is_set():  # nobody takes the result: a queue of giants must not hold up the end
-            raise CorruptImage("not decoded: the reading was stopped")
-        yield
 
 
 def _too_many_bytes(size_bytes: int) -> str:

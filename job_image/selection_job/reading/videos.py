@@ -1,16 +1,15 @@
 """Reading videos: each once, frame after frame: decode, and in threads convert, hash, check, resize.
 
-A video is decoded in stretches, by threads that never wait for the consumer: it asks for the next stretch when it takes
-the one before, so a consumer that stops leaves nothing that blocks. What a stretch holds is bounded in bytes, and the
+A video is decoded in stretches, by threads that never wait for the consumer (parallel_calls): it asks for the next
+stretch when it takes the one before. What a stretch holds is bounded in bytes, and the
 first frames of the next videos are the only ones that wait beside it: memory depends on the size of the frames, not on
 how many there are.
 """
 
 import threading
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from av.error import FFmpegError
@@ -18,6 +17,8 @@ from PIL import Image
 
 from selection_job.catalog.catalog import Listing
 from selection_job.catalog.image_names import is_utf8
+from selection_job.images.large_images import LargeImages
+from selection_job.process.parallel_calls import begin_ahead, open_threads
 from selection_job.reading.images import ReadImage, ReadOptions, examine_rgb
 from selection_job.stores.store import Store
 from selection_job.videos.decoding import DecodedFrame, Decoding
@@ -31,7 +32,6 @@ _STRETCH_BYTES = 128 * 1024**2
 _FRAMES_PER_THREAD = 8
 _FIRST_FRAMES = 4  # of a video whose turn has not come
 _DECODED_FRAMES = 256  # a stretch ends after so many even where few of them are looked at
-_LARGE_PIXELS = 32_000_000  # 224 MB while it is converted; larger ones are converted one at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class VideoEnd:
 
 
 @dataclass(frozen=True)
-class _Pool:
+class _Workers:
     """What the threads of one read_frames share."""
 
     store: Store
@@ -66,9 +66,9 @@ class _Pool:
     options: ReadOptions
     sampling: FrameSampling
     decoders: ThreadPoolExecutor
-    workers: ThreadPoolExecutor
+    threads: ThreadPoolExecutor
     stopped: threading.Event = field(default_factory=threading.Event)
-    large: threading.Semaphore = field(default_factory=threading.Semaphore)
+    large: LargeImages = field(default_factory=LargeImages)
 
 
 @dataclass(frozen=True)
@@ -90,55 +90,46 @@ def read_frames(
     Raises StorageRefused and StorageUnavailable. Closing the iterator, or an exception in the consumer, stops the
     threads and closes the videos.
     """
-    pool = _Pool(
-        store,
-        listing,
-        options,
-        sampling,
-        decoders=ThreadPoolExecutor(1 + _VIDEOS_AHEAD, thread_name_prefix="decode-video"),
-        workers=ThreadPoolExecutor(options.num_threads, thread_name_prefix="read-frame"),
-    )
-    begun: deque[_VideoReading] = deque()
-    try:
-        yield from _read_ahead(pool, begun)
-    finally:
-        pool.stopped.set()
-        pool.decoders.shutdown(wait=True, cancel_futures=True)
-        pool.workers.shutdown(wait=True, cancel_futures=True)
-        for video in begun:
+    open_videos: set[_VideoReading] = set()
+
+    def begin(row: int) -> _VideoReading:
+        open_videos.add(video := _VideoReading(workers, row))
+        return video
+
+    def close() -> None:
+        for video in open_videos:
             video.close()
 
-
-def _read_ahead(pool: _Pool, begun: "deque[_VideoReading]") -> Iterator[ReadFrame | VideoEnd]:
-    for row in range(len(pool.listing.names)):
-        begun.append(_VideoReading(pool, row))
-        if len(begun) > _VIDEOS_AHEAD:
-            yield from begun[0].frames()
-            begun.popleft()
-    while begun:
-        yield from begun[0].frames()
-        begun.popleft()
+    with ExitStack() as stack:
+        stack.callback(close)  # last: no decoder is at them any more
+        threads = stack.enter_context(open_threads(options.num_threads, "read-frame"))
+        decoders = stack.enter_context(open_threads(1 + _VIDEOS_AHEAD, "decode-video"))
+        workers = _Workers(store, listing, options, sampling, decoders, threads)
+        stack.callback(workers.stopped.set)
+        for video in begin_ahead(range(len(listing.names)), begin, most=1 + _VIDEOS_AHEAD):
+            yield from video.frames()
+            open_videos.remove(video)
 
 
 class _VideoReading:
     """One video on its way. At most one decoder thread is at it at a time."""
 
-    def __init__(self, pool: _Pool, row: int) -> None:
-        self._pool = pool
+    def __init__(self, workers: _Workers, row: int) -> None:
+        self._workers = workers
         self._row = row
         self._file: VideoBytes | None = None
         self._video: OpenVideo | None = None
         self._decoding: Decoding | None = None
         self._looked_at: Iterator[DecodedFrame | None] = iter(())
-        self._next = pool.decoders.submit(self._decode, _FIRST_FRAMES)
+        self._next = workers.decoders.submit(self._decode, _FIRST_FRAMES)
 
     def frames(self) -> Iterator[ReadFrame | VideoEnd]:
         """Yield what is left of the video, asking for the next stretch before this one is taken."""
-        most_frames = _FRAMES_PER_THREAD * self._pool.options.num_threads
+        most_frames = _FRAMES_PER_THREAD * self._workers.options.num_threads
         while True:
             stretch = self._next.result()
             if stretch.end is None:
-                self._next = self._pool.decoders.submit(self._decode, most_frames)
+                self._next = self._workers.decoders.submit(self._decode, most_frames)
             for index, pts, seconds, image in stretch.frames:
                 yield ReadFrame(self._row, index, pts, seconds, image.result())
             if stretch.end is not None:
@@ -170,30 +161,30 @@ class _VideoReading:
         return _Stretch(begun, end)
 
     def _open(self) -> None:
-        listing, row = self._pool.listing, self._row
+        listing, row = self._workers.listing, self._row
         name = listing.names[row]
         if not is_utf8(name):
             raise CorruptVideo("name is not UTF-8: rename the file")
-        self._file = VideoBytes(self._pool.store, name, int(listing.sizes_bytes[row]), listing.versions[row])
-        self._video = open_video(self._file, num_threads=self._pool.options.num_threads)
-        self._decoding = Decoding(self._video, self._pool.stopped.is_set)
+        self._file = VideoBytes(self._workers.store, name, int(listing.sizes_bytes[row]), listing.versions[row])
+        self._video = open_video(self._file, num_threads=self._workers.options.num_threads)
+        self._decoding = Decoding(self._video, self._workers.stopped.is_set)
         self._looked_at = self._look(self._decoding)
 
     def _look(self, decoding: Decoding) -> Iterator[DecodedFrame | None]:
         """Yield each frame that is looked at, and None for each other."""
-        sampler = FrameSampler(self._pool.sampling, time_base=decoding.time_base, average_rate=decoding.average_rate)
+        sampler = FrameSampler(self._workers.sampling, time_base=decoding.time_base, average_rate=decoding.average_rate)
         for frame in decoding.frames():
             yield frame if sampler.takes(frame.index, frame.pts) else None
 
     def _fill(self, begun: list[tuple[int, int, float, Future[ReadImage]]], most_frames: int) -> bool:
         """Submit frames until there are enough; return False where the video is through."""
-        options = self._pool.options
+        options = self._workers.options
         size_bytes = 0
         for n_decoded, frame in enumerate(self._looked_at, 1):
             if frame is not None:
-                image = self._pool.workers.submit(_read_frame, self._pool, frame)
+                image = self._workers.threads.submit(_read_frame, self._workers, frame)
                 begun.append((frame.index, -1 if frame.pts is None else frame.pts, frame.seconds, image))
-                size_bytes += frame.size_bytes + options.picture_bytes + 3 * (options.input_size_px or 0) ** 2
+                size_bytes += frame.size_bytes + options.resized_bytes + 3 * (options.input_size_px or 0) ** 2
             if len(begun) >= most_frames or size_bytes >= _STRETCH_BYTES or n_decoded >= _DECODED_FRAMES:
                 return True
         return False
@@ -207,13 +198,13 @@ class _VideoReading:
         return VideoEnd(self._row, n_frames, None, (*notes, fault) if fault else notes)
 
 
-def _read_frame(pool: _Pool, frame: DecodedFrame) -> ReadImage:
+def _read_frame(workers: _Workers, frame: DecodedFrame) -> ReadImage:
     """Make the image of a frame; whatever is wrong with it becomes the reason."""
     width_px, height_px = frame.picture.width, frame.picture.height
-    if frame.is_damaged and pool.options.check_corruptness:
+    if frame.is_damaged and workers.options.check_corruptness:
         return ReadImage("", b"", 0, width_px, height_px, "damaged: it or a frame that it refers to is broken")
-    with pool.large if width_px * height_px > _LARGE_PIXELS else nullcontext():
-        if pool.stopped.is_set():  # nobody takes the result
+    with workers.large.take_turn(width_px * height_px):
+        if workers.stopped.is_set():  # nobody takes the result
             return ReadImage("", b"", 0, width_px, height_px, "not read: the reading was stopped")
         try:
             rgb = convert_rgb(frame.picture)
@@ -222,5 +213,5 @@ def _read_frame(pool: _Pool, frame: DecodedFrame) -> ReadImage:
             return ReadImage("", b"", 0, width_px, height_px, reason)
         height_px, width_px, _ = rgb.shape
         return examine_rgb(
-            Image.fromarray(rgb), pool.options, ReadImage("", digest_rgb(rgb), 0, width_px, height_px, None)
+            Image.fromarray(rgb), workers.options, ReadImage("", digest_rgb(rgb), 0, width_px, height_px, None)
         )

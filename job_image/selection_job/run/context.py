@@ -18,7 +18,7 @@ from selection_job.process.machine import choose_device
 from selection_job.process.progress import Progress
 from selection_job.run.kept_stages import KeptStages
 from selection_job.stores.counting import CountingStore
-from selection_job.stores.lock import Lease
+from selection_job.stores.lease import Lease
 from selection_job.stores.opening import open_store
 from selection_job.stores.store import Store
 

@@ -25,7 +25,7 @@ from selection_job.encoder.encoder import EmbeddingSource
 from selection_job.errors import ObjectMissing, UnusableData
 from selection_job.process.parallel_calls import call_in_parallel
 from selection_job.run.context import RunContext
-from selection_job.stores.lock import Lease, hold
+from selection_job.stores.lease import Lease, hold
 
 log = logging.getLogger("selection_job")
 

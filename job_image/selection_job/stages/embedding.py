@@ -166,12 +166,12 @@ class _ImageReading:
         n_usable = 0
         for row, image in enumerate(self._images):
             _note_image(self._context, image, self._builder)
-            if image.pixels is None:
+            if image.encoder_pixels is None:
                 bar.advance()
             else:
-                self._crops.add(row, n_usable, image.cuttings)
+                self._crops.add(row, n_usable, image.crop_pixels)
                 n_usable += 1
-                yield image.pixels
+                yield image.encoder_pixels
 
     def advance(self, bar: Bar, n: int) -> None:
         """Count n embedded images."""

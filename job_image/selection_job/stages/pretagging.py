@@ -16,7 +16,7 @@ from selection_job.detector.detecting import Detections, detect_objects
 from selection_job.detector.detector import CATEGORIES, TASK, Detector
 from selection_job.detector.loading import load_detector
 from selection_job.errors import UnusableData
-from selection_job.predictions.columns import load_columns, save_columns
+from selection_job.predictions.columns import load_task_columns, save_task_columns
 from selection_job.predictions.task_predictions import TaskPredictions
 from selection_job.predictions.task_schema import TaskSchema
 from selection_job.predictions.task_upload import check_folder, upload_task
@@ -77,13 +77,13 @@ def _detect_all(
             def detect(folder: Path, first: int = first, end: int = end) -> None:
                 nonlocal bar
                 bar = bar or stack.enter_context(context.progress.bar("Detecting objects", n, done=first))
-                save_columns(_detect_part(context, listing, detector, slice(first, end), bar), folder)
+                save_task_columns(_detect_part(context, listing, detector, slice(first, end), bar), folder)
 
             yield context.stages.reuse_or_make(
                 f"pretagging-{first // IMAGES_PER_PART}",
                 fingerprint,
                 detect,
-                partial(load_columns, SCHEMA, end - first),
+                partial(load_task_columns, SCHEMA, end - first),
             )
 
 
@@ -104,8 +104,8 @@ def _detect_part(context: RunContext, listing: Listing, detector: Detector, part
 def _read_options(context: RunContext, detector: Detector) -> ReadOptions:
     return replace(
         make_read_options(context.worker, None),
-        fit=detector.fit,
-        picture_bytes=3 * detector.shortest_px * detector.longest_px,
+        choose_size=detector.fit,
+        resized_bytes=3 * detector.shortest_px * detector.longest_px,
     )
 
 
@@ -125,12 +125,12 @@ class _Seen:
     def pictures(self, images: Iterator[ReadImage], bar: Bar) -> Iterator[NDArray[np.uint8]]:
         """Yield the pictures of the readable images; the others are done with."""
         for row, image in enumerate(images):
-            if image.picture is None:
+            if image.resized_pixels is None:
                 bar.advance()
                 continue
             self.is_readable[row] = True
             self.waiting.append((row, image.width_px, image.height_px))
-            yield image.picture
+            yield image.resized_pixels
 
     def add(self, detections: Detections) -> None:
         """Take in what was found on the picture that has waited longest."""

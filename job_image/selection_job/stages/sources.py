@@ -23,8 +23,7 @@ from selection_job.metadata.loading import (
     load_metadata,
     uses_metadata_files,
 )
-from selection_job.metadata.measured_columns import make_measured_columns
-from selection_job.metadata.metadata_column import MetadataColumn, take_columns
+from selection_job.metadata.metadata_column import MetadataColumn, make_measured_columns, take_columns
 from selection_job.predictions.image_sizes import note_misfits
 from selection_job.predictions.loading import load_predictions
 from selection_job.predictions.task_predictions import TaskPredictions, add_images, take_images

@@ -40,9 +40,9 @@ def take_training_frames(context: RunContext, listing: Listing) -> ImageSource:
         for frame in _read(context, listing):
             if isinstance(frame, VideoEnd):
                 bar.advance(int(listing.sizes_bytes[frame.video_row]))
-            elif frame.image.picture is not None:
+            elif frame.image.resized_pixels is not None:
                 bar.advance(0)
-                kept.offer(frame.video_row, frame.index, frame.image.picture)
+                kept.offer(frame.video_row, frame.index, frame.image.resized_pixels)
     names = kept.list_names()
     if not names:
         raise UnusableData(f"No frame of the {len(listing.names)} videos can be decoded, so there is none to train on.")
@@ -54,11 +54,11 @@ def take_training_frames(context: RunContext, listing: Listing) -> ImageSource:
 def _read(context: RunContext, listing: Listing) -> Iterator[ReadFrame | VideoEnd]:
     edge_px = max(_SHORTEST_PX, _PER_INPUT_PX * context.spec.lightly_config.collate.input_size)
 
-    def fit(width_px: int, height_px: int) -> tuple[int, int]:
+    def choose_size(width_px: int, height_px: int) -> tuple[int, int]:
         scale = min(1.0, edge_px / min(width_px, height_px))
         return max(1, round(width_px * scale)), max(1, round(height_px * scale))
 
-    options = replace(make_read_options(context.worker, None), fit=fit, picture_bytes=2 * 3 * edge_px**2)
+    options = replace(make_read_options(context.worker, None), choose_size=choose_size, resized_bytes=6 * edge_px**2)
     return read_frames(context.source, listing, options=options, sampling=make_sampling(context))
 
 

@@ -74,8 +74,8 @@ class _VideoReading:
                 self._context.thumbnails.put(
                     make_thumbnail_key(self._listing.names[frame.video_row], frame.index), image.thumbnail
                 )
-            if image.pixels is not None:
-                yield image.pixels
+            if image.encoder_pixels is not None:
+                yield image.encoder_pixels
 
     def advance(self, bar: Bar, n: int) -> None:
         """Count the bytes that were read since the last time."""

@@ -31,10 +31,10 @@ def open_store(datasource: Datasource, *, field: str, writable: bool = False) ->
     return store
 
 
-def open_bucket(datasource: Datasource, *, purpose: str, patience: RetryPolicy | None = None) -> BucketStore:
+def open_bucket(datasource: Datasource, *, purpose: str, retry_policy: RetryPolicy | None = None) -> BucketStore:
     """Return the store over a bucket, unchecked. The vendor's SDK is imported only here: each takes half a second."""
     connect, url, prefix = _prepare(datasource, purpose)
-    return BucketStore(connect, url=url, prefix=prefix, patience=patience)
+    return BucketStore(connect, url=url, prefix=prefix, retry_policy=retry_policy)
 
 
 def _prepare(datasource: Datasource, purpose: str) -> tuple[Callable[[], Connection], str, str]:

@@ -4,14 +4,14 @@ The file of `sub/a.png` is `sub/a.json`. Images whose names differ only by their
 """
 
 from array import array
-from collections import deque
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import partial
 from hashlib import blake2b
+from operator import itemgetter
 
 from selection_job.errors import ObjectMissing, ObjectRefused
+from selection_job.process.parallel_calls import begin_ahead, open_threads, take_results
 from selection_job.stores.store import Store
 
 _EXTENSION = ".json"
@@ -110,25 +110,22 @@ def read_image_files(
     most_bytes  larger files are not read
     A file that is gone, refused or too large has a reason. Raises StorageRefused and StorageUnavailable.
     """
-    pending: deque[tuple[Future[FileContent], int]] = deque()
-    in_flight_bytes = 0
     n_threads = max(store.parallel_reads, _LEAST_THREADS)
-    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="read-file")
-    try:
-        for row, size_bytes in zip(files.rows, files.sizes_bytes, strict=True):
-            while pending and (
-                len(pending) >= _IN_FLIGHT_PER_THREAD * n_threads or in_flight_bytes + size_bytes > _IN_FLIGHT_BYTES
-            ):
-                future, done_bytes = pending.popleft()
-                in_flight_bytes -= done_bytes
-                yield future.result()
-            read = partial(_read, store, files.key_of(names, row), row, size_bytes, most_bytes)
-            pending.append((pool.submit(read), size_bytes))
-            in_flight_bytes += size_bytes
-        while pending:
-            yield pending.popleft()[0].result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    with open_threads(n_threads, "read-file") as threads:
+
+        def begin(file: tuple[int, int]) -> Future[FileContent]:
+            row, size_bytes = file
+            return threads.submit(_read, store, files.key_of(names, row), row, size_bytes, most_bytes)
+
+        yield from take_results(
+            begin_ahead(
+                zip(files.rows, files.sizes_bytes, strict=True),
+                begin,
+                most=_IN_FLIGHT_PER_THREAD * n_threads,
+                count_bytes=itemgetter(1),
+                most_bytes=_IN_FLIGHT_BYTES,
+            )
+        )
 
 
 def _read(store: Store, key: str, row: int, size_bytes: int, most_bytes: int) -> FileContent:

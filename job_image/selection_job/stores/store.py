@@ -1,9 +1,15 @@
 """Store: the few verbs the pipeline needs from a datasource, whichever cloud or disk is behind it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
+
+from selection_job.process.parallel_calls import call_in_parallel
+
+PARALLEL_DELETES = 16
+"""Each is a request that mostly waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +76,9 @@ class Store(Protocol):
 
     def delete_folder(self, prefix: str) -> None:
         """Remove all objects below prefix (which ends in '/')."""
+
+
+def delete_keys(store: Store, keys: Iterable[str]) -> None:
+    """Delete the objects, in no order; raises what the first that can't be deleted raises, some of the others done."""
+    for _ in call_in_parallel((partial(store.delete, key) for key in keys), PARALLEL_DELETES):
+        pass

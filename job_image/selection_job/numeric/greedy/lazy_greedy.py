@@ -37,7 +37,7 @@ def traverse(
     n_done = 0
     if not len(chosen):
         picks[0], n_done = 0, 1
-    greedy.tell(chosen if len(chosen) else picks[:1])
+    greedy.push(chosen if len(chosen) else picks[:1])
     while n_done < n_samples:
         n_new = greedy.pick(picks[n_done:], sq_dist[n_done:], min_distance)
         if n_new == 0:
@@ -67,13 +67,13 @@ class _Greedy:
     def __init__(self, rows: NDArray[np.float32]) -> None:
         self._search = start_search(rows)
         self._pool = Pool(np.empty(POOL * rows.shape[1], dtype=np.float32), np.empty(POOL, dtype=np.float32))
-        self._untold = _NO_ROWS
+        self._unpushed = _NO_ROWS
         self._upper = np.inf  # no squared distance is larger
         self._width = 0.1  # share of the covering radius that the pool is taken from
 
-    def tell(self, chosen: NDArray[np.int64]) -> None:
+    def push(self, chosen: NDArray[np.int64]) -> None:
         """Bring all distances up to date after these are chosen."""
-        tell_all(self._search, chosen)
+        push_all(self._search, chosen)
 
     def pick(self, picks: NDArray[np.int64], sq_dist: NDArray[np.float32], min_distance: float) -> int:
         """Fill in the next picks and the squared distances at which they are taken; return how many, 0 at the end."""
@@ -81,7 +81,7 @@ class _Greedy:
         if n_pool == 0:
             return 0
         n_new, is_exhausted = _pick(self._search, self._pool, n_pool, picks, sq_dist, min_distance)
-        self._untold = picks[:n_new].astype(np.int32)
+        self._unpushed = picks[:n_new].astype(np.int32)
         if is_exhausted:
             self._upper = float(self._search.level[FLOOR])
         return int(n_new)
@@ -97,8 +97,8 @@ class _Greedy:
         while search.peak[-1] > 0:
             upper = min(self._upper, float(search.peak[-1]))
             tau = float(np.float32(upper * (1 - self._width) ** 2))
-            refresh(search, self._untold, tau, True, True)
-            self._untold = _NO_ROWS
+            refresh(search, self._unpushed, tau, True, True)
+            self._unpushed = _NO_ROWS
             n_pool, floor = int(search.counts[N_POOL]), float(search.level[FLOOR])
             if floor > tau:
                 self._width = max(1 - (floor / upper) ** 0.5, 1e-7)
@@ -110,7 +110,7 @@ class _Greedy:
         return 0
 
 
-def tell_all(search: Search, chosen: NDArray[np.int64]) -> None:
+def push_all(search: Search, chosen: NDArray[np.int64]) -> None:
     """Bring all distances up to date after rows are chosen.
 
     Shuffled and in doubling batches: the first few keep most of the others from going far down.

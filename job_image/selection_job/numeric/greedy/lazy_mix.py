@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.numeric.compile_helpers import start_helper
-from selection_job.numeric.greedy.lazy_greedy import GROUP, tell_all
+from selection_job.numeric.greedy.lazy_greedy import GROUP, push_all
 from selection_job.numeric.greedy.mix_kernels import (
     N_CHOSEN,
     Chosen,
@@ -24,7 +24,7 @@ from selection_job.numeric.greedy.mix_search import (
     BEST,
     BEST_LANE,
     FLOOR,
-    N_TOLD,
+    N_PUSHED,
     ROOM,
     MixPool,
     Picks,
@@ -63,7 +63,7 @@ class LazyMix:
         search, scores, chosen, p = self._search, self._scores, self._chosen, len(rows)
         if not p:
             return
-        tell_all(search, rows)
+        push_all(search, rows)
         chosen.order[:p] = rows
         tiled = np.zeros((-(-p // LANES) * LANES, search.d), dtype=np.float32)
         tiled[:p] = search.rows.reshape(-1, search.d)[rows]
@@ -81,7 +81,7 @@ class LazyMix:
         scores.counts[:] = scores.classes[:, scores.kinds[lanes]].sum(axis=1)
         set_tables(scores)
         set_among(scores, chosen, p, 0)
-        self._pool.counts[N_TOLD] = p
+        self._pool.counts[N_PUSHED] = p
 
     def choose(self, n_wanted: int) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
         """Choose the next rows, at most n_wanted and some hundred; none where no row is open.

@@ -31,17 +31,17 @@ from selection_job.numeric.trees.lazy_tree import (
     NODE,
     POOL,
     Search,
+    apply_pending,
     enter,
     first_child,
-    hand_down,
-    lower_leaf,
+    push_down,
+    push_to_root,
     set_peak,
-    tell_root,
 )  # fmt: skip
 
 ROOM = 4 * POOL
 TAU, FLOOR, BEST = 0, 1, 2  # entries of `level`
-SIZE, BEST_LANE, COLLECTS, N_TOLD = 0, 1, 2, 3  # entries of `counts`
+SIZE, BEST_LANE, COLLECTS, N_PUSHED = 0, 1, 2, 3  # entries of `counts`
 
 
 class MixPool(NamedTuple):
@@ -108,8 +108,8 @@ def find_best(search: Search, scores: Scores, chosen: Chosen, pool: MixPool) -> 
 def _walk(search: Search, scores: Scores, chosen: Chosen, pool: MixPool, tau: float) -> None:
     """Bring all nodes whose bound reaches tau up to date and look at their rows."""
     n_chosen = int(scores.distance_state[N_CHOSEN])
-    tell_root(search, chosen.order[pool.counts[N_TOLD] : n_chosen])
-    pool.counts[N_TOLD] = n_chosen
+    push_to_root(search, chosen.order[pool.counts[N_PUSHED] : n_chosen])
+    pool.counts[N_PUSHED] = n_chosen
     root, top = len(search.peak) - 1, len(search.tree.first) - 2
     pool.level[TAU] = pool.level[FLOOR] = tau
     level = top
@@ -117,12 +117,12 @@ def _walk(search: Search, scores: Scores, chosen: Chosen, pool: MixPool, tau: fl
     while level <= top:
         node = search.walk[NODE, level]
         if level == 0:
-            lower_leaf(search, node)
+            apply_pending(search, node)
             if search.walk[LANE, 0] == 0:
                 _look(search, scores, pool, node)
             level += 1
             continue
-        below = hand_down(search, level, node)
+        below = push_down(search, level, node)
         is_full = below >= 0
         if not is_full:
             below = _find_next(search, scores, pool, level, node)

@@ -1,8 +1,9 @@
-"""Distances to the nearest chosen row, kept lazily in a ball tree: a node hears of a chosen row when it has to.
+"""Distances to the nearest chosen row, kept in a ball tree with lazy propagation.
 
 Distances only fall as rows are chosen, so a value that is out of date is an upper bound. Every node keeps the chosen
-rows it has not passed on yet. Bringing everything above a threshold up to date touches only nodes whose bound lies
-above it, and a chosen row goes down only to children whose ball it can change.
+rows that are pending: not yet pushed down to its children or, at a leaf, applied to its points. Bringing everything
+above a threshold up to date touches only nodes whose bound lies above it, and a chosen row is pushed down only to
+children whose ball it can change.
 """
 
 from typing import NamedTuple
@@ -18,7 +19,7 @@ POOL = 512
 """Points above the threshold that are worth comparing with each other at once; found by measuring."""
 
 _POOL_ROOM = 4 * POOL
-_LEAF_ROOM = 128  # rows that wait at a leaf, and at another node
+_LEAF_ROOM = 128  # rows that are pending at a leaf, and at another node
 _NODE_ROOM = 512
 CHUNK = 32  # features after which a distance that is too large already is given up
 
@@ -36,7 +37,7 @@ class Search(NamedTuple):
     stretch: float  # factor on bounds that covers rounding
     limits: NDArray[np.float32]  # (16 nodes,) of a point: its distance; of a child: from where on a row can't change it
     peak: NDArray[np.float32]  # (nodes,) at least the largest distance below
-    pending: NDArray[np.int32]  # rows that wait, node by node
+    pending: NDArray[np.int32]  # rows that are pending, node by node
     n_pending: NDArray[np.int32]  # (nodes,)
     sums: NDArray[np.float32]  # (64,) scratch
     walk: NDArray[np.int64]  # (3, levels) where the walk down the tree stands
@@ -80,12 +81,12 @@ def lay_out(tree: BallTree, rows: NDArray[np.float32]) -> Search:
 
 @compiled
 def refresh(search: Search, chosen: NDArray[np.int32], tau: float, is_deep: bool, collects: bool) -> None:
-    """Hear of rows chosen since, at most POOL; bring every point above tau up to date and, if asked to, collect them.
+    """Take in rows chosen since, at most POOL; bring every point above tau up to date and, if asked to, collect them.
 
-    Not deep: the root passes on what waits, and nothing else. The pool may have to leave points above tau out:
+    Not deep: the root pushes down what is pending, and nothing else. The pool may have to leave points above tau out:
     level[FLOOR] says above which distance it holds all.
     """
-    tell_root(search, chosen)
+    push_to_root(search, chosen)
     root, top = len(search.peak) - 1, len(search.tree.first) - 2
     search.counts[N_POOL], search.counts[_COLLECTS] = 0, collects
     search.level[TAU] = search.level[FLOOR] = tau
@@ -96,10 +97,12 @@ def refresh(search: Search, chosen: NDArray[np.int32], tau: float, is_deep: bool
     while level <= top:
         node = search.walk[NODE, level]
         if level == 0:
-            _settle_leaf(search, node, search.walk[LANE, 0] == 0)
+            apply_pending(search, node)
+            if search.counts[_COLLECTS] and search.walk[LANE, 0] == 0 and search.peak[node] > search.level[TAU]:
+                _collect(search, node)
             level += 1
             continue
-        below = hand_down(search, level, node)
+        below = push_down(search, level, node)
         is_full = below >= 0
         if not is_full:
             below = _find_next(search, level, node)
@@ -114,8 +117,8 @@ def refresh(search: Search, chosen: NDArray[np.int32], tau: float, is_deep: bool
 
 
 @inner
-def tell_root(search: Search, chosen: NDArray[np.int32]) -> None:
-    """Let rows, at most POOL, wait at the root, whose list is empty."""
+def push_to_root(search: Search, chosen: NDArray[np.int32]) -> None:
+    """Make rows, at most POOL, pending at the root, whose list is empty."""
     root = len(search.peak) - 1
     at, size = find_list(root, search.tree.first[1]), search.n_pending[root]
     for i in range(len(chosen)):
@@ -133,7 +136,7 @@ def enter(search: Search, level: int, node: int, is_deep: bool) -> None:
 
 @inner
 def find_list(node: int, n_leaves: int) -> int:
-    """Return where the rows that wait at a node begin."""
+    """Return where the rows that are pending at a node begin."""
     if node < n_leaves:
         return node * _LEAF_ROOM
     return n_leaves * _LEAF_ROOM + (node - n_leaves) * _NODE_ROOM
@@ -147,7 +150,7 @@ def first_child(search: Search, level: int, node: int) -> int:
 
 @inner
 def find_near(search: Search, node: int, at: int, n_rows: int) -> int:
-    """Compare four waiting rows with the node's lanes: bit 16 j + lane says whether row j changes that lane."""
+    """Compare four pending rows with the node's lanes: bit 16 j + lane says whether row j changes that lane."""
     d, pending, sums, limits = search.d, search.pending, search.sums, search.limits
     tile, limit = node * LANES * d, node * LANES
     r0 = pending[at] * np.int64(d)
@@ -169,8 +172,8 @@ def find_near(search: Search, node: int, at: int, n_rows: int) -> int:
 
 
 @inner
-def hand_down(search: Search, level: int, node: int) -> int:
-    """Pass waiting rows on to the children they may change; stop at a child whose list is full and return it, or -1."""
+def push_down(search: Search, level: int, node: int) -> int:
+    """Push pending rows down to children they may change; stop at a child whose list is full and return it, or -1."""
     n_leaves = search.tree.first[1]
     child = first_child(search, level, node)
     child_at, room = find_list(child, n_leaves), _LEAF_ROOM if level == 1 else _NODE_ROOM
@@ -223,8 +226,8 @@ def _find_next(search: Search, level: int, node: int) -> int:
 
 
 @inner
-def lower_leaf(search: Search, leaf: int) -> None:
-    """Lower the distances of the leaf's points by what waits there."""
+def apply_pending(search: Search, leaf: int) -> None:
+    """Lower the distances of the leaf's points by the rows that are pending there."""
     limit, at, size = leaf * LANES, leaf * _LEAF_ROOM, search.n_pending[leaf]
     has_changed = False
     for position in range(0, size, PAIRS):
@@ -234,14 +237,6 @@ def lower_leaf(search: Search, leaf: int) -> None:
     search.n_pending[leaf] = 0
     if has_changed:
         set_peak(search, 0, leaf)
-
-
-@inner
-def _settle_leaf(search: Search, leaf: int, is_visited: bool) -> None:
-    """Bring the leaf up to date, and collect its points above tau where that is asked for."""
-    lower_leaf(search, leaf)
-    if is_visited and search.counts[_COLLECTS] and search.peak[leaf] > search.level[TAU]:
-        _collect(search, leaf)
 
 
 @inner

@@ -1,8 +1,6 @@
 """data/crops/: the chosen objects as images of their own."""
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,6 +12,7 @@ from selection_job.catalog.catalog import Catalog
 from selection_job.catalog.crop_columns import Crops
 from selection_job.errors import ObjectMissing, ObjectRefused
 from selection_job.images.decoding import CorruptImage, load_rgb, open_image
+from selection_job.images.large_images import LargeImages
 from selection_job.process.parallel_calls import call_in_parallel
 from selection_job.results.pictures.image_copies import encode_image
 from selection_job.run.context import RunContext
@@ -22,7 +21,6 @@ from selection_job.selection.object_selection import ObjectSelection
 Call = Callable[[], list[str]]
 
 _PARALLEL_IMAGES = 8  # each may hold an image
-_LARGE_PIXELS = 32_000_000  # 128 MB decoded; larger ones are decoded one at a time
 _LONGEST_CATEGORY = 50
 _LONGEST_FOLDER = 200
 
@@ -40,14 +38,14 @@ def write_crop_images(context: RunContext, catalog: Catalog, objects: ObjectSele
     pairs = zip(owners.tolist(), np.split(chosen, starts[1:]), strict=True)
     notes: list[str] = []
     with context.progress.bar("Writing crops", len(owners)) as bar:
-        calls = _glance_before_each(context, (partial(writer.write, *pair) for pair in pairs))
+        calls = _check_before_each(context, (partial(writer.write, *pair) for pair in pairs))
         for note in call_in_parallel(calls, min(context.target.parallel_reads, _PARALLEL_IMAGES)):
             notes.extend(note)
             bar.advance()
     return notes
 
 
-def _glance_before_each(context: RunContext, calls: Iterable[Call]) -> Iterator[Call]:
+def _check_before_each(context: RunContext, calls: Iterable[Call]) -> Iterator[Call]:
     for call in calls:
         context.lock.check_cheaply()
         yield call
@@ -76,7 +74,7 @@ class _CropWriter:
     context: RunContext
     catalog: Catalog
     crops: Crops
-    large: threading.Semaphore = field(default_factory=threading.Semaphore)
+    large: LargeImages = field(default_factory=LargeImages)
 
     def write(self, owner: int, rows: NDArray[np.int64]) -> list[str]:
         """Write these objects of an image; return notes on what was missing."""
@@ -86,7 +84,7 @@ class _CropWriter:
             size_px = (opened.width_px, opened.height_px)
             if size_px != (self.catalog.widths_px[owner], self.catalog.heights_px[owner]):
                 raise CorruptImage("it has another size than when it was embedded")
-            with self.large if size_px[0] * size_px[1] > _LARGE_PIXELS else nullcontext():
+            with self.large.take_turn(opened.width_px * opened.height_px):
                 image = load_rgb(opened, allow_truncated=not worker.enable_corruptness_check)
                 return [note for row in rows.tolist() for note in self._write_one(name, image, row)]
         except (ObjectMissing, ObjectRefused, CorruptImage) as error:

@@ -63,7 +63,7 @@ def _read_rows(
     """Yield row and image, or what is wrong, of each of the rows, which come video by video."""
     frames = catalog.frames
     assert frames is not None
-    places = {name: context for context, name in enumerate(listing.names)}
+    places = {name: place for place, name in enumerate(listing.names)}
     for video_row, group in groupby(rows, key=lambda row: int(frames.video_rows[row])):
         name = frames.videos[video_row]
         at = places[name]

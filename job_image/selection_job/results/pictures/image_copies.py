@@ -29,7 +29,7 @@ _PARALLEL_COPIES = 16  # each may hold an image
 
 
 def _see_nothing() -> None:
-    """Glance at no lock."""
+    """Check no lease."""
 
 
 def dump_images(
@@ -48,7 +48,7 @@ def dump_images(
     clean/ is a copy of the bytes. sampled/ is so too, unless output_image_size says otherwise: then images are decoded,
     resized and written in output_image_format. Bytes that stay as they are don't come here where the storage copies
     them by itself.
-    glance    called before each copy is begun; what it raises ends the copying after those under way (Lease.glance)
+    check_cheaply    called before each copy is begun; what it raises ends the copying after those under way (Lease's)
     """
     new = catalog.names[: catalog.n_new]
     recode = worker.output_image_size != -1
@@ -154,8 +154,8 @@ def write_thumbnails(
 ) -> list[str]:
     """Write a thumbnail of each named image to the lightly datasource by thumbnailSuffix; return notes on failures.
 
-    thumbnail    name -> JPEG, or None where there is none; called in threads
-    glance       as in dump_images
+    thumbnail        name -> JPEG, or None where there is none; called in threads
+    check_cheaply    as in dump_images
     """
     suffix = datasources.lightly.thumbnail_suffix or datasources.input.thumbnail_suffix
     if not suffix:

@@ -1,5 +1,6 @@
-"""The lists under filenames/: one image name a line."""
+"""Names of images: the lists under filenames/, one name a line, and data/corruptness_check_information.json."""
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -44,3 +45,16 @@ def escape_line(name: str) -> str:
     a\nb.jpg
     """
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), name)
+
+
+def write_corruptness_check(path: Path, catalog: Catalog) -> None:
+    """Write {"corrupt_samples": {name: reason}, "corrupt_videos": {name: reason}}, names sorted, in UTF-8.
+
+    It names every file that can't be used; samples are images, or frames. Where the worker writes the class of an
+    exception, the reasons here are words.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    videos = catalog.frames.corrupt_videos if catalog.frames is not None else {}
+    content = {"corrupt_samples": catalog.corrupt, "corrupt_videos": videos}
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1)
+    path.write_bytes(text.encode("utf-8", "backslashreplace") + b"\n")

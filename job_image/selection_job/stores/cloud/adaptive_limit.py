@@ -1,4 +1,4 @@
-"""Pace: how many requests to a bucket are under way at a time, fewer after it said that it is too much.
+"""AdaptiveLimit: how many requests to a bucket are under way at a time, fewer after it said that it is too much.
 
 The rule is TCP's: a cut to the half where an answer shows that it is too much (429, 503, a timeout, no answer), one
 more after each round of answers that came. A request that was begun before the last cut tells nothing new.

@@ -52,7 +52,7 @@ def connect_azure(datasource: Datasource, container: str, purpose: str) -> Conne
         address,
         container,
         credential=access.for_sdk,
-        retry_total=0,  # patience.py tries again
+        retry_total=0,  # RetryPolicy does
         connection_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
         connection_verify=certificates or True,

@@ -2,8 +2,8 @@
 
 Two ways lead to an object. The fast one is obstore: a fraction of an SDK's CPU time, no waiting for Python's lock. It
 can't request every key, and its errors don't say what the provider said. So whatever it can't do, and whatever it
-failed at, goes the careful way: the vendor's SDK, with our own patience, whose errors have the provider's code. The
-listing always goes the careful way: obstore would list `/lead` as `lead`.
+failed at, goes through the provider's SDK, with our own retries, whose errors have the provider's code. The listing
+always goes through the SDK: obstore would list `/lead` as `lead`.
 """
 
 import hashlib
@@ -20,14 +20,13 @@ import obstore
 from selection_job.stores.cloud import multi_step_calls
 from selection_job.stores.cloud.adaptive_limit import MOST, AdaptiveLimit
 from selection_job.stores.cloud.bucket_errors import Attempt, translate
-from selection_job.stores.cloud.deleting import delete_keys
 from selection_job.stores.cloud.fast_client import PART_BYTES, FastClients, get_into, get_part, read_md5, translated
 from selection_job.stores.cloud.keys import is_plain
 from selection_job.stores.cloud.listing import list_rows
 from selection_job.stores.cloud.provider_client import Page, ProviderClient, VendorError
 from selection_job.stores.cloud.retrying import RetryPolicy
 from selection_job.stores.local.errors import translate_write_errors
-from selection_job.stores.store import ObjectInfo, Store
+from selection_job.stores.store import ObjectInfo, Store, delete_keys
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -61,13 +60,13 @@ class BucketStore:
     parallel_reads = MOST
 
     def __init__(
-        self, connect: Callable[[], Connection], *, url: str, prefix: str, patience: RetryPolicy | None = None
+        self, connect: Callable[[], Connection], *, url: str, prefix: str, retry_policy: RetryPolicy | None = None
     ) -> None:
         self.url = url
         self.can_delete = True
         self._connect = connect
         self._prefix = prefix
-        self._patience = patience or RetryPolicy()
+        self._retry_policy = retry_policy or RetryPolicy()
         self._etag_is_md5 = True
         self._not_copied_from: set[str] = set()
         self._connections: dict[int, Connection] = {}
@@ -81,11 +80,11 @@ class BucketStore:
         """Set what belongs to one process. obstore works where it has not been at work before a fork."""
         self._process = process
         self._lock = threading.Lock()
-        self._pace = AdaptiveLimit(now=self._patience.now, sleep=self._patience.sleep)
+        self._limit = AdaptiveLimit(now=self._retry_policy.now, sleep=self._retry_policy.sleep)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what another process can't use."""
-        own = {"_connections", "_lock", "_pace", "_process"}
+        own = {"_connections", "_lock", "_limit", "_process"}
         return {name: value for name, value in self.__dict__.items() if name not in own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -218,10 +217,10 @@ class BucketStore:
 
         def ask_once() -> T:
             connection = self._connected()
-            with self._pace.request():
+            with self._limit.request():
                 return call(connection.vendor)
 
-        return self._patience.insist(ask_once)
+        return self._retry_policy.insist(ask_once)
 
     def _try_fast(self, full_key: str, act: "Callable[[ObjectStore, str], T]", *, in_pieces: bool = False) -> T | None:
         """Return what obstore answers; None where it can't or should not be asked, or failed for whatever reason."""
@@ -229,7 +228,7 @@ class BucketStore:
             return None
         fast = self._connected().fast
         try:
-            with self._pace.request(), translated():
+            with self._limit.request(), translated():
                 return act(fast.pieces if in_pieces else fast.whole, full_key)
         except VendorError as error:
             log.debug("obstore failed on %s: %s", full_key, error)

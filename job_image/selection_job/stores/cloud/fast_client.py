@@ -35,7 +35,7 @@ class FastClients:
     """obstore's clients of one bucket."""
 
     whole: "ObjectStore"
-    """For one request an object. Tries nothing again: what fails goes the careful way, which knows Retry-After."""
+    """For one request an object. Tries nothing again: what fails goes through the SDK and a RetryPolicy."""
 
     pieces: "ObjectStore"
     """For files in pieces, of which one that fails is tried again, and not all of them."""

@@ -1,4 +1,4 @@
-"""Patience: try again what fails in passing, later each time, not all at the same time."""
+"""RetryPolicy: try again what fails in passing, later each time, not all at the same time."""
 
 import logging
 import random

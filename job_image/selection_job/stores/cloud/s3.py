@@ -88,7 +88,7 @@ def _make_client(session: boto3.Session, datasource: Datasource, certificates: s
             connect_timeout=CONNECT_TIMEOUT_S,
             read_timeout=READ_TIMEOUT_S,
             max_pool_connections=MOST,
-            retries={"total_max_attempts": 1},  # patience.py tries again
+            retries={"total_max_attempts": 1},  # RetryPolicy does
             s3={"addressing_style": "path" if datasource.endpoint else "auto"},
             request_checksum_calculation="when_required",  # older S3-compatible stores refuse the newer ones
             response_checksum_validation="when_supported",

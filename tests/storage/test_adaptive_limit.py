@@ -70,32 +70,32 @@ def test_the_limit_stays_within_its_bounds(events):
 )
 def test_only_overload_and_silence_slow_a_store_down(error, is_too_much):
     clock = iter(range(100))
-    pace = AdaptiveLimit(now=lambda: next(clock))
-    with pytest.raises(VendorError), pace.request():
+    limit = AdaptiveLimit(now=lambda: next(clock))
+    with pytest.raises(VendorError), limit.request():
         raise error
-    assert (pace.allowance.limit < START) == is_too_much
+    assert (limit.allowance.limit < START) == is_too_much
 
 
 def test_what_one_request_is_asked_to_wait_all_wait():
     clock, slept = [0.0], []
-    pace = AdaptiveLimit(now=lambda: clock[0], sleep=slept.append)
-    with pytest.raises(VendorError), pace.request():
+    limit = AdaptiveLimit(now=lambda: clock[0], sleep=slept.append)
+    with pytest.raises(VendorError), limit.request():
         raise VendorError(503, "SlowDown", "", retry_after_s=7)
     clock[0] = 2.0
-    with pace.request():
+    with limit.request():
         assert slept == [5.0]
     clock[0] = 7.0
-    with pace.request():
+    with limit.request():
         assert slept == [5.0]
 
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_requests_beyond_the_limit_wait_for_a_place(fails):
-    pace, under_way, seen, lock = AdaptiveLimit(), [0], [], threading.Lock()
-    pace.allowance.limit = LEAST
+    limit, under_way, seen, lock = AdaptiveLimit(), [0], [], threading.Lock()
+    limit.allowance.limit = LEAST
 
     def request():
-        with pace.request():
+        with limit.request():
             with lock:
                 under_way[0] += 1
                 seen.append(under_way[0])
@@ -113,7 +113,7 @@ def test_requests_beyond_the_limit_wait_for_a_place(fails):
 
     list(call_in_parallel([ask] * 400, 16))
     assert len(seen) == 400
-    assert max(seen) <= int(pace.allowance.limit)
+    assert max(seen) <= int(limit.allowance.limit)
 
 
 class Crowded:
@@ -145,11 +145,11 @@ def test_a_store_finds_the_number_that_a_crowded_server_takes(make_place, mount,
 
     with storage_servers.proxying(moto, crowd.come, after=crowd.leave) as url:
         model = Datasource.model_validate({**place.reference("a-secret"), "endpoint": url})
-        store = open_bucket(model, purpose="input", patience=RetryPolicy(first_wait_s=0.01, longest_wait_s=0.05))
+        store = open_bucket(model, purpose="input", retry_policy=RetryPolicy(first_wait_s=0.01, longest_wait_s=0.05))
         for i in range(8):
             store.write(f"{i}.jpg", b"%d" % i)
         reads = [lambda key=f"{i % 8}.jpg": store.read(key) for i in range(300)]
         found = list(call_in_parallel(reads, store.parallel_reads))
     assert found == [b"%d" % (i % 8) for i in range(300)]
     assert crowd.refused > 0
-    assert store._pace.allowance.limit < START / 2
+    assert store._limit.allowance.limit < START / 2

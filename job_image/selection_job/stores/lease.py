@@ -123,28 +123,28 @@ class Lease:
 
 
 @contextmanager
-def hold(lock: Lease, *, is_patient: bool = False) -> Iterator[Lease]:
-    """Hold the lock for the block and renew it meanwhile.
+def hold(lease: Lease, *, is_patient: bool = False) -> Iterator[Lease]:
+    """Hold the lease for the block and renew it meanwhile.
 
     is_patient  wait for its holder's end, however long that takes
     Raises TryAgain where another holder lives.
     """
-    while not _acquire(lock, is_patient=is_patient):
+    while not _acquire(lease, is_patient=is_patient):
         pass
     ended = threading.Event()
-    thread = threading.Thread(target=_keep_renewing, args=(lock, ended), name="run-lock", daemon=True)
+    thread = threading.Thread(target=_keep_renewing, args=(lease, ended), name="run-lock", daemon=True)
     thread.start()
     try:
-        yield lock
+        yield lease
     finally:
         ended.set()
         thread.join()
-        lock.release()
+        lease.release()
 
 
-def _acquire(lock: Lease, *, is_patient: bool) -> bool:
+def _acquire(lease: Lease, *, is_patient: bool) -> bool:
     try:
-        lock.acquire()
+        lease.acquire()
     except TryAgain as error:
         if not is_patient:
             raise
@@ -153,10 +153,10 @@ def _acquire(lock: Lease, *, is_patient: bool) -> bool:
     return True
 
 
-def _keep_renewing(lock: Lease, ended: threading.Event) -> None:
-    while not ended.wait(lock.lease_s / RENEWALS):
+def _keep_renewing(lease: Lease, ended: threading.Event) -> None:
+    while not ended.wait(lease.lease_s / RENEWALS):
         try:
-            lock.renew()
+            lease.renew()
         except StorageUnavailable as error:
             log.warning("The run's lock could not be renewed: %s", error)
         except Exception as error:  # the block's next check says so to the run

@@ -11,8 +11,8 @@ import pytest
 from selection_job.errors import StorageUnavailable, TryAgain
 from selection_job.process.progress import Progress
 from selection_job.publishing.publishing import publish
+from selection_job.stores.lease import Lease, hold
 from selection_job.stores.local.store import LocalStore
-from selection_job.stores.lock import Lease, hold
 
 KEY = ".lightly/locks/run.json"
 
