@@ -120,8 +120,9 @@ def _make_umaps(
     n = len(vectors)
     if n < LEAST_UMAP_ROWS:
         reason = f"UMAP needs at least {LEAST_UMAP_ROWS} {noun}s, and {n} took part."
-        nothing = EmbeddingMap(input_2d_embeddings=[], datapool_2d_embeddings=[], example_images=[])
-        absent = UmapMap(**dict(nothing), n_neighbors=None, reason=reason)
+        absent = UmapMap(
+            input_2d_embeddings=[], datapool_2d_embeddings=[], example_images=[], n_neighbors=None, reason=reason
+        )
         return UmapMaps(**{f"k{k}": absent for k in UMAP_NEIGHBOURS})
     neighbourhoods = find_neighbourhoods(vectors, min(max(UMAP_NEIGHBOURS), n - 1))
     maps = {}

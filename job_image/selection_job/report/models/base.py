@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from selection_job.report.numbers import finite, rounded
@@ -37,7 +37,7 @@ without a default that takes None is written as null instead."""
 
 Count = Annotated[int, Field(ge=0)]
 
-MaybeNumber = Annotated[float | None, BeforeValidator(rounded)]
+MaybeNumber = Annotated[float | None, AfterValidator(rounded)]
 """A number with nine significant digits, or null where there is none."""
 
 Number = Annotated[MaybeNumber, WithJsonSchema({"type": "number"})]
