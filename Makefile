@@ -41,9 +41,11 @@ check: $(INSTALLED) ## Style, types, import contracts, freshness of generated fi
 	$(BIN)/mypy $(PYTHON_SOURCES) helm/render.py helm/selection-operator/files/check_installation.py
 	$(BIN)/lint-imports
 	$(BIN)/python crds/generate.py --check
+	$(BIN)/python job_image/generate_report_schema.py --check
 
-generate: $(INSTALLED) ## Write the generated files anew (CRD, field reference, the chart's CRD, kustomize base)
+generate: $(INSTALLED) ## Write the generated files anew (CRD, field reference, report's schema, chart's CRD, kustomize base)
 	$(BIN)/python crds/generate.py
+	$(BIN)/python job_image/generate_report_schema.py
 	$(BIN)/python helm/render.py
 
 bench: $(INSTALLED) ## Run each benchmark in benchmarks/

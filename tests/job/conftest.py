@@ -189,14 +189,21 @@ def _as_jpeg(colour, step):
 def make_report(make_report_input):
     """A factory of reports as JSON values, without plots and PDF."""
     from selection_job.report.measures.candidates import make_candidates
-    from selection_job.report.report_json import ReportSource, build_report
+    from selection_job.report.report_json import SourceFindings, build_report
 
     def make(*args, **kwargs):
         given = make_report_input(*args, **kwargs)
         facts, worker = given["facts"], given["worker"]
         normalize = worker.normalize_embeddings
         pool = make_candidates(given["embeddings"], given["selection"], normalize=normalize, seed=facts.seed)
-        return build_report(ReportSource(facts, given["catalog"], given["selection"], pool, worker))
+        return build_report(
+            facts=facts,
+            catalog=given["catalog"],
+            selection=given["selection"],
+            pool=pool,
+            worker=worker,
+            sources=SourceFindings(),
+        ).to_json_values()
 
     return make
 

@@ -1,7 +1,8 @@
 """How each datasource came to its credentials stands in report.json and in the PDF's job section."""
 
 import pytest
-from jsonschema import ValidationError, validate
+from jsonschema import validate
+from pydantic import ValidationError
 from pypdf import PdfReader
 
 from selection_job.report.report_json import read_schema
@@ -19,6 +20,6 @@ def test_both_methods_are_in_the_report_and_in_the_pdf(make_report_input, tmp_pa
 
 
 @pytest.mark.parametrize("credentials", [{"input": "a"}, {**METHODS, "secret": "x"}])
-def test_the_schema_takes_the_two_methods_and_nothing_else(make_report, credentials):
+def test_the_report_takes_the_two_methods_and_nothing_else(make_report, credentials):
     with pytest.raises(ValidationError):
-        validate(make_report(facts={"credentials": credentials}), read_schema())
+        make_report(facts={"credentials": credentials})

@@ -27,7 +27,7 @@ def test_the_images_that_stand_for_most_are_those_nearest_to_most_removed_ones(m
     removed, chosen = pool.vectors[pool.removed].astype(float), pool.vectors[pool.selected].astype(float)
     distances = np.linalg.norm(removed[:, None] - chosen[None], axis=2)
     owners = distances.argmin(axis=1)
-    found = find_thinned(selection, catalog.names)
+    found = [one.to_json_values() for one in find_thinned(selection, catalog.names)]
     counts = Counter(catalog.names[selection.selected[owner]] for owner in owners)
     assert {one["selectedImage"]: one["nRemoved"] for one in found}.items() <= counts.items()
     assert [one["nRemoved"] for one in found] == sorted(counts.values(), reverse=True)[:MOST_GROUPS]
@@ -48,8 +48,8 @@ def test_outliers_are_the_selected_images_farthest_from_any_other(make_report_in
     wanted = sorted(pool.selected.tolist(), key=lambda row: -nearest[row])[:MOST_OUTLIERS] if n > 1 else []
     found, n_searched = find_outliers(pool, given["catalog"].names)
     assert n_searched == (k if n > 1 else 0)
-    assert [one["distance"] for one in found] == pytest.approx(nearest[wanted], rel=1e-5)
-    assert {one["filename"] for one in found} == {given["catalog"].names[row] for row in wanted}
+    assert [one.distance for one in found] == pytest.approx(nearest[wanted], rel=1e-5)
+    assert {one.filename for one in found} == {given["catalog"].names[row] for row in wanted}
 
 
 def test_images_kept_out_by_a_threshold_were_not_thinned(make_report_input):
@@ -60,7 +60,7 @@ def test_images_kept_out_by_a_threshold_were_not_thinned(make_report_input):
 
 def test_copies_are_grouped_by_the_image_that_they_equal(make_report_input):
     given = make_report_input(20, 4, duplicates=9)
-    assert group_duplicates(given["catalog"]) == [
+    assert [one.to_json_values() for one in group_duplicates(given["catalog"])] == [
         {
             "filename": "walk/frame_000.jpg",
             "nCopies": 9,

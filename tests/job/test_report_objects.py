@@ -88,7 +88,7 @@ def test_chosen_objects_are_counted_by_class_beside_all_and_a_random_choice(make
 def test_examples_of_boxes_are_of_the_first_selected_images_that_have_one(make_report_input):
     given, task = make_report_input(N, N), make_task(per_image=MOST_BOXES + 20)
     order = np.roll(np.arange(N), -3)
-    found = choose_boxes(task, order, given["catalog"])
+    found = [one.to_json_values() for one in choose_boxes(task, order, given["catalog"])]
     rows = [row for row in order.tolist() if row > 0][:MOST_EXAMPLES]
     assert [one["filename"] for one in found] == [given["catalog"].names[row] for row in rows]
     has_box = np.isfinite(task.boxes_px).all(axis=1)

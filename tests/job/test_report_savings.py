@@ -9,7 +9,8 @@ from selection_job.report.measures.savings import estimate_savings
 
 def estimate(n_avoided=1000, cpu_seconds=3600.0, gpu_joules=None, **factors):
     energy = Energy(cpu_seconds, gpu_joules)
-    return estimate_savings(ReportFactors.model_validate(factors), n_avoided=n_avoided, energy=energy)
+    savings = estimate_savings(ReportFactors.model_validate(factors), n_avoided=n_avoided, energy=energy)
+    return savings.to_json_values()
 
 
 def test_cost_is_images_times_labels_times_price():

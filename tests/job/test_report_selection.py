@@ -22,7 +22,7 @@ from selection_job.report.writing import write_report
 from selection_job.selection.selection import Selection, StrategyRecord
 
 VALIDATOR = jsonschema.Draft202012Validator(read_schema())
-NEAREST = {"input": {"metrics": {"mean": 0.1}}, "selected": {"metrics": {"mean": 0.3}}, "random": {"metrics": None}}
+NEAREST = {"input": 0.1, "selected": 0.3, "random": None}
 
 
 def make_selection(n=30, k=6, **fields):
@@ -42,7 +42,8 @@ def make_selection(n=30, k=6, **fields):
 def describe(*records, thresholds=()):
     vectors, selection = make_selection(rankings=records, thresholds=thresholds)
     pool = make_candidates(vectors, selection, normalize=False, seed=4)
-    return describe_strategies(selection, pool, NEAREST), pool, vectors
+    effects = describe_strategies(selection, pool, NEAREST, "image")
+    return [effect.to_json_values() for effect in effects], pool, vectors
 
 
 def test_weights_are_told_by_their_mean_over_what_was_measured():
@@ -96,11 +97,11 @@ def test_the_diversity_of_objects_is_measured_on_the_objects():
 @given(st.lists(st.floats(0, 100, width=32), min_size=1, max_size=50))
 def test_every_line_says_the_fewest_images_that_reach_its_radius(values):
     radii = np.array(sorted(values, reverse=True), dtype=np.float32)
-    table = describe_coverage(make_selection(radii=radii)[1])["imagesForRadius"]
+    table = describe_coverage(make_selection(radii=radii)[1]).images_for_radius
     assert 1 <= len(table) <= 10
     for line in table:
-        reached = [i + 1 for i, radius in enumerate(radii.tolist()) if radius <= line["radius"]]
-        assert line["nImages"] == reached[0]
+        reached = [i + 1 for i, radius in enumerate(radii.tolist()) if radius <= line.radius]
+        assert line.n_images == reached[0]
 
 
 @given(st.floats(1e-30, 1e30))
@@ -114,9 +115,9 @@ def test_the_table_equals_the_covering_radii_of_a_brute_force():
     vectors, selection = make_selection(200, 40)
     distances = np.linalg.norm(vectors[:, None].astype(float) - vectors[selection.selected][None], axis=2)
     covering = np.minimum.accumulate(distances, axis=1).max(axis=0)
-    for line in describe_coverage(selection)["imagesForRadius"]:
-        assert covering[line["nImages"] - 1] <= line["radius"] * (1 + 1e-6)
-        assert line["nImages"] == 1 or covering[line["nImages"] - 2] > line["radius"] * (1 - 1e-6)
+    for line in describe_coverage(selection).images_for_radius:
+        assert covering[line.n_images - 1] <= line.radius * (1 + 1e-6)
+        assert line.n_images == 1 or covering[line.n_images - 2] > line.radius * (1 - 1e-6)
     assert count_for_radius(covering, covering[7]) == 8
 
 
@@ -124,16 +125,16 @@ def test_the_table_equals_the_covering_radii_of_a_brute_force():
 def test_where_the_curve_is_not_known_the_report_says_why(method):
     _, selection = make_selection(method=method, radii=np.full(6, np.nan, np.float32))
     coverage = describe_coverage(selection)
-    assert (coverage["isExact"], coverage["imagesForRadius"]) == (False, [])
-    assert "only the" in coverage["whyUnknown"]
-    assert describe_curve(selection)["radii"] == [None] * 6
+    assert (coverage.is_exact, coverage.images_for_radius) == (False, [])
+    assert "only the" in coverage.why_unknown
+    assert describe_curve(selection).radii == [None] * 6
 
 
 def test_the_curve_of_many_picks_holds_a_thousand_with_the_first_and_the_last():
     radii = np.linspace(9, 1, 5000, dtype=np.float32)
     curve = describe_curve(make_selection(radii=radii)[1])
-    assert len(curve["picks"]) <= 1000
-    assert (curve["picks"][0], curve["picks"][-1], curve["radii"][-1]) == (1, 5000, 1.0)
+    assert len(curve.picks) <= 1000
+    assert (curve.picks[0], curve.picks[-1], curve.radii[-1]) == (1, 5000, 1.0)
 
 
 @pytest.fixture

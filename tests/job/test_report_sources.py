@@ -71,7 +71,7 @@ def sets_of(pool):
 
 def test_numbers_are_those_of_each_set_without_the_missing_ones(pool_of):
     sources = make_sources()
-    found = describe_metadata(sources, pool_of)
+    found = describe_metadata(sources, pool_of).to_json_values()
     assert set(found["lightlyNumeric"]) == {"lightly.sharpness"}
     temperature, values = found["customNumeric"]["temperature"], sources.columns["temperature"].numbers
     for which, rows in sets_of(pool_of).items():
@@ -84,7 +84,7 @@ def test_numbers_are_those_of_each_set_without_the_missing_ones(pool_of):
 
 def test_words_are_counted_in_each_set(pool_of):
     sources = make_sources()
-    weather = describe_metadata(sources, pool_of)["customCategorical"]["weather"]
+    weather = describe_metadata(sources, pool_of).to_json_values()["customCategorical"]["weather"]
     for which, rows in sets_of(pool_of).items():
         counted = Counter(sources.columns["weather"].labels[row] for row in rows)
         assert weather[which]["counts"] == [counted[label] for label in weather["labels"]]
@@ -93,7 +93,7 @@ def test_words_are_counted_in_each_set(pool_of):
 def test_objects_are_counted_by_their_images_set(pool_of, make_report_input):
     sources = make_sources()
     task = sources.tasks["street"]
-    found = describe_predictions(sources, pool_of, make_report_input(N, K)["catalog"])["street"]
+    found = describe_predictions(sources, pool_of, make_report_input(N, K)["catalog"])["street"].to_json_values()
     assert found["categoryIdToName"] == {"0": "car", "2": "bus"}
     for which, rows in sets_of(pool_of).items():
         in_set = np.isin(task.owners, rows)
@@ -114,17 +114,17 @@ def test_objects_are_counted_by_their_images_set(pool_of, make_report_input):
 def test_rare_labels_are_counted_together():
     words = [f"{i:04}" for i in range(200) for _ in range(1 + (i < 10))]
     found = compare_labels({name: count_labels(words) for name in ("input", "selected", "random")})
-    assert len(found["labels"]) == MOST_LABELS
-    assert found["nLabels"] == 200
-    assert sum(found["input"]["counts"]) + found["input"]["nOther"] == len(words)
-    assert found["labels"][:10] == [f"{i:04}" for i in range(10)]
+    assert len(found.labels) == MOST_LABELS
+    assert found.n_labels == 200
+    assert sum(found.input.counts) + found.input.n_other == len(words)
+    assert found.labels[:10] == [f"{i:04}" for i in range(10)]
 
 
 def test_no_values_and_one_value_have_bins_too():
     empty = compare_numbers({name: np.array([np.nan]) for name in ("input", "selected", "random")})
-    assert empty["input"] == {"counts": [0] * 30, "metrics": None, "nMeasured": 0, "nAll": 1}
+    assert empty.input.to_json_values() == {"counts": [0] * 30, "metrics": None, "nMeasured": 0, "nAll": 1}
     one = compare_numbers({name: np.array([1 / 3, 1 / 3]) for name in ("input", "selected", "random")})
-    assert sum(one["selected"]["counts"]) == 2
+    assert sum(one.selected.counts) == 2
 
 
 @pytest.mark.parametrize(

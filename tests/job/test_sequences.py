@@ -24,7 +24,7 @@ from selection_job.pipeline import run_pipeline
 from selection_job.predictions.task_predictions import Category, TaskPredictions
 from selection_job.publishing import publishing
 from selection_job.report.measures.candidates import make_candidates
-from selection_job.report.measures.sequence_level import describe_sequence_level
+from selection_job.report.measures.choice_metrics import describe_sequence_level
 from selection_job.report.measures.strategy_effects import describe_strategies
 from selection_job.report.report_json import read_schema
 from selection_job.results.tables.sequence_information import write_sequence_information
@@ -273,7 +273,7 @@ COUNT = {"type": "PREDICTIONS", "task": "t", "name": "CATEGORY_COUNT", "categori
 NEAR = entry("SIMILARITY", {"type": "EMBEDDINGS", "dataset_id": "a" * 24, "tag_name": "queries"})
 BY_CHANCE = entry("WEIGHTS", {"type": "RANDOM", "random_seed": 3})
 SETS = ("input", "selected", "random")
-NO_DISTANCES = {name: {"metrics": None} for name in SETS}
+NO_DISTANCES = dict.fromkeys(SETS)
 MIXES = {
     "coreset": [DIVERSE],
     "random": [BY_CHANCE],
@@ -312,14 +312,14 @@ def test_every_strategy_chooses_sequences_as_images_that_are_their_means(mix):
         assert own.values is None or np.allclose(record.values, np.repeat(own.values, length), rtol=1e-5)
     filtered = set((selection.removed[selection.filtered_by != PASSED] // length).tolist())
     assert filtered == set(expected.removed[expected.filtered_by != PASSED].tolist())
-    described = describe_sequence_level(chosen, normalize=False, seed=1)["strategies"]
+    described = describe_sequence_level(chosen, normalize=False, seed=1).strategies
     of_images = describe_strategies(
-        expected, make_candidates(chosen.vectors, expected, normalize=False, seed=1), NO_DISTANCES
+        expected, make_candidates(chosen.vectors, expected, normalize=False, seed=1), NO_DISTANCES, "image"
     )
     for one, other in zip(described, of_images, strict=True):
-        assert one["name"] == other["name"]
-        if "distance" not in one["measure"]:
-            assert [one[key] for key in SETS] == pytest.approx([other[key] for key in SETS], rel=1e-5)
+        assert one.name == other.name
+        if "distance" not in one.measure:
+            assert [getattr(one, key) for key in SETS] == pytest.approx([getattr(other, key) for key in SETS], rel=1e-5)
 
 
 def test_words_of_all_frames_count_in_a_balance_and_the_pools_once_each():

@@ -27,7 +27,8 @@ BROKEN = {"no.mp4": "can't be opened: no header", "none.mp4": "can't be opened: 
 def describe(given):
     catalog, selection, facts = given["catalog"], given["selection"], given["facts"]
     pool = make_candidates(given["embeddings"], selection, normalize=True, seed=facts.seed)
-    return describe_videos(catalog.frames, catalog, selection, pool=pool, facts=facts), pool
+    sizes, found = describe_videos(catalog.frames, catalog, selection, pool=pool, facts=facts)
+    return (sizes.to_json_values(), found.to_json_values()), pool
 
 
 @pytest.fixture

@@ -4,27 +4,19 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 
-
-def rounded(value: float) -> float | None:
+def rounded(value: float | None) -> float | None:
     """Return the value with nine significant digits, which give back every float32 exactly; None unless finite.
 
-    >>> rounded(1 / 3), rounded(float("nan"))
-    (0.333333333, None)
+    >>> rounded(1 / 3), rounded(float("nan")), rounded(None)
+    (0.333333333, None, None)
     """
-    return float(f"{value:.9g}") if math.isfinite(value) else None
+    return None if value is None or not math.isfinite(value) else float(f"{value:.9g}")
 
 
 def rounded_all(values: Iterable[float]) -> list[float | None]:
     """Return each value rounded."""
     return [rounded(value) for value in values]
-
-
-def points(coordinates: NDArray[np.float64]) -> list[list[float | None]]:
-    """Return (n, 2) coordinates as pairs of rounded numbers."""
-    return [rounded_all(pair) for pair in coordinates.tolist()]
 
 
 def finite(value: Any) -> Any:

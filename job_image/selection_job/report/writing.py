@@ -14,7 +14,7 @@ from selection_job.report.html.report_html import write_report_html
 from selection_job.report.measures.candidates import make_candidates
 from selection_job.report.pdf.report_pdf import write_report_pdf
 from selection_job.report.plots.figures import write_figures
-from selection_job.report.report_json import ReportSource, SourceFindings, build_report
+from selection_job.report.report_json import SourceFindings, build_report
 from selection_job.selection.selection import Selection
 
 
@@ -41,7 +41,14 @@ def write_report(
     Some seconds to a minute, most of it UMAP on at most 20,000 images. Raises OSError where the disk fails.
     """
     pool = make_candidates(embeddings, selection, normalize=worker.normalize_embeddings, seed=facts.seed)
-    report = build_report(ReportSource(facts, catalog, selection, pool, worker, sources or SourceFindings()))
+    report = build_report(
+        facts=facts,
+        catalog=catalog,
+        selection=selection,
+        pool=pool,
+        worker=worker,
+        sources=sources or SourceFindings(),
+    ).to_json_values()
     plots = folder / "plots"
     write_figures(plots, report, thumbnail)
     write_report_pdf(folder / "report.pdf", report, plots, thumbnail)

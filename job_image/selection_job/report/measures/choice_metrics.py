@@ -1,47 +1,89 @@
-"""Level: a choice among something else than images, objects or sequences, measured as the choice of images is."""
-
-from typing import Any
+"""What was chosen among something else than images, objects or sequences, measured as the choice of images is."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.numeric.histograms import neighbour_distances
 from selection_job.report.measures.candidates import Candidates, make_candidates
-from selection_job.report.measures.coverage import describe_curve
+from selection_job.report.measures.coverage import describe_curve, list_picks_for_radii
 from selection_job.report.measures.strategy_effects import describe_strategies
-from selection_job.report.numbers import rounded
+from selection_job.report.models.selection import (
+    MOST_CATEGORIES,
+    CategoryCount,
+    Choice,
+    LeftOut,
+    ObjectLevelInformation,
+    SequenceInformation,
+    SequencesForRadius,
+)
+from selection_job.selection.object_selection import ObjectSelection
 from selection_job.selection.selection import Selection
+from selection_job.selection.sequence_selection import SequenceSelection
 
-JsonObject = dict[str, Any]
 
+def describe_object_level(objects: ObjectSelection, *, normalize: bool, seed: int) -> ObjectLevelInformation:
+    """Return what was chosen among the objects. Distances are between objects, on the vectors that were compared.
 
-def measure_level(
-    vectors: NDArray[np.float32], selection: Selection, noun: str, *, normalize: bool, seed: int
-) -> tuple[Candidates, JsonObject]:
-    """Return the candidates, and what the report says of any choice: why it ended, radii, what each strategy did.
-
-    vectors  (n, d) of all, which the selection's rows refer to; one copy of the candidates' is made
-    noun     what was chosen
+    One copy of the candidates' vectors is made. Seconds for a million objects.
     """
-    pool = make_candidates(vectors, selection, normalize=normalize, seed=seed)
-    sets = {"input": np.arange(len(pool.vectors)), "selected": pool.selected, "random": pool.random}
-    nearest: JsonObject = {
-        name: {"metrics": {"mean": _mean_to_nearest(pool.vectors[rows], seed)}} for name, rows in sets.items()
+    crops, selection = objects.crops, objects.selection
+    pool = make_candidates(crops.vectors, selection, normalize=normalize, seed=seed)
+    counts = {
+        name: np.bincount(crops.category_index[pool.catalog_rows[rows]], minlength=len(crops.categories)).tolist()
+        for name, rows in _list_sets(pool).items()
     }
-    strategies = describe_strategies(selection, pool, nearest)
-    return pool, {
-        "nCandidates": len(selection.candidates),
-        "nFiltered": selection.n_filtered,
-        "nSelected": len(selection.selected),
-        "method": selection.method,
-        "stoppedBy": selection.stopped_by,
-        "coverRadius": rounded(float(pool.distance_to_selected.max())),
-        "coverMean": rounded(float(pool.distance_to_selected.mean(dtype=np.float64))),
-        "coverRadiusByPick": describe_curve(selection),
-        "strategies": [{**entry, "measure": entry["measure"].replace("image", noun)} for entry in strategies],
-    }
+    return ObjectLevelInformation(
+        **dict(_describe_choice(pool, selection, "object")),
+        task=crops.task,
+        n_objects=len(crops),
+        n_images_with_objects=len(np.unique(crops.owners)),
+        categories=[
+            CategoryCount(name=name, **{of_set: numbers[i] for of_set, numbers in counts.items()})
+            for i, name in enumerate(crops.categories[:MOST_CATEGORIES])
+        ],
+    )
+
+
+def describe_sequence_level(chosen: SequenceSelection, *, normalize: bool, seed: int) -> SequenceInformation:
+    """Return what was chosen among the sequences. Distances are between the means of their embeddings.
+
+    One copy of the candidates' vectors is made.
+    """
+    sequences, selection = chosen.sequences, chosen.selection
+    pool = make_candidates(chosen.vectors, selection, normalize=normalize, seed=seed)
+    return SequenceInformation(
+        **dict(_describe_choice(pool, selection, "sequence")),
+        length=sequences.length,
+        n_sequences=len(sequences.rows),
+        n_duplicate=len(sequences.rows) - len(selection.candidates),
+        left_out=LeftOut(n_frames_in_rests=len(sequences.left_over), n_frames_beside_corrupt=len(sequences.broken)),
+        sequences_for_radius=[
+            SequencesForRadius(radius=radius, n_sequences=n_picks)
+            for radius, n_picks in list_picks_for_radii(selection)
+        ],
+    )
+
+
+def _describe_choice(pool: Candidates, selection: Selection, noun: str) -> Choice:
+    """Return what the report says of any choice: why it ended, radii, what each strategy did."""
+    means = {name: _mean_to_nearest(pool.vectors[rows], pool.seed) for name, rows in _list_sets(pool).items()}
+    return Choice(
+        n_candidates=len(selection.candidates),
+        n_filtered=selection.n_filtered,
+        n_selected=len(selection.selected),
+        method=selection.method,
+        stopped_by=selection.stopped_by,
+        cover_radius=float(pool.distance_to_selected.max()),
+        cover_mean=float(pool.distance_to_selected.mean(dtype=np.float64)),
+        cover_radius_by_pick=describe_curve(selection),
+        strategies=describe_strategies(selection, pool, means, noun),
+    )
+
+
+def _list_sets(pool: Candidates) -> dict[str, NDArray[np.int64]]:
+    return {"input": np.arange(len(pool.vectors)), "selected": pool.selected, "random": pool.random}
 
 
 def _mean_to_nearest(vectors: NDArray[np.float32], seed: int) -> float | None:
     values = neighbour_distances(vectors, seed=seed).values
-    return rounded(float(values.mean())) if len(values) else None
+    return float(values.mean()) if len(values) else None

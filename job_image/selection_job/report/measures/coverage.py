@@ -1,20 +1,19 @@
 """Coverage: how far the farthest image is from a selected one, after each pick."""
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_job.report.numbers import rounded, rounded_all
+from selection_job.report.models.selection import (
+    MOST_LINES,
+    MOST_PICKS,
+    Coverage,
+    CoverRadiusByPick,
+    ImagesForRadius,
+)
 from selection_job.selection.selection import Selection
 
-JsonObject = dict[str, Any]
-
-MOST_PICKS = 1000
-"""Picks of the curve that report.json holds."""
-
-_LINES = 10
 _WHY_NOT = {
     "objects": (
         "What was chosen are objects on the images, so the images themselves were not chosen for a radius; only the "
@@ -32,20 +31,20 @@ _WHY_NOT = {
 }
 
 
-def describe_coverage(selection: Selection) -> JsonObject:
+def describe_coverage(selection: Selection) -> Coverage:
     """Return a table that says how many images a radius needs, exact, of the images that pass every THRESHOLD.
 
-    It is empty, and whyUnknown says why, for other methods than coreset.
+    It is empty, and why_unknown says why, for other methods than coreset.
     """
     is_known = _is_known(selection)
     why = "sequences" if selection.sequences is not None else selection.method
-    return {
-        "isExact": is_known,
-        "whyUnknown": None if is_known else _WHY_NOT.get(why, _WHY_NOT["strategies"]),
-        "imagesForRadius": [
-            {"radius": rounded(radius), "nImages": n_picks} for radius, n_picks in list_picks_for_radii(selection)
+    return Coverage(
+        is_exact=is_known,
+        why_unknown=None if is_known else _WHY_NOT.get(why, _WHY_NOT["strategies"]),
+        images_for_radius=[
+            ImagesForRadius(radius=radius, n_images=n_picks) for radius, n_picks in list_picks_for_radii(selection)
         ],
-    }
+    )
 
 
 def list_picks_for_radii(selection: Selection) -> list[tuple[float, int]]:
@@ -57,11 +56,11 @@ def _is_known(selection: Selection) -> bool:
     return bool(np.isfinite(selection.radii).all())
 
 
-def describe_curve(selection: Selection) -> JsonObject:
+def describe_curve(selection: Selection) -> CoverRadiusByPick:
     """Return the covering radius after so many picks, at most MOST_PICKS of them; null where it is not known."""
     picks = _spread_picks(len(selection.radii))
     radii = selection.radii[picks].astype(np.float64)
-    return {"picks": (picks + 1).tolist(), "radii": rounded_all(radii.tolist())}
+    return CoverRadiusByPick(picks=(picks + 1).tolist(), radii=radii.tolist())
 
 
 def _spread_picks(k: int) -> NDArray[np.int64]:
@@ -74,7 +73,7 @@ def _spread_picks(k: int) -> NDArray[np.int64]:
 def _make_table(radii: NDArray[np.float64]) -> list[tuple[float, int]]:
     if not len(radii):
         return []
-    picks = np.unique(np.geomspace(1, len(radii), _LINES).round().astype(np.int64)) - 1
+    picks = np.unique(np.geomspace(1, len(radii), MOST_LINES).round().astype(np.int64)) - 1
     wanted = sorted({round_up(float(radius)) for radius in radii[picks]}, reverse=True)
     return [(radius, count_for_radius(radii, radius)) for radius in wanted]
 

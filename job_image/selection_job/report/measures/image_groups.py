@@ -1,7 +1,6 @@
 """Groups of images that explain a selection: exact copies, crowded regions that were thinned, outliers that stay."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,37 +9,35 @@ from selection_job.catalog.catalog import Catalog
 from selection_job.numeric.histograms import query_rows
 from selection_job.numeric.neighbours import find_neighbours, measure_pairs
 from selection_job.report.measures.candidates import Candidates
-from selection_job.report.numbers import rounded
+from selection_job.report.models.images import (
+    MOST_GROUPS,
+    MOST_IN_GROUP,
+    MOST_OUTLIERS,
+    CopyGroup,
+    Outlier,
+    ThinnedGroup,
+)
 from selection_job.selection.selection import PASSED, Selection
-
-MOST_GROUPS = 6
-
-MOST_IN_GROUP = 5
-"""Images of a group that are named beside its first."""
-
-MOST_OUTLIERS = 10
 
 _PRICE = 10  # a tenth of the pairs that the report's other distances may take
 
-JsonObject = dict[str, Any]
 
-
-def group_duplicates(catalog: Catalog) -> list[JsonObject]:
-    """Return the images with the most exact copies: {filename, nCopies, copies}, the largest group first."""
+def group_duplicates(catalog: Catalog) -> list[CopyGroup]:
+    """Return the images with the most exact copies, the largest group first."""
     copies = np.flatnonzero(catalog.is_duplicate)
     originals = catalog.duplicate_of[copies]
     return [
-        {
-            "filename": catalog.names[original],
-            "nCopies": number,
-            "copies": [catalog.names[row] for row in copies[originals == original][:MOST_IN_GROUP].tolist()],
-        }
+        CopyGroup(
+            filename=catalog.names[original],
+            n_copies=number,
+            copies=[catalog.names[row] for row in copies[originals == original][:MOST_IN_GROUP].tolist()],
+        )
         for original, number in _most_frequent(originals)
     ]
 
 
-def find_thinned(selection: Selection, names: Sequence[str]) -> list[JsonObject]:
-    """Return selected images that stand for the most removed ones: {selectedImage, nRemoved, removedImages}.
+def find_thinned(selection: Selection, names: Sequence[str]) -> list[ThinnedGroup]:
+    """Return selected images that stand for the most removed ones.
 
     A removed image belongs to the selected one nearest to it; those that a THRESHOLD kept out belong to none. Named are
     the nearest. An image of the datapool may stand for others too.
@@ -53,11 +50,11 @@ def find_thinned(selection: Selection, names: Sequence[str]) -> list[JsonObject]
         own = np.flatnonzero(owners == owner)
         nearest = own[np.argsort(distances[own], kind="stable")][:MOST_IN_GROUP]
         found.append(
-            {
-                "selectedImage": names[owner],
-                "nRemoved": number,
-                "removedImages": [names[row] for row in rows[nearest].tolist()],
-            }
+            ThinnedGroup(
+                selected_image=names[owner],
+                n_removed=number,
+                removed_images=[names[row] for row in rows[nearest].tolist()],
+            )
         )
     return found
 
@@ -68,11 +65,10 @@ def _most_frequent(rows: NDArray[np.int64]) -> list[tuple[int, int]]:
     return list(zip(values[order].tolist(), counts[order].tolist(), strict=True))
 
 
-def find_outliers(pool: Candidates, names: Sequence[str]) -> tuple[list[JsonObject], int]:
+def find_outliers(pool: Candidates, names: Sequence[str]) -> tuple[list[Outlier], int]:
     """Return the selected images that lie farthest from every other image, and how many were searched for them.
 
-    Each is {filename, distance}, the farthest first. Of very many selected images a seeded sample is searched, as for
-    the other distances.
+    The farthest comes first. Of very many selected images a seeded sample is searched, as for the other distances.
     """
     if len(pool.vectors) < 2:
         return [], 0
@@ -83,8 +79,7 @@ def find_outliers(pool: Candidates, names: Sequence[str]) -> tuple[list[JsonObje
     others = np.where(found[:, 0] == positions, found[:, 1], found[:, 0])
     distances = measure_pairs(own, pool.vectors, others)
     order = np.lexsort((positions, -distances))[:MOST_OUTLIERS]
-    outliers: list[JsonObject] = [
-        {"filename": names[pool.catalog_rows[positions[i]]], "distance": rounded(float(distances[i]))}
-        for i in order.tolist()
+    outliers = [
+        Outlier(filename=names[pool.catalog_rows[positions[i]]], distance=float(distances[i])) for i in order.tolist()
     ]
     return outliers, len(positions)

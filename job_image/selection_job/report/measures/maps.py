@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,15 @@ from selection_job.numeric.projections import (
     project_umap,
 )
 from selection_job.report.measures.candidates import Candidates
-from selection_job.report.numbers import points, rounded, rounded_all
+from selection_job.report.models.maps import (
+    EmbeddingMap,
+    ExampleImage,
+    MapPoints,
+    PcaMap,
+    ScatterPlotData,
+    UmapMap,
+    UmapMaps,
+)
 
 MAP_POINTS = 20_000
 UMAP_NEIGHBOURS = (5, 15, 50)
@@ -25,8 +32,6 @@ MAP_BOX = (8.2, 6.0)
 THUMBNAIL_INCHES = 0.55
 _LEAST_SELECTED_SHARE = 0.25  # of the points drawn: few selected among millions would not be seen
 _MOST_EXAMPLES = 36
-
-JsonObject = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,8 @@ class MapSample:
     choice_order: NDArray[np.int64]  # (p,) indices into positions: selected in order of choice, then removed
 
 
-def make_maps(pool: Candidates, names: Sequence[str], noun: str = "image") -> tuple[JsonObject, float]:
-    """Return scatterPlotData, and how many seconds UMAP took.
+def make_maps(pool: Candidates, names: Sequence[str], noun: str) -> tuple[ScatterPlotData, float]:
+    """Return the maps, and how many seconds UMAP took.
 
     names  of the catalog's rows
     noun   what these are
@@ -53,14 +58,14 @@ def make_maps(pool: Candidates, names: Sequence[str], noun: str = "image") -> tu
     started = time.perf_counter()
     umap = _make_umaps(vectors, coordinates, sample, shown, seed=pool.seed, noun=noun)
     umap_seconds = time.perf_counter() - started
-    return {
-        "sample": _describe_sample(pool, sample, shown),
-        "pcaEmbeddingData": {
-            **_describe_map(coordinates, sample, shown),
-            "explainedVariance": rounded_all(pca.explained.tolist()),
-        },
-        "umapEmbeddingData": umap,
-    }, umap_seconds
+    maps = ScatterPlotData(
+        sample=_describe_sample(pool, sample, shown),
+        pca_embedding_data=PcaMap(
+            **dict(_describe_map(coordinates, sample, shown)), explained_variance=pca.explained.tolist()
+        ),
+        umap_embedding_data=umap,
+    )
+    return maps, umap_seconds
 
 
 def sample_for_maps(pool: Candidates, most: int = MAP_POINTS) -> MapSample:
@@ -89,17 +94,17 @@ def _sample_preselected(pool: Candidates, most: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(pool.seed).choice(n, most, replace=False))
 
 
-def _describe_sample(pool: Candidates, sample: MapSample, shown: Sequence[str]) -> JsonObject:
-    return {
-        "filenames": list(shown),
-        "selected": sample.is_selected.astype(int).tolist(),
-        "nInput": len(pool.vectors),
-        "nSelected": len(pool.selected),
-        "nInputShown": len(sample.positions),
-        "nSelectedShown": int(sample.is_selected.sum()),
-        "nPreselectedDatapool": len(pool.preselected),
-        "nPreselectedDatapoolShown": len(sample.preselected),
-    }
+def _describe_sample(pool: Candidates, sample: MapSample, shown: list[str]) -> MapPoints:
+    return MapPoints(
+        filenames=shown,
+        selected=sample.is_selected.astype(int).tolist(),
+        n_input=len(pool.vectors),
+        n_selected=len(pool.selected),
+        n_input_shown=len(sample.positions),
+        n_selected_shown=int(sample.is_selected.sum()),
+        n_preselected_datapool=len(pool.preselected),
+        n_preselected_datapool_shown=len(sample.preselected),
+    )
 
 
 def _make_umaps(
@@ -110,41 +115,36 @@ def _make_umaps(
     *,
     seed: int,
     noun: str,
-) -> JsonObject:
+) -> UmapMaps:
     """Return one map for each of UMAP_NEIGHBOURS, or the reason why there is none."""
     n = len(vectors)
     if n < LEAST_UMAP_ROWS:
         reason = f"UMAP needs at least {LEAST_UMAP_ROWS} {noun}s, and {n} took part."
-        return {str(k): _absent_map(reason) for k in UMAP_NEIGHBOURS}
+        absent = UmapMap(
+            input_2d_embeddings=[], datapool_2d_embeddings=[], example_images=[], n_neighbors=None, reason=reason
+        )
+        return UmapMaps(**{f"k{k}": absent for k in UMAP_NEIGHBOURS})
     neighbourhoods = find_neighbourhoods(vectors, min(max(UMAP_NEIGHBOURS), n - 1))
     maps = {}
     for k in UMAP_NEIGHBOURS:
         coordinates = project_umap(vectors, neighbourhoods, start, k=k, seed=seed)
-        maps[str(k)] = {**_describe_map(coordinates, sample, shown), "nNeighbors": min(k, n - 1), "reason": None}
-    return maps
+        points = _describe_map(coordinates, sample, shown)
+        maps[f"k{k}"] = UmapMap(**dict(points), n_neighbors=min(k, n - 1), reason=None)
+    return UmapMaps(**maps)
 
 
-def _absent_map(reason: str) -> JsonObject:
-    nothing: JsonObject = {"input2dEmbeddings": [], "datapool2dEmbeddings": [], "exampleImages": []}
-    return {**nothing, "nNeighbors": None, "reason": reason}
-
-
-def _describe_map(coordinates: NDArray[np.float64], sample: MapSample, shown: Sequence[str]) -> JsonObject:
+def _describe_map(coordinates: NDArray[np.float64], sample: MapSample, shown: Sequence[str]) -> EmbeddingMap:
     """Describe a map. coordinates: (p + q, 2), those of the datapool last."""
     n = len(sample.positions)
     examples = place_examples(coordinates, sample.choice_order)
-    return {
-        "input2dEmbeddings": points(coordinates[:n]),
-        "datapool2dEmbeddings": points(coordinates[n:]),
-        "exampleImages": [
-            {
-                "filename": shown[i],
-                "location": [rounded(value) for value in coordinates[i].tolist()],
-                "selected": bool(sample.is_selected[i]),
-            }
+    return EmbeddingMap(
+        input_2d_embeddings=coordinates[:n].tolist(),
+        datapool_2d_embeddings=coordinates[n:].tolist(),
+        example_images=[
+            ExampleImage(filename=shown[i], location=coordinates[i].tolist(), selected=bool(sample.is_selected[i]))
             for i in examples
         ],
-    }
+    )
 
 
 def place_examples(coordinates: NDArray[np.float64], order: NDArray[np.int64]) -> list[int]:

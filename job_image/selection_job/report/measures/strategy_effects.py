@@ -1,61 +1,76 @@
 """What each strategy did: its objective for all images, for the selected ones and for a random choice of as many."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.numeric.histograms import neighbour_distances
 from selection_job.report.measures.candidates import Candidates
-from selection_job.report.numbers import rounded, rounded_all
-from selection_job.report.wording import retell
+from selection_job.report.models.selection import ClassShare, StrategyEffect
 from selection_job.selection.selection import Selection, StrategyRecord
 
-JsonObject = dict[str, Any]
-Measure = Callable[[NDArray[np.int64]], float]
+Sets = Mapping[str, NDArray[np.int64]]
+"""Positions among the candidates: input, selected, random."""
 
-_SETS = ("input", "selected", "random")
+Numbers = Mapping[str, float | None]
+"""A number for each set; None or NaN where there is nothing to measure."""
 
 
 def describe_strategies(
-    selection: Selection, pool: Candidates, nearest: JsonObject, noun: str = "image"
-) -> list[JsonObject]:
-    """Return one entry a strategy, thresholds first; a number is null where a set has nothing to measure.
+    selection: Selection, pool: Candidates, mean_to_nearest: Numbers, noun: str
+) -> list[StrategyEffect]:
+    """Return what each strategy did, thresholds first.
 
-    nearest  the report's distanceToNearestNeighborInSet, which DIVERSITY is measured by
-    noun     what the strategies choose among
+    mean_to_nearest  the mean distance to the nearest other one of the set, which DIVERSITY is measured by
+    noun             what the strategies choose among
     """
-    every = np.arange(len(pool.vectors))
-    sets = dict(zip(_SETS, (every, pool.selected, pool.random), strict=True))
-    entries = [_describe(record, sets, pool, nearest) for record in (*selection.thresholds, *selection.rankings)]
-    return [{**entry, "measure": retell(entry["measure"], noun)} for entry in entries]
+    sets = {"input": np.arange(len(pool.vectors)), "selected": pool.selected, "random": pool.random}
+    by_distance = (f"mean distance to the nearest other {noun}", mean_to_nearest)
+    records = (*selection.thresholds, *selection.rankings)
+    return [_describe(record, sets, _measure_objects(record, sets, pool.seed) or by_distance) for record in records]
 
 
-def _describe(
-    record: StrategyRecord, sets: Mapping[str, NDArray[np.int64]], pool: Candidates, nearest: JsonObject
-) -> JsonObject:
-    entry: JsonObject = {"name": record.name, "type": record.kind, "strength": record.strength}
-    if record.passes is not None:
-        passes = record.passes
-        entry |= _compare("share that passes", sets, lambda rows: float(passes[rows].mean()))
-        entry["nPassing"] = int(np.count_nonzero(passes))
-    elif record.shares is not None:
-        entry |= _describe_balance(record, sets)
-    elif record.object_vectors is not None:
-        entry |= _compare("mean distance to the nearest other object", sets, _measure_objects(record, pool.seed))
-    elif record.values is None:
-        means = {name: nearest[name]["metrics"] for name in _SETS}
-        entry["measure"] = "mean distance to the nearest other image"
-        entry |= {name: None if metrics is None else metrics["mean"] for name, metrics in means.items()}
-    if record.values is not None and record.passes is None:
-        values = record.values
-        entry |= _compare("mean value", sets, lambda rows: _mean(values[rows]))
-    return entry
+def _describe(record: StrategyRecord, sets: Sets, by_distance: tuple[str, Numbers]) -> StrategyEffect:
+    """Describe a strategy by what it looked at; by_distance where that is no value of an image."""
+    passes, values, shares, n_passing, classes = record.passes, record.values, record.shares, None, None
+    measure, numbers = by_distance
+    if passes is not None:
+        measure, numbers = "share that passes", {name: float(passes[rows].mean()) for name, rows in sets.items()}
+        n_passing = int(np.count_nonzero(passes))
+    elif values is not None:
+        measure, numbers = "mean value", {name: _mean(values[rows]) for name, rows in sets.items()}
+    elif shares is not None:
+        assert record.target is not None
+        target = record.target
+        of_sets = {name: _share_out(shares[rows].sum(axis=0)) for name, rows in sets.items()}
+        overlaps = {name: float(np.sqrt(own * target).sum()) for name, own in of_sets.items()}
+        measure, numbers = "overlap with the target", overlaps
+        classes = _list_classes(record.classes, {"target": target, **of_sets})
+    return StrategyEffect(
+        name=record.name,
+        type=record.kind,
+        strength=record.strength,
+        measure=measure,
+        **numbers,
+        n_passing=n_passing,
+        classes=classes,
+    )
 
 
-def _compare(measure: str, sets: Mapping[str, NDArray[np.int64]], of: Measure) -> JsonObject:
-    return {"measure": measure, **{name: rounded(of(rows)) for name, rows in sets.items()}}
+def _measure_objects(record: StrategyRecord, sets: Sets, seed: int) -> tuple[str, Numbers] | None:
+    """Return how far the objects of each set of images lie from the nearest other object of the set, on average.
+
+    None where the strategy does not look at objects.
+    """
+    vectors, owners = record.object_vectors, record.object_owners
+    if vectors is None or owners is None:
+        return None
+    distances = {
+        name: _mean(neighbour_distances(vectors[np.isin(owners, rows)], seed=seed).values)
+        for name, rows in sets.items()
+    }
+    return "mean distance to the nearest other object", distances
 
 
 def _mean(values: NDArray[np.float64]) -> float:
@@ -64,33 +79,13 @@ def _mean(values: NDArray[np.float64]) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def _measure_objects(record: StrategyRecord, seed: int) -> Measure:
-    """Return how far the objects of a set of images lie from the nearest other object of the set, on average."""
-    vectors, owners = record.object_vectors, record.object_owners
-    assert vectors is not None
-    assert owners is not None
-
-    def measure(rows: NDArray[np.int64]) -> float:
-        return _mean(neighbour_distances(vectors[np.isin(owners, rows)], seed=seed).values)
-
-    return measure
-
-
-def _describe_balance(record: StrategyRecord, sets: Mapping[str, NDArray[np.int64]]) -> JsonObject:
-    shares, target = record.shares, record.target
-    assert shares is not None
-    assert target is not None
-    of_sets = {name: _share_out(shares[rows].sum(axis=0)) for name, rows in sets.items()}
-    overlaps = {name: rounded(float(np.sqrt(own * target).sum())) for name, own in of_sets.items()}
-    columns = {"target": target, **of_sets}
-    lists = [rounded_all(column.tolist()) for column in columns.values()]
-    classes = [
-        {"name": name, **dict(zip(columns, numbers, strict=True))}
-        for name, *numbers in zip(record.classes, *lists, strict=True)
-    ]
-    return {"measure": "overlap with the target", **overlaps, "classes": classes}
-
-
 def _share_out(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     total = counts.sum()
     return counts / total if total > 0 else np.zeros_like(counts)
+
+
+def _list_classes(names: tuple[str, ...], columns: Mapping[str, NDArray[np.float64]]) -> list[ClassShare]:
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return [
+        ClassShare(name=name, **dict(zip(columns, row, strict=True))) for name, row in zip(names, rows, strict=True)
+    ]

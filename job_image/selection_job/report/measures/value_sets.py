@@ -2,23 +2,26 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.numeric.histograms import count_bins, describe
 from selection_job.report.measures.candidates import Candidates
-from selection_job.report.numbers import rounded, rounded_all
+from selection_job.report.models.statistics import (
+    MOST_LABELS,
+    CategoricalPerSet,
+    CategoricalSet,
+    Evenness,
+    Metrics,
+    NumericPerSet,
+    NumericSet,
+)
+from selection_job.report.numbers import rounded_all
 
 N_BINS = 30
 
-MOST_LABELS = 50
-"""Labels that are listed, the most frequent first; the rest is counted together."""
-
 SETS = ("input", "selected", "random")
-
-JsonObject = dict[str, Any]
 
 
 def rows_of_sets(pool: Candidates) -> dict[str, NDArray[np.int64]]:
@@ -27,7 +30,7 @@ def rows_of_sets(pool: Candidates) -> dict[str, NDArray[np.int64]]:
     return {"input": rows, "selected": rows[pool.selected], "random": rows[pool.random]}
 
 
-def compare_numbers(values: Mapping[str, NDArray[np.float64]]) -> JsonObject:
+def compare_numbers(values: Mapping[str, NDArray[np.float64]]) -> NumericPerSet:
     """Return histograms of each set's values over the same bins, with metrics. NaN stands for no value.
 
     values  by set: (n,) each
@@ -36,25 +39,26 @@ def compare_numbers(values: Mapping[str, NDArray[np.float64]]) -> JsonObject:
     every = np.concatenate(list(known.values()))
     low, high = (float(every.min()), float(every.max())) if len(every) else (0.0, 1.0)
     edges = np.array(rounded_all(np.linspace(low, high if high > low else low + 1.0, N_BINS + 1).tolist()))
-    return {
-        "bins": edges.tolist(),
-        "range": [edges[0], edges[-1]],
-        **{name: _describe(numbers, len(values[name]), edges) for name, numbers in known.items()},
-    }
+    described = {name: describe_numbers(numbers, len(values[name]), edges) for name, numbers in known.items()}
+    return NumericPerSet(bins=edges.tolist(), range=[edges[0], edges[-1]], **described)
 
 
-def _describe(numbers: NDArray[np.float64], n_all: int, edges: NDArray[np.float64]) -> JsonObject:
+def describe_numbers(numbers: NDArray[np.float64], n_all: int, edges: NDArray[np.float64]) -> NumericSet:
+    """Return how many of the numbers lie in each bin, and their metrics.
+
+    n_all  how many there are in all
+    edges  of the bins, rounded: a number beyond them by less than that counts in the nearest
+    """
     metrics = describe(numbers)
-    inside = np.clip(numbers, edges[0], edges[-1])  # edges are rounded to nine digits
-    return {
-        "counts": count_bins(inside, edges).tolist(),
-        "metrics": None if metrics is None else {name: rounded(value) for name, value in metrics.items()},
-        "nMeasured": len(numbers),
-        "nAll": n_all,
-    }
+    return NumericSet(
+        counts=count_bins(np.clip(numbers, edges[0], edges[-1]), edges).tolist(),
+        metrics=None if metrics is None else Metrics(**metrics),
+        n_measured=len(numbers),
+        n_all=n_all,
+    )
 
 
-def compare_labels(counts: Mapping[str, Mapping[str, float]]) -> JsonObject:
+def compare_labels(counts: Mapping[str, Mapping[str, int]]) -> CategoricalPerSet:
     """Return how often each label comes in each set, the most frequent of the input first.
 
     counts  by set: label -> count
@@ -62,25 +66,19 @@ def compare_labels(counts: Mapping[str, Mapping[str, float]]) -> JsonObject:
     labels = sorted({label for of_set in counts.values() for label in of_set})
     ranked = sorted(labels, key=lambda label: -counts["input"].get(label, 0))
     listed = ranked[:MOST_LABELS]
-    return {
-        "labels": listed,
-        "nLabels": len(ranked),
-        **{name: _describe_labels(of_set, listed, len(ranked)) for name, of_set in counts.items()},
-    }
+    described = {name: _describe_labels(of_set, listed, len(ranked)) for name, of_set in counts.items()}
+    return CategoricalPerSet(labels=listed, n_labels=len(ranked), **described)
 
 
-def _describe_labels(counts: Mapping[str, float], listed: Sequence[str], n_labels: int) -> JsonObject:
+def _describe_labels(counts: Mapping[str, int], listed: Sequence[str], n_labels: int) -> CategoricalSet:
     values = np.zeros(n_labels)
     values[: len(counts)] = list(counts.values())  # the other labels come 0 times
     shown = [counts.get(label, 0) for label in listed]
-    return {
-        "counts": shown,
-        "nOther": int(values.sum() - sum(shown)),
-        "metrics": {
-            "giniImbalance": rounded(measure_gini(values)),
-            "normalizedEntropy": rounded(measure_entropy(values)),
-        },
-    }
+    return CategoricalSet(
+        counts=shown,
+        n_other=int(values.sum() - sum(shown)),
+        metrics=Evenness(gini_imbalance=measure_gini(values), normalized_entropy=measure_entropy(values)),
+    )
 
 
 def count_labels(labels: Sequence[str]) -> dict[str, int]:
