@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw
 from testbed.merging import merge
 
-pytest_plugins = ["testbed.fixtures"]
+pytest_plugins = ["testbed.fixtures", "testbed.spreading"]
 
 GROUPS, PER_GROUP = 6, 5
 TINY_MODEL = {"name": "resnet-9", "width": 0.25, "num_ftrs": 16}
