@@ -263,13 +263,13 @@ def run_prediction_example(run_manifest, tmp_path):
     from selection_api import check_supported, parse_manifest
     from selection_job.manifest import load_manifest
 
-    def run(name):
+    def run(name, *, drawn=False):
         for folder in ("input", "lightly"):
             shutil.copytree(PREDICTION_EXAMPLES / folder, tmp_path / folder)
         text = (PREDICTION_EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8")
         manifest = load_manifest(text.replace("/tmp/selection-predictions", str(tmp_path)))
         check_supported(parse_manifest(manifest))
-        return run_manifest(manifest)
+        return run_manifest(manifest, drawn=drawn)
 
     return run
 

@@ -64,7 +64,7 @@ def cut_by_hand(path, boxes, size_px):
 
 def test_tiles_are_embedded_and_chosen_as_if_cut_out_by_hand(photos, make_tiled, run_manifest, tmp_path):
     manifest = make_tiled(config(TILES))
-    outcome = run_manifest(manifest)
+    outcome = run_manifest(manifest, drawn=True)
     place = prepare(manifest, tmp_path / "again")
     listing = list_images(place.source, place.target)
     encoder = load_stage(place)

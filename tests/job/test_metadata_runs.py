@@ -104,7 +104,8 @@ def measure_files(photos, folder):
 def test_every_computed_value_equals_the_plain_one_in_one_reading_though_the_decoder_is_fast(
     photos, make_selecting, run_manifest
 ):
-    done = run_manifest(make_selecting(DIVERSITY, *map(weights, EVERY), worker={"decoder": "fast", "num_threads": 3}))
+    manifest = make_selecting(DIVERSITY, *map(weights, EVERY), worker={"decoder": "fast", "num_threads": 3})
+    done = run_manifest(manifest, drawn=True)
     table, expected = read_table(done), measure_files(photos, photos.folder)
     assert list(table) == photos.readable
     assert [name for name, row in table.items() if row["selected"] == "true"] == sorted(done.selected)
@@ -126,7 +127,7 @@ def test_a_mix_of_file_and_computed_metadata_selects_and_says_what_each_did(
         n_samples=5,
     )
     values = write_metadata()
-    done = run_manifest(manifest)
+    done = run_manifest(manifest, drawn=True)
     table, sharpness = read_table(done), measure_files(photos, photos.folder)
     assert {name: (row["scene"], float(row["weather.temperature"])) for name, row in table.items()} == values
     passing = [name for name in values if sharpness[name]["lightly.sharpness"] > 20 and values[name][1] >= 0]

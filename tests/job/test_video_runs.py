@@ -93,7 +93,7 @@ def check_pictures(done, extension="png"):
 def test_each_frame_has_a_name_and_each_selected_one_a_picture_that_shows_it(manifest, run_manifest, folder):
     (folder / "broken.mp4").write_bytes(b"no video")
     (folder / "cam/photo.jpg").write_bytes(b"no video either")
-    done = run_manifest(manifest())
+    done = run_manifest(manifest(), drawn=True)
     vectors, labels, names = embeddings_in(done)
     assert names == [name for video in ORDER for name in names_of(video)]
     assert labels == [ORDER.index(parse_frame_name(name)[0]) + (parse_frame_name(name)[0] != "b.avi") for name in names]
@@ -333,7 +333,7 @@ def test_the_example_runs_over_the_demo_videos(run_manifest, tmp_path, monkeypat
     given = load_manifest((EXAMPLES / "videos.yaml").read_text(encoding="utf-8"))
     for purpose, path in folders.items():
         given["spec"]["datasources"][purpose]["resourcePath"] = str(path)
-    done = run_manifest(given)
+    done = run_manifest(given, drawn=True)
     assert done.summary.counts.input == 105
     assert len(done.selected) == 10
     assert (done.folder / "filenames/corrupt_videos.txt").read_text() == "front/damaged.mp4\n"
