@@ -96,7 +96,7 @@ def train(tmp_path, make_images):
 SCENES = 5
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_report_input():
     """A factory of write_report's keywords: pictures around a few scenes, three farthest-first picks per scene or k."""
     from selection_api.worker_config import WorkerConfig
@@ -183,6 +183,26 @@ def _as_jpeg(colour, step):
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG")
     return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def write_once(tmp_path_factory, make_report_input):
+    """A factory of written reports, make_report_input's arguments -> (report, folder); equal ones are written once.
+
+    copy    another one of the same input
+    """
+    from selection_job.report.writing import write_report
+
+    written = {}
+
+    def write(*args, copy="", **kwargs):
+        key = repr((args, kwargs, copy))
+        if key not in written:
+            folder = tmp_path_factory.mktemp("report")
+            written[key] = write_report(folder, **make_report_input(*args, **kwargs)), folder
+        return written[key]
+
+    return write
 
 
 @pytest.fixture

@@ -21,8 +21,6 @@ from selection_job.progress import Progress
 from selection_job.selection.vectors import normalize_rows
 from selection_job.workplace import set_up
 
-pytestmark = pytest.mark.slow
-
 TILES = {"type": "TILING", "name": "tiles", "num_rows": 2, "num_cols": 3, "overlap": 0.25}
 CORNER = {"type": "CROP", "name": "corner", "bboxs": [[0, 0, 0.5, 0.5]]}
 
@@ -62,6 +60,7 @@ def cut_by_hand(path, boxes, size_px):
     return found
 
 
+@pytest.mark.slow
 def test_tiles_are_embedded_and_chosen_as_if_cut_out_by_hand(photos, make_tiled, run_manifest, tmp_path):
     manifest = make_tiled(config(TILES))
     outcome = run_manifest(manifest, drawn=True)

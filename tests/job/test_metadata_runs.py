@@ -25,8 +25,6 @@ from selection_job.report.report_json import read_schema
 from selection_job.results.metadata_table import write_metadata_table
 from selection_job.workplace import set_up
 
-pytestmark = pytest.mark.slow
-
 EVERY = ["lightly.width", "lightly.height", "lightly.sizeInBytes", *(f"lightly.{name}" for name in MEASURES)]
 SCHEMA = [
     {"name": "Scene", "path": "scene", "defaultValue": "undefined", "valueDataType": "CATEGORICAL_STRING"},
@@ -101,6 +99,7 @@ def measure_files(photos, folder):
     return found
 
 
+@pytest.mark.slow
 def test_every_computed_value_equals_the_plain_one_in_one_reading_though_the_decoder_is_fast(
     photos, make_selecting, run_manifest
 ):
@@ -115,6 +114,7 @@ def test_every_computed_value_equals_the_plain_one_in_one_reading_though_the_dec
     assert done.report["generalInformation"]["runInformation"]["bytesReread"] == 0
 
 
+@pytest.mark.slow
 def test_a_mix_of_file_and_computed_metadata_selects_and_says_what_each_did(
     photos, make_selecting, run_manifest, write_metadata
 ):

@@ -26,8 +26,7 @@ def parts():
     from storage_servers import install_azurite
     from street_scenes import find_detector
 
-    first = ("kubernetes", "kubernetes-oldest", "rclone", "helm")
-    programs = sorted(binaries.MODULES, key=lambda name: (name not in first, name))
+    programs = sorted(binaries.MODULES, key=lambda name: (not name.startswith("kubernetes"), name))
     return {
         "images": images.build_all,
         **{name: lambda name=name: binaries.build(name) for name in programs},
