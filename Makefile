@@ -7,6 +7,7 @@ SHELL := bash
 PYTHON ?= python3
 SELECTION_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/selection-operator
 PYTEST_ARGS ?=
+WORKERS ?= 2
 
 UV := .tools/bin/uv
 BIN := .venv/bin
@@ -17,7 +18,12 @@ PYTHON_SOURCES := crds operator job_image examples benchmarks
 export NUMBA_CACHE_DIR := $(SELECTION_CACHE)/numba-$(firstword $(shell cksum < constraints.txt))
 export UV_HTTP_TIMEOUT ?= 180
 
-.PHONY: help setup demo test test-fast check generate bench clean
+# Workers share the cores; which worker takes which tests is told in tests/cluster/testbed/spreading.py.
+THREADS := $(shell echo $$((($$(getconf _NPROCESSORS_ONLN) + $(WORKERS) - 1) / $(WORKERS:0=1))))
+BOUNDED := OMP_NUM_THREADS=$(THREADS) NUMBA_NUM_THREADS=$(THREADS)
+PYTEST := $(BOUNDED) $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
+
+.PHONY: help setup demo prepare test test-fast check generate bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,12 +34,15 @@ demo: $(INSTALLED) ## Make a dataset of photographs and run examples/quickstart.
 	$(BIN)/python examples/make_demo_dataset.py
 	$(BIN)/selection-job run examples/quickstart.yaml
 
-test: check ## All checks and all tests; takes Go, Node and root, and installs what Debian has of the rest
+prepare: $(INSTALLED) ## Install and build what the tests need besides: programs, images, a detector
 	$(BIN)/python tests/cluster/testbed/prerequisites.py
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python tests/cluster/testbed/builds.py
+
+test: check prepare ## All checks and all tests; takes Go, Node and root, and installs what Debian has of the rest
+	$(PYTEST) $(PYTEST_ARGS)
 
 test-fast: $(INSTALLED) ## The tests that take no training, no UMAP, no cluster and no root
-	$(BIN)/python -m pytest -m "not slow and not cluster and not servers and not root" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow and not cluster and not servers and not root" $(PYTEST_ARGS)
 
 check: $(INSTALLED) ## Style, types, import contracts, freshness of generated files
 	$(BIN)/ruff check .

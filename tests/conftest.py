@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw
 from testbed.merging import merge
 
-pytest_plugins = ["testbed.fixtures"]
+pytest_plugins = ["testbed.fixtures", "testbed.spreading"]
 
 GROUPS, PER_GROUP = 6, 5
 TINY_MODEL = {"name": "resnet-9", "width": 0.25, "num_ftrs": 16}
@@ -171,9 +171,21 @@ class Done:
         return self.report["notes"]
 
 
+UNDRAWN = {
+    "selection_job.report.writing.write_figures": lambda *_: None,
+    "selection_job.report.writing.write_report_pdf": lambda *_: None,
+    "selection_job.report.writing.write_report_html": lambda *_: None,
+    "selection_job.report.measures.maps.project_umap": lambda vectors, neighbourhoods, start, **_: start,
+}
+"""What stands in for the expensive parts of a report whose test reads report.json or none of it."""
+
+
 @pytest.fixture
 def run_manifest(tmp_path, monkeypatch):
-    """Return a function manifest -> Done that runs the pipeline in this process, without the UMAP figures' cost."""
+    """Return a function manifest -> Done that runs the pipeline in this process.
+
+    Nine tenths of a small run's time go into UMAP, plots, PDF and HTML: called with drawn=True it makes them too.
+    """
     from selection_api import parse_manifest
     from selection_job.pipeline import run_pipeline
     from selection_job.process.progress import Progress
@@ -181,11 +193,14 @@ def run_manifest(tmp_path, monkeypatch):
 
     counter = iter(range(1000))
 
-    def run(manifest):
+    def run(manifest, *, drawn=False):
         scratch = tmp_path / f"scratch-{next(counter)}"
         scratch.mkdir()
         place = set_up(parse_manifest(manifest), scratch, Progress(quiet=True))
-        summary = run_pipeline(place)
+        with monkeypatch.context() as changed:
+            for name, stand_in in () if drawn else UNDRAWN.items():
+                changed.setattr(name, stand_in)
+            summary = run_pipeline(place)
         return Done(summary, Path(place.target.url) / place.run_key, place)
 
     return run

@@ -1,9 +1,9 @@
 """The CRD: structural by Kubernetes' rules, described, bounded, and with the rules that span fields."""
 
 import json
+import math
 import re
 
-import pytest
 import yaml
 
 from selection_api.crd import make_crd, make_schema
@@ -33,8 +33,7 @@ def nodes(node, path="root"):
         yield from nodes(node["additionalProperties"], f"{path}{{}}")
 
 
-NODES = list(nodes(SCHEMA))
-everywhere = pytest.mark.parametrize(("path", "node"), NODES, ids=[path for path, _ in NODES])
+NODES = dict(nodes(SCHEMA))
 
 
 def is_untyped(node):
@@ -74,48 +73,62 @@ def test_checker_finds_what_pydantic_emits():
     assert {"unknown word", "no type", "exclusiveMinimum that is no boolean"} <= broken
 
 
-@everywhere
-def test_node_is_structural(path, node):
-    assert violations(node) == []
+def test_every_node_is_structural():
+    assert {path: broken for path, node in NODES.items() if (broken := violations(node))} == {}
 
 
-@everywhere
-def test_field_is_described(path, node):
-    if path.endswith(("[]", "{}")) or path == "root.metadata":
-        return  # an entry is described by its list
-    assert len(node["description"]) > 5
-    assert node["description"].rstrip().endswith((".", ")"))
+def is_described(node):
+    text = node.get("description", "").rstrip()
+    return len(text) > 5 and text.endswith((".", ")"))
 
 
-@everywhere
-def test_collections_are_bounded_and_lists_typed(path, node):
-    if node.get("type") == "array":
-        assert node["maxItems"] <= 1024
-        assert node["x-kubernetes-list-type"] in {"atomic", "map", "set"}
-    if "additionalProperties" in node:
-        assert node["maxProperties"] <= 1024
-    if node.get("type") == "string" and not {"root.apiVersion", "root.kind"} & {path}:
-        assert "maxLength" in node or "enum" in node
+def test_every_field_is_described():
+    """But for an entry, which is described by its list, and metadata, which Kubernetes describes."""
+    fields = {path: node for path, node in NODES.items() if not path.endswith(("[]", "{}", "root.metadata"))}
+    assert len(fields) > 200
+    assert [path for path, node in fields.items() if not is_described(node)] == []
 
 
-@everywhere
-def test_spec_keeps_unknown_fields_at_every_depth(path, node):
-    if "properties" in node and path.startswith("root.spec"):
-        assert node["x-kubernetes-preserve-unknown-fields"] is True
-    if path.startswith("root.status") or path == "root":
-        assert "x-kubernetes-preserve-unknown-fields" not in node
+def test_every_collection_is_bounded_and_every_list_typed():
+    lists = {path: node for path, node in NODES.items() if node.get("type") == "array"}
+    maps = {path: node for path, node in NODES.items() if "additionalProperties" in node}
+    assert lists
+    assert maps
+    assert [path for path, node in (lists | maps).items() if bound_of(node) > 1024] == []
+    kinds = {"atomic", "map", "set"}
+    assert [path for path, node in lists.items() if node.get("x-kubernetes-list-type") not in kinds] == []
 
 
-@everywhere
-def test_only_the_status_has_a_default(path, node):
+def bound_of(node):
+    """Return how many entries a list or a map may have."""
+    return node.get("maxItems" if node["type"] == "array" else "maxProperties", math.inf)
+
+
+def test_every_text_is_bounded():
+    texts = {path: node for path, node in NODES.items() if node.get("type") == "string"}
+    unbounded = {path for path, node in texts.items() if not {"maxLength", "enum"} & set(node)}
+    assert unbounded <= {"root.apiVersion", "root.kind"}
+    assert len(texts) > 50
+
+
+def test_the_spec_keeps_unknown_fields_at_every_depth_and_the_status_none():
+    keep = {path for path, node in NODES.items() if node.get("x-kubernetes-preserve-unknown-fields") is True}
+    of_spec = {path for path, node in NODES.items() if path.startswith("root.spec") and "properties" in node}
+    assert len(of_spec) > 20
+    assert of_spec - keep == set()
+    named = [path for path, node in NODES.items() if "x-kubernetes-preserve-unknown-fields" in node]
+    assert [path for path in named if path == "root" or path.startswith("root.status")] == []
+
+
+def test_only_the_status_has_a_default():
     """A default in the spec would be written into every stored run: GitOps drift, and nothing left to call unset."""
-    assert ("default" in node) == (path == "root.status")
+    assert [path for path, node in NODES.items() if "default" in node] == ["root.status"]
 
 
-@everywhere
-def test_pattern_is_one_that_go_understands(path, node):
-    if "pattern" in node:
-        assert not re.search(r"\(\?[=!<]|\\[0-9]", node["pattern"])
+def test_every_pattern_is_one_that_go_understands():
+    patterns = {path: node["pattern"] for path, node in NODES.items() if "pattern" in node}
+    assert len(patterns) > 10
+    assert [path for path, pattern in patterns.items() if re.search(r"\(\?[=!<]|\\[0-9]", pattern)] == []
 
 
 def test_n_samples_has_no_type():
@@ -154,7 +167,7 @@ def test_rules_name_only_fields_that_exist():
 
 
 def test_messages_of_rules_are_sentences_for_people():
-    rules = [rule for _, node in NODES for rule in node.get("x-kubernetes-validations", [])]
+    rules = [rule for node in NODES.values() for rule in node.get("x-kubernetes-validations", [])]
     assert len(rules) > 20
     assert all(len(rule["message"]) > 15 for rule in rules)
 

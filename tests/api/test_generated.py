@@ -15,7 +15,7 @@ SPEC.loader.exec_module(generate)
 @pytest.mark.parametrize(
     ("path", "render"),
     [(generate.CRD_FILE, generate.render_crd), (generate.CONFIGURATION_FILE, generate.render_configuration)],
-    ids=str,
+    ids=["crd", "configuration"],
 )
 def test_file_is_fresh(path, render):
     assert (ROOT / path).read_text(encoding="utf-8") == render(), "run: make generate"

@@ -12,7 +12,7 @@ from selection_api import LightlyConfig, SelectionConfig, WorkerConfig
 from selection_api.model import Model
 
 ROOT = Path(__file__).parents[2]
-LANES = ("tests.api_lane", "tests.chart", "tests.cluster", "tests.storage")
+LANES = ("tests.api_lane", "tests.chart", "tests.cluster", "tests.images", "tests.storage")
 PASSED = "".join(f'<testcase classname="{lane}.test_x" name="a{n}"/>' for lane in LANES for n in range(200))
 SKIPPED = '<testcase classname="t" name="b"><skipped type="pytest.skip" message="no GPU"/></testcase>'
 XFAILED = '<testcase classname="t" name="c"><skipped type="pytest.xfail" message="issue 7"/></testcase>'
@@ -56,9 +56,17 @@ def test_ci_passes_where_every_test_passed_and_ends_with_the_test_runners_line(r
         (PASSED + SKIPPED, 0, "no GPU"),
         (PASSED + XFAILED, 0, "issue 7"),
         ("", 0, "No test ran"),
-        *((PASSED.replace(f"{lane}.", "tests.job."), 0, f"{lane}: 0 tests ran") for lane in LANES),
+        *((PASSED.replace(f"{lane}.", "tests.job."), 0, f"{lane}: 0 test functions ran") for lane in LANES),
+        (PASSED.replace('name="a', 'name="a['), 0, "tests.cluster: 1 test functions ran"),
     ],
-    ids=["a failure", "a skipped test", "an expected failure", "no test at all", *LANES],
+    ids=[
+        "a failure",
+        "a skipped test",
+        "an expected failure",
+        "no test at all",
+        *LANES,
+        "one function with many parameters",
+    ],
 )
 def test_ci_fails_and_says_why(run_ci, cases, status, word):
     done = run_ci(cases, status)

@@ -96,7 +96,7 @@ def train(tmp_path, make_images):
 SCENES = 5
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_report_input():
     """A factory of write_report's keywords: pictures around a few scenes, three farthest-first picks per scene or k."""
     from selection_api.worker_config import WorkerConfig
@@ -185,6 +185,26 @@ def _as_jpeg(colour, step):
     return buffer.getvalue()
 
 
+@pytest.fixture(scope="session")
+def write_once(tmp_path_factory, make_report_input):
+    """A factory of written reports, make_report_input's arguments -> (report, folder); equal ones are written once.
+
+    copy    another one of the same input
+    """
+    from selection_job.report.writing import write_report
+
+    written = {}
+
+    def write(*args, copy="", **kwargs):
+        key = repr((args, kwargs, copy))
+        if key not in written:
+            folder = tmp_path_factory.mktemp("report")
+            written[key] = write_report(folder, **make_report_input(*args, **kwargs)), folder
+        return written[key]
+
+    return write
+
+
 @pytest.fixture
 def make_report(make_report_input):
     """A factory of reports as JSON values, without plots and PDF."""
@@ -270,13 +290,13 @@ def run_prediction_example(run_manifest, tmp_path):
     from selection_api import check_supported, parse_manifest
     from selection_job.manifest.reading import load_manifest
 
-    def run(name):
+    def run(name, *, drawn=False):
         for folder in ("input", "lightly"):
             shutil.copytree(PREDICTION_EXAMPLES / folder, tmp_path / folder)
         text = (PREDICTION_EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8")
         manifest = load_manifest(text.replace("/tmp/selection-predictions", str(tmp_path)))
         check_supported(parse_manifest(manifest))
-        return run_manifest(manifest)
+        return run_manifest(manifest, drawn=drawn)
 
     return run
 

@@ -1,10 +1,10 @@
 """Street scenes: generated pictures of cars, persons and trains with the boxes they lie in, and a detector of them."""
 
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFilter
 from testbed.cache import digest, make_once
 
@@ -67,6 +67,7 @@ def _overlap(a, b):
 
 def train_detector():
     """Return the state_dict of a fasterrcnn_mobilenet_v3_large_320_fpn that was trained on scenes, on one thread."""
+    import torch
     from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn
 
     few = {"rpn_pre_nms_top_n_train": 300, "rpn_post_nms_top_n_train": 100, "box_batch_size_per_image": 64}
@@ -94,6 +95,8 @@ def train_detector():
 
 
 def _make_example(random):
+    import torch
+
     categories = random.choice(list(SHAPES), random.integers(1, 4)).tolist()
     picture, boxes = make_scene(random, categories)
     scale = INPUT_SIZE / HEIGHT
@@ -106,5 +109,11 @@ def _make_example(random):
 def find_detector():
     """Return the path of a trained detector's checkpoint; it is trained once for each version of this file."""
     key = digest(Path(__file__).read_bytes(), *map(version, ("torch", "torchvision", "numpy", "pillow")))
-    make = lambda folder: torch.save(train_detector(), folder / "detector.pth")  # noqa: E731
-    return make_once("detectors", "streets", key, make) / "detector.pth"
+    return make_once("detectors", "streets", key, _make) / "detector.pth"
+
+
+def _make(folder):
+    import torch  # long to import, and not needed where the detector is there
+
+    print("Training a detector of street scenes (once) …", file=sys.stderr, flush=True)
+    torch.save(train_detector(), folder / "detector.pth")

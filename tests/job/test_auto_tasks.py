@@ -21,8 +21,6 @@ from selection_job.selection.vectors import normalize_rows
 from selection_job.stages.embedding import embed_images
 from selection_job.stages.encoder import load_encoder_for_run
 
-pytestmark = pytest.mark.slow
-
 TILES = {"type": "TILING", "name": "tiles", "num_rows": 2, "num_cols": 3, "overlap": 0.25}
 CORNER = {"type": "CROP", "name": "corner", "bboxs": [[0, 0, 0.5, 0.5]]}
 
@@ -62,9 +60,10 @@ def cut_by_hand(path, boxes, size_px):
     return found
 
 
+@pytest.mark.slow
 def test_tiles_are_embedded_and_chosen_as_if_cut_out_by_hand(photos, make_tiled, run_manifest, tmp_path):
     manifest = make_tiled(config(TILES))
-    outcome = run_manifest(manifest)
+    outcome = run_manifest(manifest, drawn=True)
     place = prepare(manifest, tmp_path / "again")
     listing = list_images(place.source, place.target)
     encoder = load_encoder_for_run(place)

@@ -142,7 +142,8 @@ def test_odd_images_are_used_and_a_decompression_bomb_is_corrupt(run_manifest, m
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("blue", "green")]
     frames[0].save(folder / "moving.webp", save_all=True, append_images=frames[1:])
     Image.new("1", (20000, 20000)).save(folder / "bomb.png")
-    done = run_manifest(make_manifest(folder, workerConfig={"stopping_condition": {"n_samples": "100%"}}))
+    manifest = make_manifest(folder, workerConfig={"stopping_condition": {"n_samples": "100%"}})
+    done = run_manifest(manifest, drawn=True)
     assert done.lines("corrupt_filenames.txt") == ["bomb.png"]
     assert len(done.selected) == 6
     assert "too large" in (done.folder / "report.json").read_text()

@@ -9,13 +9,13 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+from testbed.processes import free_port
 from testbed.waiting import wait_until
 
 from selection_api import RunSummary
@@ -115,17 +115,24 @@ class Pod:
         os.kill(int(children[0]), number)
 
 
+def _copy_kernels(kept, folder):
+    """Give the pod what `make test` keeps, but for files that another worker is about to write."""
+    if kept.is_dir():
+        shutil.copytree(kept, folder, ignore=shutil.ignore_patterns("*.tmp.*"))
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, USER, USER)
+
+
 @pytest.fixture
 def pod(make_manifest, photos, tmp_path):
-    """A pod in a folder of its own: pytest's are private to who runs it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    """A pod in a folder of its own: pytest's are private to who runs it. It has the kernels, as the image has them."""
     with tempfile.TemporaryDirectory(prefix="selection-test-pod-") as folder:
         Path(folder).chmod(0o755)
         shutil.copytree(photos.folder, Path(folder, "input"))
         shutil.copytree(tmp_path / "output", Path(folder, "output"))
         Path(folder, "input").chmod(0o755)
-        started = Pod(Path(folder), port)
+        started = Pod(Path(folder), free_port())
+        _copy_kernels(Path(os.environ.get("NUMBA_CACHE_DIR", "none")), Path(folder, "tmp/numba"))
         yield started
         started.process.kill()
         started.process.wait()

@@ -84,7 +84,7 @@ def test_there_are_examples():
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_the_example_runs_to_its_report(example, run_manifest, cached_zoo, tmp_path):
     manifest, expected = prepare(example, tmp_path)
-    done = run_manifest(manifest)
+    done = run_manifest(manifest, drawn=True)
     assert load_embeddings(str(done.folder / "data/embeddings.csv"))[2] == expected
     n_expected = manifest["spec"]["workerConfig"].get("selected_sequence_length", 1)
     assert len(done.selected) == n_expected, "10% of a handful"

@@ -9,8 +9,6 @@ from lightly.utils.io import load_embeddings
 from selection_job.errors import UnusableData
 from selection_job.numeric.farthest_first import farthest_first
 
-pytestmark = pytest.mark.slow
-
 FILE = ".lightly/embeddings/mine.csv"
 N = 12
 
@@ -48,14 +46,14 @@ def table(names, vectors, **columns):
 def run(tmp_path, make_manifest, run_manifest):
     """Run over the images with a table of this text, or with the one that is there; with strategies for one image."""
 
-    def run_with(text, strategies=None, **worker):
+    def run_with(text, strategies=None, *, drawn=False, **worker):
         path = tmp_path / "output" / FILE
         path.parent.mkdir(exist_ok=True)
         if text is not None:
             path.write_text(text, encoding="utf-8")
         worker = {"checkpoint": None, "embeddings": "mine.csv", "normalize_embeddings": False, **worker}
         spec = {"selectionConfig": {"n_samples": 1, "strategies": strategies}} if strategies else {}
-        return run_manifest(make_manifest(tmp_path / "input", workerConfig=worker, **spec))
+        return run_manifest(make_manifest(tmp_path / "input", workerConfig=worker, **spec), drawn=drawn)
 
     return run_with
 
@@ -223,12 +221,13 @@ def test_options_of_embedding_have_no_effect_and_say_so(run, images, vectors):
         assert any(f"spec.{key} has no effect: embeddings are given" in note for note in done.report_notes), key
 
 
+@pytest.mark.slow
 def test_pictures_in_the_report_are_made_of_the_few_images_shown(run, tmp_path, images, vectors):
     from PIL import Image
 
     for name in images:
         Image.new("RGB", (20, 20), "red").save(tmp_path / "input" / name)
-    done = run(table(images, vectors))
+    done = run(table(images, vectors), drawn=True)
     assert (done.folder / "report.pdf").stat().st_size > 10_000
     json.loads((done.folder / "report.json").read_bytes())
     assert done.place.source.bytes_read > 0

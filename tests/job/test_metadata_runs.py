@@ -25,8 +25,6 @@ from selection_job.run.context import set_up
 from selection_job.stages import embedding as embedding_stage
 from selection_job.stages.encoder import load_encoder_for_run
 
-pytestmark = pytest.mark.slow
-
 EVERY = ["lightly.width", "lightly.height", "lightly.sizeInBytes", *(f"lightly.{name}" for name in MEASURES)]
 SCHEMA = [
     {"name": "Scene", "path": "scene", "defaultValue": "undefined", "valueDataType": "CATEGORICAL_STRING"},
@@ -101,10 +99,12 @@ def measure_files(photos, folder):
     return found
 
 
+@pytest.mark.slow
 def test_every_computed_value_equals_the_plain_one_in_one_reading_though_the_decoder_is_fast(
     photos, make_selecting, run_manifest
 ):
-    done = run_manifest(make_selecting(DIVERSITY, *map(weights, EVERY), worker={"decoder": "fast", "num_threads": 3}))
+    manifest = make_selecting(DIVERSITY, *map(weights, EVERY), worker={"decoder": "fast", "num_threads": 3})
+    done = run_manifest(manifest, drawn=True)
     table, expected = read_table(done), measure_files(photos, photos.folder)
     assert list(table) == photos.readable
     assert [name for name, row in table.items() if row["selected"] == "true"] == sorted(done.selected)
@@ -114,6 +114,7 @@ def test_every_computed_value_equals_the_plain_one_in_one_reading_though_the_dec
     assert done.report["generalInformation"]["runInformation"]["bytesReread"] == 0
 
 
+@pytest.mark.slow
 def test_a_mix_of_file_and_computed_metadata_selects_and_says_what_each_did(
     photos, make_selecting, run_manifest, write_metadata
 ):
@@ -126,7 +127,7 @@ def test_a_mix_of_file_and_computed_metadata_selects_and_says_what_each_did(
         n_samples=5,
     )
     values = write_metadata()
-    done = run_manifest(manifest)
+    done = run_manifest(manifest, drawn=True)
     table, sharpness = read_table(done), measure_files(photos, photos.folder)
     assert {name: (row["scene"], float(row["weather.temperature"])) for name, row in table.items()} == values
     passing = [name for name in values if sharpness[name]["lightly.sharpness"] > 20 and values[name][1] >= 0]

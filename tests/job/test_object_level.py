@@ -172,9 +172,8 @@ def choose_by_hand(vectors, objects, k):
 def test_crops_are_chosen_as_if_cut_out_by_hand_and_their_images_are_kept(
     make_run, run_manifest, embed_by_hand, street
 ):
-    done = run_manifest(
-        make_run(stopping_condition={"n_samples": 9}, object_level={"task_name": "street", "padding": 0.2})
-    )
+    level = {"task_name": "street", "padding": 0.2}
+    done = run_manifest(make_run(stopping_condition={"n_samples": 9}, object_level=level), drawn=True)
     objects = street.all_objects(leave_out=["zz copy.png"])
     chosen, images = choose_by_hand(embed_by_hand(objects, padding=0.2), objects, 9)
     assert done.selected == images
@@ -356,7 +355,7 @@ def test_a_rare_class_is_found_by_its_crops(make_manifest, run_quickly, tmp_path
 
 @pytest.mark.parametrize("name", ["object-level", "object-diversity"])
 def test_the_examples_run_to_their_reports(name, run_prediction_example):
-    done = run_prediction_example(name)
+    done = run_prediction_example(name, drawn=True)
     table = read_table(done.folder / "data/crops.csv")
     assert len(table) == 12
     validate(done.report, read_schema())

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def done(run_manifest, make_manifest, photos):
-    return run_manifest(make_manifest(photos.folder, workerConfig={"n_example_images": 6}))
+    return run_manifest(make_manifest(photos.folder, workerConfig={"n_example_images": 6}), drawn=True)
 
 
 def read_unit_rows(done):

@@ -11,8 +11,6 @@ from selection_api import check_supported, parse_manifest
 from selection_job.report.report_json import read_schema
 from selection_job.results.tables.tables import write_embeddings
 
-pytestmark = pytest.mark.slow
-
 N, K = 60, 12
 NAMES = [f"{'day' if i % 3 else 'night'}/{i:02}.jpg" for i in range(N)]
 RNG = np.random.default_rng(0)
@@ -58,7 +56,7 @@ def datasources(tmp_path):
 def run(datasources, run_manifest):
     """Run a selectionConfig, or a workerConfig, and return what it left."""
 
-    def run_one(strategies=None, *, n_samples=K, **worker):
+    def run_one(strategies=None, *, n_samples=K, drawn=False, **worker):
         folders = {
             purpose: {"type": "LOCAL", "resourcePath": str(datasources / purpose)} for purpose in ("input", "lightly")
         }
@@ -69,7 +67,7 @@ def run(datasources, run_manifest):
             "selectionConfig": strategies and {"n_samples": n_samples, "strategies": strategies},
         }
         check_supported(parse_manifest({**head, "spec": spec}))
-        done = run_manifest({**head, "spec": spec})
+        done = run_manifest({**head, "spec": spec}, drawn=drawn)
         assert list(jsonschema.Draft202012Validator(read_schema()).iter_errors(done.report)) == []
         return done
 
@@ -101,8 +99,9 @@ SHARP = {
 }
 
 
+@pytest.mark.slow
 def test_one_manifest_mixes_diversity_uncertainty_balance_and_thresholds(run):
-    done = run([DIVERSITY, UNCERTAIN, BALANCED, SURE_ENOUGH, SHARP])
+    done = run([DIVERSITY, UNCERTAIN, BALANCED, SURE_ENOUGH, SHARP], drawn=True)
     rows = read(done.folder / "data/selection.csv")
     number = {name: i for i, name in enumerate(NAMES)}
     top = np.sort(PROBABILITIES, axis=1)

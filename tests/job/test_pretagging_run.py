@@ -88,7 +88,7 @@ STRATEGIES = [
 def test_the_results_of_a_run_show_what_was_found(make_run, run_manifest, streets):
     worker = {"stopping_condition": None, "pretagging_debug": True, "pretagging_upload": True}
     selection = {"n_samples": 3, "strategies": STRATEGIES}
-    done = run_manifest(make_run(worker, {"min_counts": {"car": 2}}, selectionConfig=selection))
+    done = run_manifest(make_run(worker, {"min_counts": {"car": 2}}, selectionConfig=selection), drawn=True)
     assert len(done.selected) == 3
     assert set(done.selected) <= two_cars()
     rows = list(csv.DictReader(io.StringIO((done.folder / "data/selection.csv").read_text(encoding="utf-8"))))

@@ -81,7 +81,7 @@ def done(scenes, make_manifest, run_manifest, tmp_path):
     (tmp_path / "output/.lightly/predictions").symlink_to(scenes / "predictions")
     selection = {"n_samples": K, "strategies": STRATEGIES}
     manifest = make_manifest(scenes / "input", workerConfig={"stopping_condition": None}, selectionConfig=selection)
-    return run_manifest(manifest)
+    return run_manifest(manifest, drawn=True)
 
 
 def test_the_report_shows_what_each_of_four_strategies_did(done):

@@ -60,10 +60,10 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def write(tmp_path, make_report_input):
-    def run(*args, folder="run", **kwargs):
-        report = write_report(tmp_path / folder, **make_report_input(*args, **kwargs))
-        return report, tmp_path / folder / "report.html"
+def write(write_once):
+    def run(*args, **kwargs):
+        report, folder = write_once(*args, **kwargs)
+        return report, folder / "report.html"
 
     return run
 
@@ -103,7 +103,7 @@ def test_only_its_own_script_and_style_may_run(write):
 def test_names_are_text_whatever_they_hold(write):
     names = [*HOSTILE, *(f"walk/{i:02}.jpg" for i in range(20))]
     _, path = write(len(names), 8, names=names, duplicates=2, corrupt={HOSTILE[0] + "x": HOSTILE[1]})
-    _, plain = write(len(names), 8, duplicates=2, corrupt={"bad.jpg": "truncated"}, folder="plain")
+    _, plain = write(len(names), 8, duplicates=2, corrupt={"bad.jpg": "truncated"})
     one, other = (Page(where.read_text(encoding="utf-8")) for where in (path, plain))
     assert {tag for tag, _ in one.tags} == {tag for tag, _ in other.tags}
     assert {key for _, given in one.tags for key in given} == {key for _, given in other.tags for key in given}
@@ -169,7 +169,7 @@ def test_a_report_of_hardly_any_image_is_whole(write, n):
 
 def test_equal_reports_are_equal_bytes(write):
     _, one = write(8, 2)
-    _, other = write(8, 2, folder="again")
+    _, other = write(8, 2, copy="again")
     report, again = (path.read_bytes() for path in (one, other))
     if report != again:  # UMAP's seconds are part of the report
         report, again = (re.sub(rb"took [^<]*besides", b"", content) for content in (report, again))

@@ -9,12 +9,12 @@ from selection_job.report.writing import write_report
 
 
 @pytest.fixture
-def print_report(tmp_path, make_report_input):
+def print_report(write_once):
     """Write plots and PDF; return (report, path of the PDF)."""
 
     def run(*args, **kwargs):
-        report = write_report(tmp_path, **make_report_input(*args, **kwargs))
-        return report, tmp_path / "report.pdf"
+        report, folder = write_once(*args, **kwargs)
+        return report, folder / "report.pdf"
 
     return run
 
@@ -73,7 +73,7 @@ def test_savings_of_zero_price_are_left_out(print_report):
 def test_equal_reports_give_equal_bytes(tmp_path, print_report, make_report_input):
     report, path = print_report(3, 1)
     again = tmp_path / "again.pdf"
-    write_report_pdf(again, report, tmp_path / "plots", make_report_input(3, 1)["thumbnail"])
+    write_report_pdf(again, report, path.parent / "plots", make_report_input(3, 1)["thumbnail"])
     assert again.read_bytes() == path.read_bytes()
 
 

@@ -48,7 +48,7 @@ def write_one_image(folder, make_report_input):
 def printed(request, tmp_path, make_report_input, run_prediction_example):
     """The report of a run, and the folder with its PDF and its page."""
     if request.param == "predictions with BALANCE":
-        done = run_prediction_example("object-detection")
+        done = run_prediction_example("object-detection", drawn=True)
         return json.loads((done.folder / "report.json").read_bytes()), done.folder
     write = {"images": write_images, "videos with a pool": write_videos, "one image": write_one_image}
     return write[request.param](tmp_path / "report", make_report_input), tmp_path / "report"

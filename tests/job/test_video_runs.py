@@ -27,8 +27,6 @@ from selection_job.stages import training_frames
 from selection_job.stages.encoder import load_encoder_for_run
 from selection_job.stages.videos import embed_videos
 
-pytestmark = pytest.mark.slow
-
 EXAMPLES = Path(__file__).parents[2] / "examples"
 N = 30
 VIDEOS = {"cam/a.mp4": "libx264", "cam/a-1.webm": "libvpx-vp9", "b.avi": "mpeg4"}
@@ -90,10 +88,11 @@ def check_pictures(done, extension="png"):
             assert read_number(image) == first_number(video) + index, name
 
 
+@pytest.mark.slow
 def test_each_frame_has_a_name_and_each_selected_one_a_picture_that_shows_it(manifest, run_manifest, folder):
     (folder / "broken.mp4").write_bytes(b"no video")
     (folder / "cam/photo.jpg").write_bytes(b"no video either")
-    done = run_manifest(manifest())
+    done = run_manifest(manifest(), drawn=True)
     vectors, labels, names = embeddings_in(done)
     assert names == [name for video in ORDER for name in names_of(video)]
     assert labels == [ORDER.index(parse_frame_name(name)[0]) + (parse_frame_name(name)[0] != "b.avi") for name in names]
@@ -260,6 +259,7 @@ class TestDatapool:
             run("tuesday")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("description", "steps"), [("Decoding and embedding", 3), ("Writing selected frames", 4), ("Training", 2)]
 )
@@ -288,6 +288,7 @@ def test_a_run_that_was_cut_off_goes_on_and_ends_with_the_same_files(
         assert (resumed.folder / file).read_bytes() == (whole.folder / file).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_training_takes_a_bounded_choice_of_frames(manifest, run_manifest, without_report, monkeypatch):
     monkeypatch.setattr(training_frames, "MOST_TRAINING_FRAMES", 10)
     trained = {"enable_training": True, "checkpoint": None}
@@ -324,6 +325,7 @@ def test_what_does_not_go_with_videos_is_refused(manifest):
         check_supported(parse_manifest(document))
 
 
+@pytest.mark.slow
 def test_the_example_runs_over_the_demo_videos(run_manifest, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES)  # the script takes photographs from its neighbour
     script = runpy.run_path(str(EXAMPLES / "make_demo_videos.py"))
@@ -333,7 +335,7 @@ def test_the_example_runs_over_the_demo_videos(run_manifest, tmp_path, monkeypat
     given = load_manifest((EXAMPLES / "videos.yaml").read_text(encoding="utf-8"))
     for purpose, path in folders.items():
         given["spec"]["datasources"][purpose]["resourcePath"] = str(path)
-    done = run_manifest(given)
+    done = run_manifest(given, drawn=True)
     assert done.summary.counts.input == 105
     assert len(done.selected) == 10
     assert (done.folder / "filenames/corrupt_videos.txt").read_text() == "front/damaged.mp4\n"

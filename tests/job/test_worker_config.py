@@ -8,17 +8,15 @@ import torch
 from lightly.utils.io import load_embeddings
 from PIL import Image
 
-pytestmark = pytest.mark.slow
-
-
-def run_with(run_manifest, make_manifest, folder, **worker):
-    return run_manifest(make_manifest(folder, workerConfig=worker))
-
 
 @pytest.fixture
 def run(run_manifest, make_manifest, photos):
     """Run over the photos with changes to workerConfig."""
-    return lambda **worker: run_with(run_manifest, make_manifest, photos.folder, **worker)
+
+    def run_with(*, drawn=False, **worker):
+        return run_manifest(make_manifest(photos.folder, workerConfig=worker), drawn=drawn)
+
+    return run_with
 
 
 def selected_vectors(done):
@@ -98,9 +96,11 @@ def test_output_image_size_of_two_numbers_is_height_and_width(run):
         assert image.size == (30, 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [0, 2, 8])
 def test_n_example_images_is_the_number_of_filter_decision_plots(run, n):
-    names = sorted(path.name for path in (run(n_example_images=n).folder / "plots").glob("filter_decision_*"))
+    plots = run(n_example_images=n, drawn=True).folder / "plots"
+    names = sorted(path.name for path in plots.glob("filter_decision_*"))
     assert names == sorted(f"filter_decision_{11 * i}.png" for i in range(n))
 
 
@@ -126,6 +126,7 @@ def test_checkpoint_decides_the_embeddings(run_manifest, make_manifest, photos, 
     np.testing.assert_allclose(difference, 1, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_earlier_runs_checkpoint_can_be_used(run_manifest, make_manifest, photos):
     trained = run_manifest(
         make_manifest(
@@ -173,7 +174,8 @@ def test_keys_without_effect_are_said_in_the_report(run):
     assert any("scorer" in note for note in done.report_notes)
 
 
+@pytest.mark.slow
 def test_with_only_bytes_already_read_nothing_is_read_again(run, photos):
-    done = run()
+    done = run(drawn=True)
     listed = sum((photos.folder / name).stat().st_size for name in [*photos.readable, *photos.corrupt])
     assert done.place.source.bytes_read == listed

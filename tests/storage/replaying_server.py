@@ -87,9 +87,10 @@ async def serve(target, port):
 def replaying(url, folder):
     """Run the server before an emulator; give its address, with the path of the emulator's."""
     import storage_servers  # the server's own process does without
+    from testbed.processes import free_port
 
     parts = urllib.parse.urlsplit(url)
-    port = storage_servers.free_port()
+    port = free_port()
     own = f"http://127.0.0.1:{port}"
     command = [sys.executable, __file__, f"{parts.scheme}://{parts.netloc}", str(port)]
     with storage_servers.running(command, own, folder / "replaying.log"):

@@ -3,7 +3,6 @@
 import contextlib
 import http.server
 import os
-import socket
 import ssl
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 import urllib3
 from testbed.binaries import find
 from testbed.cache import digest, make_once
+from testbed.processes import free_port
 
 AZURITE = Path(__file__).parent / "tools" / "azurite" / "package.json"
 ACCOUNT = "devstoreaccount1"
@@ -32,13 +32,6 @@ class Server:
 
     url: str
     process: subprocess.Popen
-
-
-def free_port():
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @contextlib.contextmanager
@@ -112,7 +105,7 @@ def start_fake_gcs(folder, *, tls=None):
 def start_azurite(folder, *, tls=None):
     """Azure Blob Storage in memory; with TLS it takes the tokens of Microsoft Entra too, unsigned ones included."""
     port = free_port()
-    program = _azurite() / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+    program = install_azurite() / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
     command = ["node", program, "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
     command += ["--blobHost", "127.0.0.1", "--blobPort", str(port)]
     if tls:
@@ -120,7 +113,8 @@ def start_azurite(folder, *, tls=None):
     return running(command, f"{_url(port, tls)}/{ACCOUNT}", folder / "azurite.log")
 
 
-def _azurite():
+def install_azurite():
+    """Return the folder of azurite, brought by npm once."""
     return make_once("binaries", "azurite", digest(AZURITE.read_bytes()), _install)
 
 

@@ -17,17 +17,19 @@ if __name__ == "__main__":
 from testbed.cache import digest, make_once
 
 TOOLS = Path(__file__).parents[1] / "tools"
+MODULES = sorted(folder.name for folder in TOOLS.iterdir())
 TAGS = {"containerd": "no_btrfs,no_zfs,no_devmapper"}
 NAMES = {("etcd", "etcd"): "server"}  # the binary is called after its package
 
 
 def find(module, name):
     """Return the path of a program; its module is built when the cache does not have it (minutes for kubernetes)."""
-    return _folder(module) / NAMES.get((module, name), name)
+    return build(module) / NAMES.get((module, name), name)
 
 
 @functools.cache
-def _folder(module):
+def build(module):
+    """Return the folder of a module's programs."""
     sources = sorted(path for path in (TOOLS / module).rglob("*") if path.is_file())
     key = digest(*(path.read_bytes() for path in sources), _go_version(), *_flags(module))
     return make_once("binaries", module, key, functools.partial(_build, module))
@@ -69,5 +71,5 @@ def _run(command, cwd):
 
 
 if __name__ == "__main__":
-    for folder in sorted(TOOLS.iterdir()):
-        print(_folder(folder.name))
+    for module in MODULES:
+        print(build(module))

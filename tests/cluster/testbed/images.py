@@ -87,6 +87,11 @@ def build_pause():
         return _build_once("pause", program.parent, PAUSE_DOCKERFILE)
 
 
+def build_all():
+    """Return all the images of a node."""
+    return [build_pause(), *(build(name) for name in FOLDERS)]
+
+
 def _base():
     key = digest(SUITE, PACKAGES, BASE_DOCKERFILE)
     folder = make_once("images", "base", key, _debootstrap)
@@ -188,5 +193,5 @@ def _run(*command):
 
 
 if __name__ == "__main__":
-    for image in (build_pause(), *(build(name) for name in FOLDERS)):
+    for image in build_all():
         print(image.reference)

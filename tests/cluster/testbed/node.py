@@ -58,7 +58,7 @@ class Node:
         network.parent.mkdir()
         network.write_text(json.dumps(POD_NETWORK))
         self.containerd.start()
-        for image in (images.build_pause(), *(images.build(name) for name in images.FOLDERS)):
+        for image in images.build_all():
             self.containerd.load(image)
         self._start_scheduler()
         self._start_kubelet()
