@@ -127,6 +127,8 @@ LABEL_JOB_UID = "kueue.x-k8s.io/job-uid"
 ANNOTATION_SUSPENDED_BY = f"{GROUP}/suspended-by"
 ANNOTATION_MANIFEST = f"{GROUP}/manifest"
 OPERATOR_NAME = "selection-operator"
+JOB_CONTAINER = "selection-job"
+"""The name of the container in a run's pod."""
 PROGRESS_PORT = 9090
 
 REPORT_PDF = "report.pdf"

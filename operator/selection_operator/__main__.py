@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from selection_operator.logs import configure_logs
+from selection_operator.serving.logs import configure_logs
 from selection_operator.settings import InvalidSettings, read_settings
 
 
@@ -15,7 +15,7 @@ def main() -> int:
         print(f"selection-operator: {error}", file=sys.stderr)
         return 2
     configure_logs(settings.log_level)
-    from selection_operator.handlers import operate
+    from selection_operator.watches import operate
 
     asyncio.run(operate(settings))
     return 0

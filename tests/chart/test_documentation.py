@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from selection_operator.metrics import REGISTRY
+from selection_operator.serving.metrics import REGISTRY
 
 PAGES = ("install", "gitops", "kueue", "gpu", "metrics")
 

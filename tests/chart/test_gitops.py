@@ -14,11 +14,13 @@ from lupa.lua51 import LuaRuntime  # the version that Argo CD embeds
 
 from selection_api import ExitCode, RunSummary, Stage
 from selection_api.status import Counts, Progress
-from selection_operator.progress import LiveProgress
-from selection_operator.reconcile import decide
+from selection_operator.runs.observation import Observed
+from selection_operator.runs.reconcile import decide
 from selection_operator.settings import Settings
-from selection_operator.situation import Observed
-from selection_operator.views import view_job, view_pod, view_run
+from selection_operator.views.jobs import view_job
+from selection_operator.views.pods import view_pod
+from selection_operator.views.progress import LiveProgress
+from selection_operator.views.runs import view_run
 
 FOLDER = Path(__file__).parents[2] / "docs/argocd"
 DOCUMENTATION = Path(__file__).parents[2] / "docs/gitops.md"

@@ -10,8 +10,8 @@ from testbed.fixtures import make_namespace
 from testbed.operator_process import OperatorProcess
 from testbed.waiting import wait_until
 
-from selection_operator.manifests import make_job
-from selection_operator.plan import make_plan
+from selection_operator.runs.job_manifest import make_job
+from selection_operator.runs.plan import make_plan
 from selection_operator.settings import Settings
 
 PLURAL = "selectionruns"

@@ -11,7 +11,7 @@ from jsonschema import Draft7Validator
 
 from selection_api import parse_manifest
 from selection_api.model import QUANTITY
-from selection_operator.rbac import KUEUE_RULES, RULES
+from selection_operator.cluster.rbac import KUEUE_RULES, RULES
 from selection_operator.settings import Settings, read_settings
 
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}

@@ -11,7 +11,7 @@ from testbed.rest import rest_of
 from testbed.waiting import wait_until
 
 from selection_api.names import run_id
-from selection_operator.rbac import KUEUE_RULES, RULES
+from selection_operator.cluster.rbac import KUEUE_RULES, RULES
 
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
 RESOURCES = (

@@ -6,9 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from selection_operator.runs.observation import Observed
 from selection_operator.settings import Settings
-from selection_operator.situation import Observed
-from selection_operator.views import view_event, view_job, view_pod, view_run
+from selection_operator.views.jobs import view_job
+from selection_operator.views.pods import view_event, view_pod
+from selection_operator.views.runs import view_run
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 UID = "1f2e3d4c-aaaa-bbbb-cccc-000000000000"

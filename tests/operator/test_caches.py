@@ -1,90 +1,87 @@
-"""The caches: newest version wins, listings repair what watches missed, runs of one name don't mix."""
+"""The caches: the newest version wins, listings repair what watches missed."""
 
-from selection_operator.caches import Caches
-from selection_operator.health import Hearing, find_ailments
+from selection_operator.loop.caches import Caches
+from selection_operator.loop.health import WatchLiveness, find_health_problems
+from selection_operator.views.custom_objects import Key
+from selection_operator.views.resources import JOBS, RUNS
+
+DASHCAM = Key("run", "team", "dashcam")
+
+
+def hold():
+    return Caches.holding([RUNS, JOBS])
 
 
 def test_an_older_version_never_replaces_a_newer_one(play):
-    caches = Caches()
-    caches.runs.put(play.run(version="10"))
-    assert not caches.runs.put(play.run(version="9"))
-    assert caches.run(("team", "dashcam")).resource_version == "10"
+    caches = hold()
+    caches[RUNS].put(play.run(version="10"))
+    assert not caches[RUNS].put(play.run(version="9"))
+    assert caches[RUNS].newest(DASHCAM).resource_version == "10"
 
 
 def test_versions_compare_as_numbers(play):
-    caches = Caches()
-    caches.runs.put(play.run(version="9"))
-    assert caches.runs.put(play.run(version="10"))
+    caches = hold()
+    caches[RUNS].put(play.run(version="9"))
+    assert caches[RUNS].put(play.run(version="10"))
 
 
 def test_a_listing_removes_what_a_watch_missed(play):
-    caches = Caches()
-    caches.jobs.put(play.job())
-    caches.jobs.replace([], dict(caches.jobs.objects))
-    assert caches.jobs.of(("team", "dashcam")) == []
+    caches = hold()
+    caches[JOBS].put(play.job())
+    caches[JOBS].replace([], dict(caches[JOBS].objects))
+    assert caches[JOBS].of(DASHCAM) == []
 
 
 def test_what_came_while_the_list_was_on_its_way_stays(play):
-    caches = Caches()
-    before = dict(caches.jobs.objects)
-    caches.jobs.watch(play.job(), deleted=False)
-    caches.jobs.replace([], before)
-    assert len(caches.jobs.objects) == 1
+    caches = hold()
+    before = dict(caches[JOBS].objects)
+    caches[JOBS].watch(play.job(), deleted=False)
+    caches[JOBS].replace([], before)
+    assert len(caches[JOBS].objects) == 1
 
 
 def test_a_deleted_object_is_not_brought_back_by_an_older_listing(play):
-    caches = Caches()
-    before = dict(caches.jobs.objects)
-    caches.jobs.watch(play.job(version="8"), deleted=True)
-    caches.jobs.replace([play.job(version="7")], before)
-    assert caches.jobs.objects == {}
+    caches = hold()
+    before = dict(caches[JOBS].objects)
+    caches[JOBS].watch(play.job(version="8"), deleted=True)
+    caches[JOBS].replace([play.job(version="7")], before)
+    assert caches[JOBS].objects == {}
 
 
-def test_a_run_made_anew_doesn_t_take_over_the_former_one_s_job(play):
-    caches = Caches()
-    caches.jobs.put(play.job())
+def test_of_two_runs_of_one_name_the_newer_counts(play):
+    caches = hold()
     anew = play.run(uid="00000000-aaaa-bbbb-cccc-000000000000", version="50")
-    caches.runs.put(play.run())
-    caches.runs.put(anew)
-    assert caches.run(("team", "dashcam")) == anew
-    assert caches.job_of(anew) is None
-    assert caches.job_of(play.run()) is not None
-
-
-def test_pods_of_another_job_are_not_the_run_s(play):
-    caches = Caches()
-    job = play.job(uid="another-job")
-    caches.pods.put(play.pod(play.raw_pod()))
-    assert caches.pods_of(job) == []
-    assert [pod.name for pod in caches.pods_of(play.job())] == ["one"]
+    caches[RUNS].put(anew)
+    caches[RUNS].put(play.run())
+    assert caches[RUNS].newest(DASHCAM) == anew
 
 
 def listen(play, *, hears):
-    caches, hearing = Caches(), Hearing()
-    shelves = {"jobs": caches.jobs}
+    caches, liveness = hold(), WatchLiveness()
+    indices = {JOBS: caches[JOBS]}
     ticks = []
     for version in ("7", "8", "9"):
         if hears:
-            caches.jobs.watch(play.job(version=version), deleted=False)
-        caches.jobs.replace([play.job(version=version)], dict(caches.jobs.objects))
-        hearing.check(shelves)
-        ticks.append(hearing.deaf)
+            caches[JOBS].watch(play.job(version=version), deleted=False)
+        caches[JOBS].replace([play.job(version=version)], dict(caches[JOBS].objects))
+        liveness.check(indices)
+        ticks.append(liveness.stale)
     return ticks
 
 
-def test_a_watch_is_deaf_when_the_next_listing_still_knows_more(play):
+def test_a_watch_is_stale_when_the_next_listing_still_knows_more(play):
     assert listen(play, hears=False) == [(), ("jobs",), ("jobs",)]
     assert listen(play, hears=True) == [(), (), ()]
 
 
-def test_an_object_that_is_gone_makes_no_watch_deaf(play):
-    caches, hearing = Caches(), Hearing()
+def test_an_object_that_is_gone_makes_no_watch_stale(play):
+    caches, liveness = hold(), WatchLiveness()
     for listed in ([play.job()], []):
-        caches.jobs.replace(listed, dict(caches.jobs.objects))
-        hearing.check({"jobs": caches.jobs})
-    assert hearing.deaf == ()
+        caches[JOBS].replace(listed, dict(caches[JOBS].objects))
+        liveness.check({JOBS: caches[JOBS]})
+    assert liveness.stale == ()
 
 
 def test_ailments_are_told_in_words():
-    assert find_ailments(0, True, Hearing()) == []
-    assert len(find_ailments(301, False, Hearing(deaf=("pods",)))) == 3
+    assert find_health_problems(0, True, WatchLiveness()) == []
+    assert len(find_health_problems(301, False, WatchLiveness(stale=("pods",)))) == 3

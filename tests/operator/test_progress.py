@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selection_operator.progress import read_progress
+from selection_operator.views.progress import read_progress
 
 
 def test_progress_is_read():

@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selection_operator.queue import LONGEST_BACKOFF, WorkQueue, backoff
+from selection_operator.loop.queue import LONGEST_BACKOFF, WorkQueue, backoff
 
 
 class Clock:

@@ -3,17 +3,13 @@
 import pytest
 
 from selection_api.names import Phase
-from selection_operator.plan import make_plan
-from selection_operator.reconcile import (
-    CreateJob,
-    DeleteRun,
-    EndJob,
-    SetJobSuspended,
-    SetWorkloadActive,
-    decide,
-)
-from selection_operator.situation import Trouble
-from selection_operator.views import WorkloadView, view_run
+from selection_operator.kind import Create, CreateFailure, Delete
+from selection_operator.runs.job_manifest import end_job, set_job_suspended, set_workload_active
+from selection_operator.runs.plan import make_plan
+from selection_operator.runs.reconcile import decide
+from selection_operator.views.jobs import WorkloadView
+from selection_operator.views.resources import RUNS
+from selection_operator.views.runs import view_run
 
 QUEUE = {"kueue.x-k8s.io/queue-name": "gpu"}
 OURS = {"dataselection.io/suspended-by": "selection-operator"}
@@ -47,14 +43,14 @@ def test_the_first_pass_reserves_the_job_s_name_and_then_makes_the_job(play, set
     decision = decide(play.run(), play.observed(), settings)
     assert decision.status["job"] == {"name": "dashcam-1f2e3d4c"}
     assert true_conditions(decision.status) == {"Accepted", "Reconciling"}
-    assert [type(action) for action in decision.actions] == [CreateJob]
+    assert [type(action) for action in decision.actions] == [Create]
     assert decision.actions[0].body["metadata"]["name"] == "dashcam-1f2e3d4c"
 
 
 def test_a_reserved_run_without_job_gets_its_job_without_another_write(play, settings, reserved):
     decision = decide(view_run(reserved()), play.observed(), settings)
     assert decision.status is None
-    assert [type(action) for action in decision.actions] == [CreateJob]
+    assert [type(action) for action in decision.actions] == [Create]
 
 
 def test_a_run_that_is_being_deleted_is_left_alone(play, settings):
@@ -89,12 +85,14 @@ def test_an_invalid_run_fixed_in_place_starts_as_a_fresh_one(play, settings):
     fixed = {**play.raw_run(generation=2), "status": told["status"]}
     decision = decide(view_run(fixed), play.observed(), settings)
     assert true_conditions(decision.status) == {"Accepted", "Reconciling"}
-    assert [type(action) for action in decision.actions] == [CreateJob]
+    assert [type(action) for action in decision.actions] == [Create]
 
 
 def test_a_job_that_the_server_refuses_frees_the_spec_until_it_changes(play, settings, reserved):
     run = reserved()
-    refused = decide(view_run(run), play.observed(trouble=Trouble(422, "affinity: Required value")), settings)
+    refused = decide(
+        view_run(run), play.observed(create_failure=CreateFailure(422, "affinity: Required value")), settings
+    )
     assert "job" not in refused.status
     assert refused.actions == ()
     assert "affinity: Required value" in ready(refused.status)["message"]
@@ -105,9 +103,11 @@ def test_a_job_that_the_server_refuses_frees_the_spec_until_it_changes(play, set
 
 
 def test_a_forbidden_job_is_told_and_tried_again(play, settings, reserved):
-    decision = decide(view_run(reserved()), play.observed(trouble=Trouble(403, "jobs is forbidden")), settings)
+    decision = decide(
+        view_run(reserved()), play.observed(create_failure=CreateFailure(403, "jobs is forbidden")), settings
+    )
     assert ready(decision.status)["reason"] == "Forbidden"
-    assert [type(action) for action in decision.actions] == [CreateJob]
+    assert [type(action) for action in decision.actions] == [Create]
 
 
 def test_a_run_suspended_before_its_start_gets_no_job(play, settings):
@@ -117,21 +117,22 @@ def test_a_run_suspended_before_its_start_gets_no_job(play, settings):
 
 
 @pytest.mark.parametrize(
-    ("suspend", "job", "action"),
+    ("suspend", "job", "wanted"),
     [
-        (True, {}, SetJobSuspended),
+        (True, {}, True),
         (True, {"suspend": True, "annotations": OURS}, None),
-        (False, {"suspend": True, "annotations": OURS}, SetJobSuspended),
+        (False, {"suspend": True, "annotations": OURS}, False),
         (False, {"suspend": True}, None),
         (False, {"suspend": True, "labels": QUEUE, "annotations": OURS}, None),
         (True, {"labels": QUEUE}, None),
     ],
     ids=["suspend", "is suspended", "resume", "somebody else's", "under a queue", "suspend under a queue"],
 )
-def test_a_job_is_suspended_for_its_user_and_resumed_only_if_it_was_us(play, settings, reserved, suspend, job, action):
+def test_a_job_is_suspended_for_its_user_and_resumed_only_if_it_was_us(play, settings, reserved, suspend, job, wanted):
     run = view_run({**reserved(), "spec": {**play.raw_run()["spec"], "suspend": suspend}})
-    decision = decide(run, play.observed(play.raw_job(**job)), settings)
-    assert [type(each) for each in decision.actions] == ([action] if action else [])
+    seen = play.observed(play.raw_job(**job))
+    change = () if wanted is None else (set_job_suspended(seen.job, suspended=wanted),)
+    assert decide(run, seen, settings).actions == change
 
 
 @pytest.mark.parametrize(
@@ -141,10 +142,10 @@ def test_a_job_is_suspended_for_its_user_and_resumed_only_if_it_was_us(play, set
 )
 def test_under_a_queue_suspend_goes_through_the_workload(play, settings, reserved, suspend, active, by_us, wanted):
     run = view_run({**reserved(), "spec": {**play.raw_run()["spec"], "suspend": suspend}})
-    seen = play.observed(
-        play.raw_job(labels=QUEUE, suspend=True), workload=WorkloadView("w", active, by_us, ""), kueue_enabled=True
-    )
-    assert decide(run, seen, settings).actions == (() if wanted is None else (SetWorkloadActive("w", wanted),))
+    workload = WorkloadView("team", "w", active, by_us, "")
+    seen = play.observed(play.raw_job(labels=QUEUE, suspend=True), workload=workload, kueue_enabled=True)
+    change = () if wanted is None else (set_workload_active(workload, active=wanted),)
+    assert decide(run, seen, settings).actions == change
 
 
 def test_suspend_under_a_queue_without_kueue_enabled_says_why_it_can_t(play, settings, reserved):
@@ -227,10 +228,11 @@ def test_out_of_memory_twice_in_one_stage_fails_the_run_and_ends_its_job(play, s
         play.ended(137, "one", created=60, finished=50, reason="OOMKilled", word=play.word("EMBEDDING")),
         play.ended(137, "two", created=40, finished=30, reason="OOMKilled", word=play.word("EMBEDDING")),
     ]
-    decision = decide(view_run(reserved()), play.observed(play.raw_job(), pods), settings)
+    seen = play.observed(play.raw_job(), pods)
+    decision = decide(view_run(reserved()), seen, settings)
     assert decision.status["failure"]["reason"] == "OOMKilled"
     assert "resources.limits.memory" in decision.status["failure"]["message"]
-    assert [type(action) for action in decision.actions] == [EndJob]
+    assert decision.actions == (end_job(seen.job),)
 
 
 def test_out_of_memory_in_two_stages_is_tried_again(play, settings, reserved):
@@ -251,7 +253,7 @@ def test_ten_disruptions_in_one_stage_fail_the_run(play, settings, reserved):
         run = after(run, decision)
         assert run["status"]["disruptions"]["count"] == number + 1
     assert run["status"]["failure"]["reason"] == "Disrupted"
-    assert [type(action) for action in decision.actions] == [EndJob]
+    assert [action.body["spec"] for action in decision.actions] == [{"activeDeadlineSeconds": 1}]
 
 
 def over(play, settings, reserved, kind="Complete", spec=None):
@@ -289,7 +291,7 @@ def test_after_the_end_a_new_generation_is_observed_and_nothing_else_changes(pla
 def test_the_time_to_live_deletes_the_run(play, settings, reserved, ttl, deleted):
     run, job = over(play, settings, reserved, spec={"ttlSecondsAfterFinished": ttl})
     decision = decide(view_run(run), play.observed(job), settings)
-    assert decision.actions == ((DeleteRun(),) if deleted else ())
+    assert decision.actions == ((Delete(RUNS, view_run(run)),) if deleted else ())
     assert decision.again_after == (1 if ttl == 101 else None)
 
 

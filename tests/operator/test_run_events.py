@@ -2,7 +2,7 @@
 
 import pytest
 
-from selection_operator.run_events import make_event
+from selection_operator.runs.run_events import make_event
 
 
 def status(reason, message="words"):

@@ -72,5 +72,5 @@ def test_the_process_ends_with_2_and_the_variable_s_name():
 
 
 def test_the_operator_never_loads_torch():
-    code = "import sys, selection_operator.handlers; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    code = "import sys, selection_operator.watches; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -50,7 +50,7 @@ seccompProfile:
   type: RuntimeDefault
 {{- end }}
 
-{{- /* What the operator may do: equal to RULES and KUEUE_RULES in operator/selection_operator/rbac.py. */}}
+{{- /* What the operator may do: equal to RULES and KUEUE_RULES in operator/selection_operator/cluster/rbac.py. */}}
 {{- define "selection-operator.rules" -}}
 - apiGroups: [dataselection.io]
   resources: [selectionruns]
