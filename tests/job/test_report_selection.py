@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pypdf import PdfReader
-from reportlab.platypus import Paragraph
 
 from selection_job.numeric.farthest_first import farthest_first
+from selection_job.report.blocks.blocks import Paragraph
 from selection_job.report.measures.candidates import make_candidates
 from selection_job.report.measures.coverage import count_for_radius, describe_coverage, describe_curve, round_up
 from selection_job.report.measures.strategy_effects import describe_strategies
-from selection_job.report.pdf.selection import make_selection_section
-from selection_job.report.pdf.summary import make_cover
 from selection_job.report.report_json import read_schema, report_json_bytes
+from selection_job.report.sections.cover import make_cover
+from selection_job.report.sections.selection import make_selection_section
 from selection_job.report.writing import write_report
 from selection_job.selection.selection import Selection, StrategyRecord
 
@@ -202,7 +202,7 @@ def test_a_balance_beside_a_datapool_says_whose_shares_it_shows(tmp_path, with_s
     def tell(n_pool):
         sizes["nPreselectedDatapool"] = n_pool
         parts = make_selection_section(report, tmp_path / "plots")
-        return " ".join(part.getPlainText() for part in parts if isinstance(part, Paragraph))
+        return " ".join(part.text for part in parts if isinstance(part, Paragraph))
 
     assert "earlier runs" not in tell(0)
     assert "What earlier runs selected counts towards each target of a BALANCE, but not in the shares" in tell(5)
@@ -241,4 +241,4 @@ def test_savings_of_less_than_a_dollar_are_not_rounded_to_nothing(tmp_path, make
 
 def tell_cover(report):
     parts = make_cover(report, lambda name: None)
-    return " ".join(part.getPlainText() for part in parts if isinstance(part, Paragraph))
+    return " ".join(part.text for part in parts if isinstance(part, Paragraph))

@@ -1,6 +1,7 @@
-"""Numbers in words, the same in every part of the PDF."""
+"""Numbers and nouns in words, the same in every part of the report."""
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 _IMAGE = re.compile(r"\b(?P<article>an )?(?P<image>image)(?=s?\b)", re.IGNORECASE)
@@ -16,13 +17,48 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def plural(number: int, noun: str) -> str:
+@dataclass(frozen=True)
+class Noun:
+    """What sentences call one thing, and several."""
+
+    singular: str
+    plural: str
+
+
+IMAGE, FRAME, VIDEO = Noun("image", "images"), Noun("frame", "frames"), Noun("video", "videos")
+OBJECT, SEQUENCE = Noun("object", "objects"), Noun("sequence", "sequences")
+
+
+def noun_of(report: dict[str, Any]) -> Noun:
+    """Return what the report is about: images, or frames of a run over videos."""
+    return FRAME if "videoInformation" in report else IMAGE
+
+
+def form(number: int, noun: Noun) -> str:
+    """Return the noun in the number that goes with a count.
+
+    >>> form(1, IMAGE), form(0, IMAGE)
+    ('image', 'images')
+    """
+    return noun.singular if number == 1 else noun.plural
+
+
+def plural(number: int, noun: Noun) -> str:
     """Return a count with its noun.
 
-    >>> plural(1, "image"), plural(2, "image")
-    ('1 image', '2 images')
+    >>> plural(1, IMAGE), plural(2000, IMAGE)
+    ('1 image', '2,000 images')
     """
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    return f"{number:,} {form(number, noun)}"
+
+
+def with_article(noun: Noun) -> str:
+    """Return the noun with "a" or "an".
+
+    >>> with_article(IMAGE), with_article(FRAME)
+    ('an image', 'a frame')
+    """
+    return f"{'an' if noun.singular[0] in 'aeiou' else 'a'} {noun.singular}"
 
 
 def share(part: float, whole: float) -> str:
@@ -87,11 +123,6 @@ def measure(value: float | None, digits: int = 3) -> str:
     if value is None:
         return "–"
     return f"{value:.2g}" if _NOISE < abs(value) < 10**-digits else f"{value:,.{digits}f}"
-
-
-def noun_of(report: dict[str, Any]) -> str:
-    """Return what the report is about: image, or frame of a run over videos."""
-    return "frame" if "videoInformation" in report else "image"
 
 
 def retell(sentence: str, noun: str) -> str:

@@ -1,31 +1,27 @@
 """report.html: the report in one file for a browser, with a map that shows the images behind its points."""
 
 from base64 import b64encode
-from collections.abc import Iterator
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from reportlab.platypus import Flowable, Paragraph
-
-from selection_job.report.html.flowables import Canvas, print_html
+from selection_job.report.blocks.blocks import Heading, Level
 from selection_job.report.html.map import MOST_THUMBNAILS, dump_safely, make_map_data
-from selection_job.report.pdf import style
-from selection_job.report.pdf.analysis import introduce_maps
-from selection_job.report.pdf.report_pdf import make_story
+from selection_job.report.html.printing import print_page
 from selection_job.report.plots.drawing import Thumbnail
 from selection_job.report.plots.fonts import drawable
+from selection_job.report.sections.document import make_document
 from selection_job.report.wording import noun_of
 
 JsonObject = dict[str, Any]
 
 _MAP = """<figure class="map">
 <div class="tools" role="group" aria-label="Projection"></div>
-<canvas id="map" tabindex="0" role="img" aria-label="Map of the {noun}s. Arrow keys go from point to point."></canvas>
+<canvas id="map" tabindex="0" role="img" aria-label="Map of the {nouns}. Arrow keys go from point to point."></canvas>
 <div id="tip" aria-live="polite" hidden></div>
-<figcaption>Each point is one of the {noun}s: <span class="key selected"></span>selected
+<figcaption>Each point is one of the {nouns}: <span class="key selected"></span>selected
 <span class="key removed"></span>removed{pool}. Hover, tap or use the arrow keys
 to see a point's {noun}; the wheel zooms, dragging moves, a double click starts over. Up to {n} of the points have their
 picture here, selected ones first.</figcaption>
@@ -64,8 +60,10 @@ def write_report_html(path: Path, report: JsonObject, plots: Path, thumbnail: Th
     Some seconds, most of it the thumbnails; below 5 MB whatever the number of images.
     """
     data = make_map_data(report, thumbnail)
-    words = Canvas(_MAP.format(noun=noun_of(report), n=MOST_THUMBNAILS, pool=_POOL if data["nPool"] else ""))
-    story = make_story(report, plots, thumbnail, [*introduce_maps(report), words])
+    noun, pool = noun_of(report), _POOL if data["nPool"] else ""
+    maps = _MAP.format(noun=noun.singular, nouns=noun.plural, n=MOST_THUMBNAILS, pool=pool)
+    document = make_document(report, plots, thumbnail)
+    titles = [block.text for block in document if isinstance(block, Heading) and block.level == Level.SECTION]
     css, script = _read("report_page.css"), _read("report_page.js")
     dataset = report["generalInformation"]["datasetInformation"]["datasetName"]
     path.write_text(
@@ -75,8 +73,8 @@ def write_report_html(path: Path, report: JsonObject, plots: Path, thumbnail: Th
             script_hash=_hash(script),
             css=css,
             script=script,
-            links="".join(_link(number, title) for number, title in enumerate(_list_titles(story), start=1)),
-            body=_number_sections(print_html(story)),
+            links="".join(_link(number, title) for number, title in enumerate(titles, start=1)),
+            body=print_page(document, maps),
             data=dump_safely(data),
         ),
         encoding="utf-8",
@@ -91,17 +89,5 @@ def _hash(content: str) -> str:
     return f"sha256-{b64encode(sha256(content.encode()).digest()).decode()}"
 
 
-def _list_titles(story: list[Flowable]) -> Iterator[str]:
-    for one in story:
-        if isinstance(one, Paragraph) and one.style is style.SECTION:
-            yield "".join(frag.text for frag in one.frags)
-
-
 def _link(number: int, title: str) -> str:
     return f'<li><a href="#section-{number}">{escape(title)}</a></li>'
-
-
-def _number_sections(body: str) -> str:
-    """Return the body with an id for each h2, which are only ours: names are escaped."""
-    first, *parts = body.split("<h2>")
-    return first + "".join(f'<h2 id="section-{number}">{part}' for number, part in enumerate(parts, start=1))

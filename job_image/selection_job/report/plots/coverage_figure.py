@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from selection_job.report.plots.drawing import INK, MUTED, RANDOM, SELECTED, add_axes, add_title, figure, say_why_empty
+from selection_job.report.wording import Noun
 
 JsonObject = dict[str, Any]
 
@@ -14,22 +15,21 @@ _WIDTH, _HEIGHT = 9.0, 3.6
 
 
 def write_coverage(
-    folder: Path, selection: JsonObject, cover: JsonObject, *, sequences: JsonObject | None = None, noun: str = "image"
+    folder: Path, selection: JsonObject, cover: JsonObject, *, sequences: JsonObject | None = None, noun: Noun
 ) -> None:
     """Write coverage.png.
 
     selection  the report's selectionInformation
     cover      its distanceToCoverInput, which knows the radius of a random choice
     sequences  its sequenceInformation, where these were selected: the curve is then about them
-    noun       what was selected otherwise
+    noun       what was selected
     """
-    noun = f"{noun}s" if sequences is None else "sequences"
     is_exact = selection["coverage"]["isExact"] if sequences is None else bool(sequences["sequencesForRadius"])
     with figure(folder / "coverage.png", _WIDTH, _HEIGHT) as drawn:
         add_title(
             drawn,
-            f"Coverage: how many {noun} does a radius need?",
-            f"radius: distance of the farthest {noun.removesuffix('s')} to its nearest selected one",
+            f"Coverage: how many {noun.plural} does a radius need?",
+            f"radius: distance of the farthest {noun.singular} to its nearest selected one",
         )
         if not is_exact:
             say_why_empty(drawn, "Known for DIVERSITY on EMBEDDINGS alone (method coreset).")
@@ -39,7 +39,7 @@ def write_coverage(
         if sequences is None:
             _draw_random(axes, selection, cover["random"])
         axes.set_ylim(bottom=0)
-        axes.set_xlabel(f"{noun} selected")
+        axes.set_xlabel(f"{noun.plural} selected")
         axes.set_ylabel("radius")
         axes.legend(loc="upper right", fontsize=8)
 

@@ -10,7 +10,7 @@ from selection_job.report.plots.pair_figures import write_decisions
 from selection_job.report.plots.scatter_figures import write_scatters
 from selection_job.report.plots.source_figures import write_source_plots
 from selection_job.report.plots.video_figures import write_video_plots
-from selection_job.report.wording import noun_of
+from selection_job.report.wording import SEQUENCE, noun_of
 
 JsonObject = dict[str, Any]
 
@@ -23,12 +23,13 @@ def write_figures(folder: Path, report: JsonObject, thumbnail: Thumbnail) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     information, noun = report["datasetAnalysis"]["embeddingInformation"], noun_of(report)
     write_histograms(folder, information["pairwiseDistance"], noun)
+    sequences = report.get("sequenceInformation")
     write_coverage(
         folder,
         report["selectionInformation"],
         information["distanceToCoverInput"],
-        sequences=report.get("sequenceInformation"),
-        noun=noun,
+        sequences=sequences,
+        noun=noun if sequences is None else SEQUENCE,
     )
     write_decisions(folder, report["selectedAndRemovedImageExamples"], thumbnail)
     write_scatters(folder, information["scatterPlotData"], thumbnail, noun)

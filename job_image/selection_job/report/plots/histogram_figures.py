@@ -19,6 +19,7 @@ from selection_job.report.plots.drawing import (
     figure,
     say_why_empty,
 )
+from selection_job.report.wording import Noun
 
 JsonObject = dict[str, Any]
 
@@ -34,7 +35,7 @@ _METRICS = {
 }
 
 
-def write_histograms(folder: Path, pairwise: JsonObject, noun: str = "image") -> None:
+def write_histograms(folder: Path, pairwise: JsonObject, noun: Noun) -> None:
     """Write distance_distr_before.png and distance_distr_after.png from report.json's pairwiseDistance.
 
     noun  what the distances are between
@@ -43,13 +44,13 @@ def write_histograms(folder: Path, pairwise: JsonObject, noun: str = "image") ->
         folder / "distance_distr_before.png",
         pairwise,
         "input",
-        f"Before: distances between any two {noun}s of the input",
+        f"Before: distances between any two {noun.plural} of the input",
     )
     _write(
         folder / "distance_distr_after.png",
         pairwise,
         "selected",
-        f"After: distances between any two selected {noun}s",
+        f"After: distances between any two selected {noun.plural}",
     )
 
 

@@ -25,7 +25,7 @@ from selection_job.report.plots.drawing import (
     read_thumbnail,
     say_why_empty,
 )
-from selection_job.report.wording import plural
+from selection_job.report.wording import Noun, plural
 
 JsonObject = dict[str, Any]
 
@@ -33,7 +33,7 @@ _WIDTH, _HEIGHT = MAP_BOX[0] + 0.8, MAP_BOX[1] + 1.25
 _INK_BUDGET = 9000.0  # total area of the points in pt^2, so that few are large and many are small
 
 
-def write_scatters(folder: Path, maps: JsonObject, thumbnail: Thumbnail, noun: str = "image") -> None:
+def write_scatters(folder: Path, maps: JsonObject, thumbnail: Thumbnail, noun: Noun) -> None:
     """Write scatter_pca and scatter_umap_k_{5,15,50}, with and without overlay, from report.json's scatterPlotData."""
     first, second = (f"{100 * (share or 0):.0f}%" for share in maps["pcaEmbeddingData"]["explainedVariance"])
     counted = _count_points(maps["sample"], noun)
@@ -64,18 +64,18 @@ def _as_points(points: list[list[float]]) -> NDArray[np.float64]:
     return np.array(points, dtype=np.float64).reshape(-1, 2)
 
 
-def _count_points(sample: JsonObject, noun: str) -> str:
+def _count_points(sample: JsonObject, noun: Noun) -> str:
     n_pool = sample["nPreselectedDatapool"]
     return _count_new(sample, noun) + (f", {n_pool:,} selected before" if n_pool else "")
 
 
-def _count_new(sample: JsonObject, noun: str) -> str:
+def _count_new(sample: JsonObject, noun: Noun) -> str:
     if sample["nInputShown"] == sample["nInput"]:
         return f"{plural(sample['nInput'], noun)}, {sample['nSelected']:,} selected"
     n_removed, n_removed_shown = (sample[f"nInput{end}"] - sample[f"nSelected{end}"] for end in ("", "Shown"))
     return (
         f"drawn by chance: {sample['nSelectedShown']:,} of {sample['nSelected']:,} selected and "
-        f"{n_removed_shown:,} of {n_removed:,} removed {noun}s"
+        f"{n_removed_shown:,} of {n_removed:,} removed {noun.plural}"
     )
 
 

@@ -21,7 +21,7 @@ from selection_job.report.plots.drawing import (
     say_why_empty,
 )
 from selection_job.report.plots.fonts import drawable, name_font, shorten
-from selection_job.report.wording import noun_of, plural
+from selection_job.report.wording import OBJECT, Noun, noun_of, plural
 
 MOST_PLOTS = 12
 """Keys of metadata, and of scores, that have a plot."""
@@ -39,7 +39,7 @@ class SourcePlot:
     """One plot: what stands above it, what is counted, and the numbers of report.json that it shows."""
 
     heading: str
-    noun: str
+    noun: Noun
     values: JsonObject
     is_numeric: bool
 
@@ -55,12 +55,12 @@ def list_plots(report: JsonObject) -> dict[str, SourcePlot]:
         found[f"metadata_labels_{i}.png"] = SourcePlot(f"Metadata {key}", noun, values, is_numeric=False)
     for i, (task, described) in enumerate(list(report["predictionTaskInformation"].items())[:MOST_PLOTS]):
         classes = described["categoryDistribution"]
-        found[f"classes_{i}.png"] = SourcePlot(f"Classes of {task}", "object", classes, is_numeric=False)
+        found[f"classes_{i}.png"] = SourcePlot(f"Classes of {task}", OBJECT, classes, is_numeric=False)
         scores = described["activeLearningScoreDistributions"]
         for j, (score, values) in enumerate(list(scores.items())[:MOST_PLOTS]):
             found[f"scores_{i}_{j}.png"] = SourcePlot(f"{score} of {task}", noun, values, is_numeric=True)
     if (level := report.get("objectLevelInformation")) is not None:
-        found["objects.png"] = SourcePlot(f"Objects of {level['task']}", "object", _rank(level), is_numeric=False)
+        found["objects.png"] = SourcePlot(f"Objects of {level['task']}", OBJECT, _rank(level), is_numeric=False)
     return found
 
 
@@ -94,7 +94,7 @@ def _draw_numbers(path: Path, shown: SourcePlot) -> None:
         words = f"height is the share of each set; {plural(n, shown.noun)} of the input have a value"
         _title(drawn, shown.heading, words)
         if not n:
-            say_why_empty(drawn, f"No {shown.noun} has a value.")
+            say_why_empty(drawn, f"No {shown.noun.singular} has a value.")
             return
         axes = add_axes(drawn, 0.75, 0.45, 7.9, 1.4)
         edges = np.array(values["bins"])
@@ -117,9 +117,9 @@ def _draw_labels(path: Path, shown: SourcePlot) -> None:
     with figure(path, _WIDTH, 1.25 + height) as drawn:
         is_cut = values["nLabels"] > len(labels)
         more = f"; the {len(labels)} most frequent of {values['nLabels']:,}" if is_cut else ""
-        _title(drawn, shown.heading, f"share of each set's {noun}s{more}")
+        _title(drawn, shown.heading, f"share of each set's {noun.plural}{more}")
         if not labels:
-            say_why_empty(drawn, f"There is no {noun}.")
+            say_why_empty(drawn, f"There is no {noun.singular}.")
             return
         axes = add_axes(drawn, 2.4, 0.4, 6.25, height)
         _draw_bars(axes, values, len(labels))
@@ -147,7 +147,7 @@ def _write_pretagging(folder: Path, classes: JsonObject) -> None:
     ):
         counts = classes[name]["counts"]
         with figure(folder / file_name, _WIDTH, 3.0) as drawn:
-            _title(drawn, heading, f"{plural(sum(counts), 'object')} that the built-in detector found")
+            _title(drawn, heading, f"{plural(sum(counts), OBJECT)} that the built-in detector found")
             axes = add_axes(drawn, 0.75, 0.45, 7.9, 1.75)
             axes.bar(range(len(counts)), counts, 0.7, color=_COLOURS[name])
             for place, number in enumerate(counts):

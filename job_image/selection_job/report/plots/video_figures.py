@@ -19,7 +19,7 @@ from selection_job.report.plots.drawing import (
     say_why_empty,
 )
 from selection_job.report.plots.fonts import fit_line, name_font
-from selection_job.report.wording import count, plural
+from selection_job.report.wording import VIDEO, count, plural
 
 MOST_ROWS = 40
 """Videos on the timeline: those with the most frames."""
@@ -120,7 +120,7 @@ def say_time(seconds: float, step: float) -> str:
 
 def _write_frames_per_video(path: Path, frames: JsonObject) -> None:
     with figure(path, _WIDTH, 3.3) as drawn:
-        n = plural(sum(frames["selected"]), "video")
+        n = plural(sum(frames["selected"]), VIDEO)
         words = f"how many of {n} have so many frames that were looked at, selected or taken by chance"
         add_title(drawn, "Frames per video", words)
         axes = add_axes(drawn, 0.75, 0.6, 7.9, 1.75)
@@ -129,7 +129,7 @@ def _write_frames_per_video(path: Path, frames: JsonObject) -> None:
             axes.bar(places + 0.27 * (i - 1), frames[key], 0.25, color=color, label=label)
         axes.set_xticks(places, _name_bins(frames["bins"]), fontsize=min(9, 110 / len(places)))
         axes.set_xlabel("frames of a video")
-        axes.set_ylabel("videos")
+        axes.set_ylabel(VIDEO.plural)
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.0f}"))
         axes.grid(axis="x", visible=False)

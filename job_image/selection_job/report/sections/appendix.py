@@ -1,18 +1,25 @@
-"""The PDF's last part: what was wrong with the input, the estimates with their factors, settings and notes."""
+"""The last sections: what was wrong with the input, the estimates with their factors, settings and notes."""
 
 import math
 from collections.abc import Iterator
 from typing import Any
 
-from reportlab.lib.units import mm
-from reportlab.platypus import CondPageBreak, Flowable, Paragraph, Spacer
-
-from selection_job.report.pdf import style
-from selection_job.report.pdf.groups import make_copies
-from selection_job.report.pdf.parts import facts_table, name, paragraph, say_rest, section, subsection, table
+from selection_job.report.blocks.blocks import MM, TEXT_WIDTH, Block, Look, PageBreak, Space
+from selection_job.report.blocks.parts import (
+    bold,
+    facts_table,
+    name,
+    paragraph,
+    say,
+    say_rest,
+    section,
+    subsection,
+    table,
+)
 from selection_job.report.plots.drawing import Thumbnail
 from selection_job.report.plots.fonts import shorten
-from selection_job.report.wording import count, dollars, noun_of, plural
+from selection_job.report.sections.groups import make_copies
+from selection_job.report.wording import Noun, count, dollars, form, noun_of, plural
 
 JsonObject = dict[str, Any]
 
@@ -30,21 +37,21 @@ _TASKS = {
 }
 
 
-def make_input_sections(report: JsonObject, thumbnail: Thumbnail) -> list[Flowable]:
+def make_input_sections(report: JsonObject, thumbnail: Thumbnail) -> list[Block]:
     """Return the corrupt images with their reasons, and the exact copies."""
     is_by_sequence = report["selectionInformation"]["sequenceLength"] > 1
     noun = noun_of(report)
     copies = _duplicate_section(report["exactDuplicates"], thumbnail, noun, is_by_sequence=is_by_sequence)
-    return [Spacer(1, 6 * mm), CondPageBreak(80 * mm), *_corrupt_section(report["corruptImages"], noun), *copies]
+    return [Space(6 * MM), PageBreak(80 * MM), *_corrupt_section(report["corruptImages"], noun), *copies]
 
 
-def _corrupt_section(corrupt: JsonObject, noun: str) -> list[Flowable]:
-    heading = section(f"Corrupt {noun}s")
+def _corrupt_section(corrupt: JsonObject, noun: Noun) -> list[Block]:
+    heading = section(f"Corrupt {noun.plural}")
     if not corrupt["areChecked"]:
         words = "Not looked for: embeddings were given, so no image was opened for the selection."
         return [heading, paragraph(words)]
     if not corrupt["total"]:
-        return [heading, paragraph(f"Every {noun} could be read and decoded in full.")]
+        return [heading, paragraph(f"Every {noun.singular} could be read and decoded in full.")]
     kinds = "; ".join(
         f"{shorten(kind, 60)}: {count(number)}" for kind, number in list(corrupt["kinds"].items())[:_MOST_KINDS]
     )
@@ -52,18 +59,18 @@ def _corrupt_section(corrupt: JsonObject, noun: str) -> list[Flowable]:
     return [
         heading,
         paragraph(f"{plural(corrupt['total'], noun)} can't be used and took no part. {kinds}."),
-        table(["file", "why"], rows, [85 * mm, style.TEXT_WIDTH - 85 * mm]),
+        table(["file", "why"], rows, [85 * MM, TEXT_WIDTH - 85 * MM]),
         *say_rest(corrupt["total"] - len(rows), "filenames/corrupt_filenames.txt"),
     ]
 
 
 def _duplicate_section(
-    duplicates: JsonObject, thumbnail: Thumbnail, noun: str, *, is_by_sequence: bool
-) -> list[Flowable]:
-    heading = [Spacer(1, 6 * mm), CondPageBreak(50 * mm), section("Exact copies")]
+    duplicates: JsonObject, thumbnail: Thumbnail, noun: Noun, *, is_by_sequence: bool
+) -> list[Block]:
+    heading = [Space(6 * MM), PageBreak(50 * MM), section("Exact copies")]
     same = _SAME[duplicates["comparedBy"]]
     if not duplicates["total"]:
-        return [*heading, paragraph(f"No two {noun}s have {same}.")]
+        return [*heading, paragraph(f"No two {noun.plural} have {same}.")]
     fate = "were left out; the first by name stays" if duplicates["areRemoved"] else "took part, as the settings say"
     fate = "took part: only sequences are left out, where each of their frames has a copy" if is_by_sequence else fate
     shown = duplicates["images"][:_MOST_ROWS]
@@ -73,40 +80,41 @@ def _duplicate_section(
         paragraph(f"{plural(duplicates['total'], noun)} with {same} as another one {fate}."),
         *make_copies(duplicates["groups"], thumbnail, noun),
         subsection("All copies"),
-        table(["file", f"{same} as"], rows, [85 * mm, style.TEXT_WIDTH - 85 * mm]),
+        table(["file", f"{same} as"], rows, [85 * MM, TEXT_WIDTH - 85 * MM]),
         *say_rest(
             duplicates["total"] - len(rows), "report.json" if is_by_sequence else "filenames/duplicate_filenames.txt"
         ),
     ]
 
 
-def make_savings_section(report: JsonObject) -> list[Flowable]:
+def make_savings_section(report: JsonObject) -> list[Block]:
     """Return the estimates of labelling cost and CO2, each with the factors it comes from."""
     savings, noun = report["annotationSavings"], noun_of(report)
     tasks = [(words, savings[key]) for key, words in _TASKS.items() if key in savings]
     n = savings["nImagesNotLabelled"]
-    words = (
-        f"What is saved where the {plural(n, f'readable {noun}')} that the run did not select "
-        f"{'gets' if n == 1 else 'get'} no labels. These are <b>estimates</b>: numbers of {noun}s times the factors "
-        "below. Set workerConfig.report to factors of your own."
+    words = say(
+        f"What is saved where the {count(n)} readable {form(n, noun)} that the run did not select "
+        f"{'gets' if n == 1 else 'get'} no labels. These are ",
+        bold("estimates"),
+        f": numbers of {noun.plural} times the factors below. Set workerConfig.report to factors of your own.",
     )
-    flowables = [Spacer(1, 6 * mm), CondPageBreak(110 * mm), section("Estimated savings"), Paragraph(words, style.BODY)]
+    blocks: list[Block] = [Space(6 * MM), PageBreak(110 * MM), section("Estimated savings"), words]
     if tasks:
-        rows = [[words, dollars(saved["costSavings"], whole_from=math.inf)] for words, saved in tasks]
-        flowables.append(table(["labelling task", "cost saved (estimate)"], rows, [70 * mm, 50 * mm], numbers=1))
+        costs = [[task, dollars(saved["costSavings"], whole_from=math.inf)] for task, saved in tasks]
+        blocks.append(table(["labelling task", "cost saved (estimate)"], costs, [70 * MM, 50 * MM], numbers=1))
     if "co2" in savings:
-        flowables += [Spacer(1, 4 * mm), _co2_table(savings["co2"]), paragraph(explain_energy(savings))]
+        blocks += [Space(4 * MM), _co2_table(savings["co2"]), paragraph(explain_energy(savings))]
     rows = [
         [
             name(factor["name"]),
             f"{factor['value']:g}",
             "you" if factor["isSetByUser"] else "default",
-            paragraph(factor["meaning"], style.CELL_MUTED),
+            paragraph(factor["meaning"], Look.CELL_MUTED),
         ]
         for factor in savings["factors"]
     ]
-    widths = [52 * mm, 14 * mm, 16 * mm, style.TEXT_WIDTH - 82 * mm]
-    return [*flowables, subsection("Factors"), table(["factor", "value", "set by", "meaning and source"], rows, widths)]
+    widths = [52 * MM, 14 * MM, 16 * MM, TEXT_WIDTH - 82 * MM]
+    return [*blocks, subsection("Factors"), table(["factor", "value", "set by", "meaning and source"], rows, widths)]
 
 
 def explain_energy(savings: JsonObject) -> str:
@@ -121,14 +129,14 @@ def explain_energy(savings: JsonObject) -> str:
     )
 
 
-def _co2_table(co2: JsonObject) -> Flowable:
+def _co2_table(co2: JsonObject) -> Block:
     amounts = {
         "Labelling that is not done": (co2["labellingKwh"], co2["labellingKg"]),
         "This run": (-co2["computeKwh"], -co2["computeKg"]),
         "Saved": (co2["labellingKwh"] - co2["computeKwh"], co2["netKg"]),
     }
     rows = [[words, *map(_amount, both)] for words, both in amounts.items()]
-    return table(["electricity and CO2 (estimate)", "kWh", "kg CO2e"], rows, [70 * mm, 25 * mm, 25 * mm], numbers=2)
+    return table(["electricity and CO2 (estimate)", "kWh", "kg CO2e"], rows, [70 * MM, 25 * MM, 25 * MM], numbers=2)
 
 
 def _amount(value: float) -> str:
@@ -140,17 +148,17 @@ def _amount(value: float) -> str:
     return f"{value:,.3f}" if abs(value) >= 1 or value == 0 else f"{value:.3g}"
 
 
-def make_notes_section(report: JsonObject) -> list[Flowable]:
+def make_notes_section(report: JsonObject) -> list[Block]:
     """Return what the run noticed on its way."""
     notes = report["notes"]
     if not notes:
         return []
     shown = [paragraph(f"•  {note}") for note in notes[:_MOST_NOTES]]
     more = say_rest(len(notes) - len(shown), "report.json")
-    return [Spacer(1, 6 * mm), CondPageBreak(30 * mm), section("Notes"), *shown, *more]
+    return [Space(6 * MM), PageBreak(30 * MM), section("Notes"), *shown, *more]
 
 
-def make_settings_section(report: JsonObject) -> list[Flowable]:
+def make_settings_section(report: JsonObject) -> list[Block]:
     """Return the settings that the user wrote, one a line."""
     rows = list(_flatten(report["settings"]["overrides"]))
     shown = [(path, value) for path, value in rows[:_MOST_SETTINGS]]
@@ -158,19 +166,19 @@ def make_settings_section(report: JsonObject) -> list[Flowable]:
         table(
             ["setting", "value"],
             [[name(path, 200), name(value, 300)] for path, value in shown],
-            [90 * mm, style.TEXT_WIDTH - 90 * mm],
+            [90 * MM, TEXT_WIDTH - 90 * MM],
         )
         if shown
         else paragraph("Nothing was set: every setting has its default.")
     )
     return [
-        Spacer(1, 6 * mm),
-        CondPageBreak(60 * mm),
+        Space(6 * MM),
+        PageBreak(60 * MM),
         section("Settings"),
         paragraph("What the manifest says. config/config.yaml has these with every default filled in."),
         table_or_words,
         *say_rest(len(rows) - len(shown), "config/overrides.yaml"),
-        Spacer(1, 4 * mm),
+        Space(4 * MM),
         facts_table(
             [("Encoder fingerprint", report["generalInformation"]["runInformation"]["encoder"]["fingerprint"])]
         ),

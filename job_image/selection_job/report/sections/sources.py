@@ -1,46 +1,41 @@
-"""The PDF's part on metadata, classes and scores: what the selection did to them."""
+"""The section on metadata, classes and scores: what the selection did to them."""
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from reportlab.lib.units import mm
-from reportlab.platypus import Flowable, KeepTogether, PageBreak, Paragraph, Spacer
-
 from selection_api.legacy_selection import PRETAGGING_TASK
+from selection_job.report.blocks.blocks import MM, TEXT_WIDTH, Block, KeepTogether, PageBreak, Space
+from selection_job.report.blocks.parts import captioned_plot, name, paragraph, section, subsection, table
 from selection_job.report.measures.value_sets import SETS
-from selection_job.report.pdf import style
-from selection_job.report.pdf.objects import make_box_examples, make_detector_pictures
-from selection_job.report.pdf.parts import captioned_plot, name, paragraph, section, subsection, table
 from selection_job.report.plots.drawing import Thumbnail
-from selection_job.report.plots.source_figures import SourcePlot, list_plots
-from selection_job.report.wording import count, noun_of
+from selection_job.report.plots.source_figures import list_plots
+from selection_job.report.sections.objects import make_box_examples, make_detector_pictures
+from selection_job.report.wording import OBJECT, Noun, count, noun_of
 
 JsonObject = dict[str, Any]
 
-_PLOT_WIDTH = 152 * mm
 
-
-def make_source_sections(report: JsonObject, plots: Path, thumbnail: Thumbnail) -> list[Flowable]:
+def make_source_sections(report: JsonObject, plots: Path, thumbnail: Thumbnail) -> list[Block]:
     """Return the sections on metadata and on each task; nothing where the run looked at neither."""
-    parts: list[Flowable] = []
+    parts: list[Block] = []
     metadata, tasks = report["datasetAnalysis"]["metadataInformation"], report["predictionTaskInformation"]
     if metadata["nKeys"] or tasks:
         parts += [
             section("Metadata, classes and scores"),
-            Paragraph(
+            paragraph(
                 "Grey is what came in, orange what is selected, blue a random choice of the same size: where orange "
-                "leaves blue, the selection has changed the mixture.",
-                style.BODY,
+                "leaves blue, the selection has changed the mixture."
             ),
         ]
-    parts += _numbers_table("Numbers", _list_numbers(report))
+    parts += _numbers_table(_list_numbers(report))
     for i, (task, described) in enumerate(tasks.items()):
         parts += _describe_task(task, described, plots, i, noun_of(report))
         parts += make_box_examples(described, thumbnail, noun_of(report))
     for file_name, shown in list_plots(report).items():
         if file_name.startswith(("metadata_", "scores_")):
-            parts += _one_plot(plots / file_name, shown)
+            caption = f"{shown.heading}: input, selection and random choice."
+            parts.append(captioned_plot(plots / file_name, caption))
     if PRETAGGING_TASK in tasks:
         parts += make_detector_pictures(plots.parent / "data" / "bounding_boxes_examples")
     return [*parts, PageBreak()] if parts else []
@@ -55,45 +50,41 @@ def _list_numbers(report: JsonObject) -> Iterable[tuple[str, JsonObject]]:
             yield f"{score} of {task}", values
 
 
-def _numbers_table(heading: str, entries: Iterable[tuple[str, JsonObject]]) -> list[Flowable]:
-    rows = []
+def _numbers_table(entries: Iterable[tuple[str, JsonObject]]) -> list[Block]:
+    rows: list[list[Block | str]] = []
     for key, values in entries:
         means = [(values[which]["metrics"] or {}).get("mean") for which in SETS]
         spans = values["input"]["metrics"] or {}
         rows.append([name(key, 80), *[_number(spans.get(end)) for end in ("min", "max")], *map(_number, means)])
     if not rows:
         return []
-    widths = [style.TEXT_WIDTH - 110 * mm, *[22 * mm] * 5]
+    widths = [TEXT_WIDTH - 110 * MM, *[22 * MM] * 5]
     head = ["mean value of", "smallest", "largest", *SETS]
-    return [subsection(heading), table(head, rows, widths, numbers=5), Spacer(1, 3 * mm)]
+    return [subsection("Numbers"), table(head, rows, widths, numbers=5), Space(3 * MM)]
 
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
-def _describe_task(task: str, described: JsonObject, plots: Path, place: int, noun: str) -> list[Flowable]:
+def _describe_task(task: str, described: JsonObject, plots: Path, place: int, noun: Noun) -> list[Block]:
     classes, with_file = described["categoryDistribution"], described["nImagesWithPredictions"]
     objects = {which: sum(classes[which]["counts"]) + classes[which]["nOther"] for which in SETS}
     evenness = {which: classes[which]["metrics"]["normalizedEntropy"] for which in SETS}
     rows = [
-        [f"{noun}s with predictions", *[count(with_file[which]) for which in SETS]],
-        ["objects", *[count(objects[which]) for which in SETS]],
+        [f"{noun.plural} with predictions", *[count(with_file[which]) for which in SETS]],
+        [OBJECT.plural, *[count(objects[which]) for which in SETS]],
         ["evenness of classes (entropy, 1 is even)", *[_number(evenness[which]) for which in SETS]],
     ]
-    widths = [style.TEXT_WIDTH - 78 * mm, *[26 * mm] * 3]
+    widths = [TEXT_WIDTH - 78 * MM, *[26 * MM] * 3]
     words = f"{described['taskType']}, classes: {count(described['nCategories'])}"
-    parts: list[Flowable] = [
-        KeepTogether([subsection(f"Task {task}"), paragraph(words), table(["", *SETS], rows, widths, numbers=3)]),
-        Spacer(1, 2 * mm),
-        *captioned_plot(plots / f"classes_{place}.png", _PLOT_WIDTH, "Share of each class among the objects."),
+    parts: list[Block] = [
+        KeepTogether((subsection(f"Task {task}"), paragraph(words), table(["", *SETS], rows, widths, numbers=3))),
+        Space(2 * MM),
+        captioned_plot(plots / f"classes_{place}.png", "Share of each class among the objects."),
     ]
     if task == PRETAGGING_TASK:
         for when, where in (("before", "all images"), ("after", "the selected images")):
             path = plots / f"pretagging_histogram_{when}.png"
-            parts += captioned_plot(path, _PLOT_WIDTH, f"Objects that the detector found on {where}.")
+            parts.append(captioned_plot(path, f"Objects that the detector found on {where}."))
     return parts
-
-
-def _one_plot(path: Path, shown: SourcePlot) -> list[Flowable]:
-    return captioned_plot(path, _PLOT_WIDTH, f"{shown.heading}: input, selection and random choice.")

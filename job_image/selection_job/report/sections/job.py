@@ -1,0 +1,89 @@
+"""The section on the job: what ran, on what, and how long each stage took."""
+
+from typing import Any
+
+from selection_job.report.blocks.blocks import MM, TEXT_WIDTH, Block, Look, Space
+from selection_job.report.blocks.parts import bar, facts_table, name, paragraph, section, subsection, table
+from selection_job.report.plots.drawing import INPUT
+from selection_job.report.wording import IMAGE, VIDEO, Noun, count, duration, noun_of, size
+
+JsonObject = dict[str, Any]
+
+_STOP_WORDS = {
+    "n_samples": "the number of {noun.plural} asked for was reached",
+    "min_distance": "every other {noun.singular} is nearer to a selected one than the smallest distance asked for",
+    "all candidates selected": "there was no further {noun.singular}",
+    "no row left": "every further {noun.singular} would leave a target_range",
+    "max_sum": "the values of the selected {noun.plural} add up to stopping_condition_max_sum",
+    "least_value": "the next {noun.singular} is less typical than stopping_condition_minimum_typicality",
+}
+
+
+def make_job_section(report: JsonObject) -> list[Block]:
+    """Return what ran, on what, and how long each stage took."""
+    general, selection = report["generalInformation"], report["selectionInformation"]
+    run, worker = general["runInformation"], general["workerInformation"]
+    credentials = run["credentials"]
+    rows = [
+        ("Run", run["runName"]),
+        ("Input", run["inputUrl"]),
+        ("Results", run["runUrl"]),
+        ("Credentials", f"input: {credentials['input']}; results: {credentials['lightly']}"),
+        ("Started", run["startTimestamp"].replace("T", " ")),
+        ("Finished", f"{run['endTimestamp'].replace('T', ' ')}, after {duration(run['totalProcessingTimeS'])}"),
+        ("Device", worker["device"]),
+        *_describe_reading(report),
+        ("Selection", _describe_selection(selection, noun_of(report))),
+        ("Seed", run["seed"]),
+    ]
+    return [
+        section("Job information"),
+        facts_table(rows),
+        *_stage_table(run),
+        subsection("Versions"),
+        name(" · ".join(f"{package} {version}" for package, version in worker["versions"].items()), 1000),
+    ]
+
+
+def _describe_reading(report: JsonObject) -> list[tuple[str, str]]:
+    run, medium = report["generalInformation"]["runInformation"], VIDEO if "videoInformation" in report else IMAGE
+    source = f"{run['encoder']['source']}, {report['selectionInformation']['embeddingDimensions']} dimensions"
+    if not report["corruptImages"]["areChecked"]:
+        return [("Read", "no image: embeddings were given"), ("Vectors", source)]
+    reread = f", each {medium.singular} once"
+    if run["bytesReread"]:
+        reread = f", of these {size(run['bytesReread'])} a second time"
+    return [("Read", f"{size(run['bytesRead'])}{reread}"), ("Encoder", source), ("Decoder", run["decoder"])]
+
+
+def _describe_selection(selection: JsonObject, noun: Noun) -> str:
+    vectors = "embeddings of unit length" if selection["normalizeEmbeddings"] else "embeddings as they are"
+    if selection["sequenceLength"] > 1:
+        scaled = "scaled to unit length" if selection["normalizeEmbeddings"] else "as they are"
+        vectors = f"sequences of {count(selection['sequenceLength'])} frames, by the means of their embeddings {scaled}"
+    ending = str(selection["stoppedBy"])
+    why = _STOP_WORDS.get(ending, ending).format(noun=noun)
+    return f"{selection['method']} on {vectors}; it ended because {why}"
+
+
+def _stage_table(run: JsonObject) -> list[Block]:
+    stages = run["stages"]
+    if not stages:
+        return []
+    longest = max(stage["seconds"] for stage in stages)
+    rows = [
+        [
+            stage["stage"].replace("_", " ").lower(),
+            bar(stage["seconds"], longest, 70 * MM, INPUT),
+            duration(stage["seconds"]),
+        ]
+        for stage in stages
+    ]
+    widths = [62 * MM, 78 * MM, TEXT_WIDTH - 140 * MM]
+    note = f"Making the UMAP maps of this report took {duration(run['umapSeconds'])} besides."
+    return [
+        subsection("Time per stage"),
+        table(["stage", "", "wall time"], rows, widths, numbers=1),
+        Space(3),
+        paragraph(note, Look.SMALL),
+    ]

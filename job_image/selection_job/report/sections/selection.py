@@ -1,0 +1,152 @@
+"""The section on the selection itself: what each strategy did, and how many images a radius needs."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from selection_job.report.blocks.blocks import MM, TEXT_WIDTH, Block, Heading, KeepTogether, Look, Space
+from selection_job.report.blocks.parts import captioned_plot, name, paragraph, section, subsection, table
+from selection_job.report.wording import Noun, count, noun_of, plural, share
+
+JsonObject = dict[str, Any]
+
+MOST_CLASSES = 15
+"""Classes of a BALANCE that are shown; report.json has all."""
+
+_SETS = ("input", "selected", "random")
+
+
+def make_selection_section(report: JsonObject, plots: Path) -> list[Block]:
+    """Return the strategies with what each achieved, and the coverage curve."""
+    selection, noun = report["selectionInformation"], noun_of(report)
+    return [
+        section(f"How the {noun.plural} were selected"),
+        *describe_strategies(selection, noun),
+        *_say_pool(report),
+        *_coverage(selection, plots, noun),
+    ]
+
+
+def describe_strategies(selection: JsonObject, noun: Noun) -> list[Block]:
+    """Return what each strategy did, and the classes of each BALANCE.
+
+    selection  selectionInformation, or objectLevelInformation
+    noun       what was selected
+    """
+    strategies = selection["strategies"]
+    by_chance: list[Block] = []
+    if selection["method"] == "random":
+        by_chance.append(paragraph(f"The {noun.plural} were taken in a random order: no strategy ranks them."))
+    if not strategies:
+        return by_chance
+    words = (
+        f"What each strategy measures, for all {noun.plural} that took part, for the selected ones, and for a random "
+        "choice of as many: what lies between the last two is what all strategies together changed. Several strategies "
+        "are combined into one product, so that each gives way to the others a little."
+    )
+    rows = [
+        [
+            name(entry["name"]),
+            "–" if entry["strength"] is None else f"{entry['strength']:g}",
+            entry["measure"],
+            *[_measure(entry[which]) for which in _SETS],
+        ]
+        for entry in strategies
+    ]
+    widths = [52 * MM, 18 * MM, TEXT_WIDTH - 124 * MM, 18 * MM, 18 * MM, 18 * MM]
+    head = ["strategy", "strength", "measure", *_SETS]
+    return [
+        *by_chance,
+        paragraph(words),
+        table(head, rows, widths, numbers=3),
+        Space(2 * MM),
+        *[paragraph(_say_filtered(entry, selection, noun)) for entry in strategies if "nPassing" in entry],
+        *_balances(strategies),
+    ]
+
+
+def _measure(value: float | None) -> str:
+    """Return four digits, or a dash.
+
+    >>> _measure(0.123456), _measure(12345.6), _measure(None)
+    ('0.1235', '1.235e+04', '–')
+    """
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _say_filtered(entry: JsonObject, selection: JsonObject, noun: Noun) -> str:
+    passing = plural(entry["nPassing"], noun)
+    return f"{entry['name']}: {passing} pass. All thresholds together keep {count(selection['nFiltered'])} out."
+
+
+def _balances(strategies: list[JsonObject]) -> list[Block]:
+    parts: list[Block] = []
+    for entry in strategies:
+        if "classes" in entry:
+            words = paragraph(_explain_shares(entry["name"]), Look.SMALL)
+            parts.append(KeepTogether((subsection(entry["name"]), *_classes(entry["classes"]), words)))
+    return parts
+
+
+def _explain_shares(name: str) -> str:
+    """Say why the shares of a BALANCE are not those of the bars that count classes."""
+    among = "The shares are among the classes that the strategy balances"
+    if not name.startswith("BALANCE on PREDICTIONS"):
+        return f"{among}; the bars of the metadata count every value."
+    return (
+        f"{among}. An object counts by its probabilities where its prediction has them. So the shares differ from the "
+        "bars of the classes, where each object counts once, for the class it is predicted as."
+    )
+
+
+def _say_pool(report: JsonObject) -> list[Block]:
+    """Return a line on what the sets leave out, where earlier runs selected something and a strategy counts it in."""
+    has_pool = report["generalInformation"]["datasetInformation"]["datasetSizes"]["nPreselectedDatapool"] > 0
+    if not has_pool or not any("classes" in entry for entry in report["selectionInformation"]["strategies"]):
+        return []
+    words = (
+        "What earlier runs selected counts towards each target of a BALANCE, but not in the shares above: these are of "
+        "this run's selection alone, and may miss a target that both together meet."
+    )
+    return [paragraph(words, Look.SMALL)]
+
+
+def _classes(classes: list[JsonObject]) -> list[Block]:
+    shown = sorted(classes, key=lambda one: -max(one[which] or 0.0 for which in ("target", *_SETS)))[:MOST_CLASSES]
+    columns = ("target", *_SETS)
+    rows: list[list[Block | str]] = [
+        [name(one["name"], 80), *[share(one[column] or 0.0, 1) for column in columns]] for one in shown
+    ]
+    widths = [TEXT_WIDTH - 88 * MM, *[22 * MM] * 4]
+    left_out = len(classes) - len(shown)
+    more = [paragraph(f"{count(left_out)} more in report.json.", Look.SMALL)] if left_out else []
+    return [table(["class", *columns], rows, widths, numbers=4), *more]
+
+
+def _coverage(selection: JsonObject, plots: Path, noun: Noun) -> list[Block]:
+    coverage = selection["coverage"]
+    if not coverage["isExact"]:
+        return [ask_for_radius(noun), paragraph(coverage["whyUnknown"])]
+    of_what = "that pass every THRESHOLD " if selection["nFiltered"] else ""
+    words = (
+        f"The radius is the distance of the farthest of all {noun.plural} {of_what}to its nearest selected one. "
+        f"{noun.plural.capitalize()} are in the order of choice, so a smaller selection is the beginning of the list, "
+        "and the numbers are exact."
+    )
+    return show_radii(words, [(line["radius"], line["nImages"]) for line in coverage["imagesForRadius"]], plots, noun)
+
+
+def ask_for_radius(noun: Noun) -> Heading:
+    """Return the heading above what is known of radii."""
+    return subsection(f"How many {noun.plural} does a radius need?")
+
+
+def show_radii(words: str, lines: Iterable[tuple[float, int]], plots: Path, noun: Noun) -> list[Block]:
+    """Return the coverage curve, and a table of radii with the number that reaches each."""
+    caption = f"How to read: where the line is flat, more {noun.plural} bring little. The number axis is logarithmic."
+    rows = [[f"{radius:g}", count(number)] for radius, number in lines]
+    return [
+        KeepTogether((ask_for_radius(noun), paragraph(words), captioned_plot(plots / "coverage.png", caption))),
+        Space(2 * MM),
+        table(["for a radius of", f"{noun.plural} needed"], rows, [40 * MM, 40 * MM], numbers=1),
+    ]
