@@ -11,7 +11,6 @@ import pytest
 from pypdf import PdfReader
 
 from selection_job.report.html.map import MOST_THUMBNAILS, dump_safely, make_map_data
-from selection_job.report.writing import write_report
 
 pytestmark = pytest.mark.slow
 
