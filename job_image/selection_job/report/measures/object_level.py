@@ -27,7 +27,7 @@ def describe_object_level(objects: ObjectSelection, *, normalize: bool, seed: in
     return {
         "task": crops.task,
         "nObjects": len(crops),
-        "nImagesWithObjects": len(np.unique(crops.owners)),
+        "nImagesWithObjects": len(np.unique(crops.image_rows)),
         **measured,
         "categories": [
             {"name": name, **{of_set: numbers[i] for of_set, numbers in counts.items()}}
