@@ -27,12 +27,13 @@ from PIL import Image
 
 from selection_api import SelectionRun, parse_manifest
 from selection_job.catalog.catalog import Catalog
+from selection_job.manifest.goal import make_goal
 from selection_job.report import writing
 from selection_job.report.facts import RunFacts
 from selection_job.report.measures import maps
 from selection_job.report.report_json import report_json_bytes
 from selection_job.selection.gathered_sources import GatheredSources
-from selection_job.selection.selecting import select_images
+from selection_job.selection.image_selection import select_images
 from selection_job.selection.selection import Selection
 
 D = 32
@@ -64,7 +65,7 @@ def main() -> None:
 def measure(n: int) -> str:
     """Return the row for n images."""
     vectors, catalog, run = make_vectors(n), make_catalog(n), parse_manifest(make_manifest(n))
-    selection = select_images(catalog, vectors, run.spec, GatheredSources(n))
+    selection = select_images(make_goal(run.spec, n), catalog, vectors, GatheredSources(n), run.spec.worker_config)
     with tempfile.TemporaryDirectory() as folder, watch_parts() as seconds:
         with stopwatch(seconds, "all"):
             write_report(Path(folder), n, vectors, catalog, selection, run)

@@ -78,11 +78,11 @@ def test_tiles_are_embedded_and_chosen_as_if_cut_out_by_hand(photos, make_tiled,
     names = embedded.catalog.names
     pixels = [crop for name in names for crop in cut_by_hand(Path(photos.folder, name), boxes, encoder.input_size_px)]
     vectors = np.concatenate(list(embed_pixels(encoder, [np.stack(pixels)], device=torch.device("cpu"))))
-    assert crops.owners.tolist() == np.repeat(np.arange(len(names)), 6).tolist()
+    assert crops.image_rows.tolist() == np.repeat(np.arange(len(names)), 6).tolist()
     assert crops.vectors == pytest.approx(vectors, abs=1e-4)
     kept = np.flatnonzero(~embedded.catalog.is_duplicate)
-    places = np.searchsorted(kept, crops.owners)
-    is_kept = ~embedded.catalog.is_duplicate[crops.owners]
+    places = np.searchsorted(kept, crops.image_rows)
+    is_kept = ~embedded.catalog.is_duplicate[crops.image_rows]
     diversity = Diversity(normalize_rows(crops.vectors[is_kept]), owners=places[is_kept])
     expected = [names[kept[row]] for row in select(len(kept), [diversity], 10).indices]
     assert outcome.selected == expected

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from choosing import choose_objects
 
 from selection_api import parse_manifest
 from selection_job.catalog.catalog import Catalog
@@ -14,7 +15,7 @@ from selection_job.numeric.greedy.objectives import Balance, Diversity, Weights
 from selection_job.numeric.strategies import select
 from selection_job.predictions.task_predictions import Category, TaskPredictions
 from selection_job.selection.gathered_sources import GatheredSources
-from selection_job.selection.object_selection import own_predictions, select_objects, select_owners
+from selection_job.selection.object_selection import keep_images, own_predictions
 from selection_job.selection.selection import PASSED
 
 N, D, CLASSES = 12, 4, ("car", "bus", "tram")
@@ -41,7 +42,7 @@ class Scene:
 
     def __init__(self, seed=0, owners=None, n=N):
         random = np.random.default_rng(seed)
-        given = np.sort(random.integers(1, n, 40)) if owners is None else np.array(owners)
+        given = np.sort(random.integers(1, n, 40)) if owners is None else np.array(owners, dtype=np.int64)
         m = len(given)
         probabilities = random.dirichlet([0.5] * 3, m).astype(np.float32)
         self.task = TaskPredictions(
@@ -55,7 +56,7 @@ class Scene:
         self.places = np.flatnonzero(is_cut)
         numbers = np.array([np.count_nonzero(given[:i] == given[i]) for i in range(m)], dtype=np.int32)
         self.crops = Crops(
-            "t", CLASSES, owners=given[is_cut], numbers=numbers[is_cut],
+            "t", CLASSES, image_rows=given[is_cut], index_in_image=numbers[is_cut],
             boxes_px=np.tile(np.array([0, 0, 5, 5], np.int32), (len(self.places), 1)),
             category_index=self.task.category_index[is_cut], scores=self.task.scores[is_cut],
             vectors=random.normal(size=(len(self.places), D)).astype(np.float32),
@@ -68,7 +69,7 @@ class Scene:
     def choose(self, spec, catalog=None):
         tasks = {"t": self.task, "lightly_pretagging": self.task}
         sources = GatheredSources(len(self.task.has_file), tasks=tasks, columns=self.columns)
-        return select_objects(catalog or make_catalog(), self.crops, spec, sources)
+        return choose_objects(catalog or make_catalog(), self.crops, spec, sources)
 
 
 def entry(kind, what=None, **fields):
@@ -152,7 +153,7 @@ def test_own_predictions_are_those_that_made_the_crops_whatever_was_not_cut_out(
     own = own_predictions(scene.task, scene.crops)
     assert own.scores.tolist() == scene.crops.scores.tolist()
     assert own.owners.tolist() == list(range(len(scene.crops)))
-    assert own.mask_pixels.tolist() == scene.crops.owners.tolist()
+    assert own.mask_pixels.tolist() == scene.crops.image_rows.tolist()
     assert len(own.has_file) == len(scene.crops)
 
 
@@ -176,8 +177,8 @@ def test_an_image_is_kept_with_the_first_of_its_crops_and_told_apart_from_those_
     scene.columns["light"].numbers[6] = -1
     objects = scene.choose(make_spec({"n_samples": 4, "strategies": [entry("DIVERSITY"), limit]}))
     embeddings = np.random.default_rng(1).normal(size=(N, 3)).astype(np.float32)
-    selection = select_owners(make_catalog(), embeddings, objects, normalize=False)
-    owners = scene.crops.owners[picks(objects)].tolist()
+    selection = keep_images(objects, embeddings, normalize=False)
+    owners = scene.crops.image_rows[picks(objects)].tolist()
     assert selection.selected.tolist() == list(dict.fromkeys(owners))
     first = [owners.index(row) for row in selection.selected.tolist()]
     assert selection.distances.tolist() == objects.selection.distances[first].tolist()
@@ -202,8 +203,8 @@ def test_least_numbers_of_pretagging_are_of_images_not_of_crops():
     scene.task = replace(scene.task, categories=tuple(Category(i, name) for i, name in enumerate(names)))
     worker = {"pretagging": True, "pretagging_config": {"min_counts": {"person": 2}}}
     objects = scene.choose(make_spec(stopping_condition={"n_samples": 20}, **worker))
-    assert sorted(set(scene.crops.owners[picks(objects)].tolist())) == [1, 5]
-    selection = select_owners(make_catalog(), np.zeros((N, 2), np.float32), objects, normalize=True)
+    assert sorted(set(scene.crops.image_rows[picks(objects)].tolist())) == [1, 5]
+    selection = keep_images(objects, np.zeros((N, 2), np.float32), normalize=True)
     assert [record.name for record in selection.thresholds] == [
         "at least 1 object of t",
         "at least 2 person by pretagging",
@@ -214,13 +215,26 @@ def test_least_numbers_of_pretagging_are_of_images_not_of_crops():
     assert "20 objects were asked for and 5 are there" in " ".join(selection.notes)
 
 
+def test_where_the_images_with_enough_by_pretagging_have_no_object_the_message_says_so():
+    scene = Scene(owners=[1, 1, 2])
+    people = TaskPredictions(
+        "lightly_pretagging", "object-detection", (Category(0, "person"),), np.ones(N, bool),
+        np.array([5]), np.zeros(1, np.int32), np.ones(1, np.float32),
+    )  # fmt: skip
+    worker = {"pretagging": True, "pretagging_config": {"min_counts": {"person": 1}}}
+    spec = make_spec(stopping_condition={"n_samples": 2}, **worker)
+    sources = GatheredSources(N, tasks={"t": scene.task, "lightly_pretagging": people})
+    with pytest.raises(UnusableData, match=r"no image that passes .*min_counts has an object of the task 't'"):
+        choose_objects(make_catalog(), scene.crops, spec, sources)
+
+
 def test_a_random_choice_of_crops_keeps_their_images():
     scene = Scene()
     objects = scene.choose(make_spec(method="random", stopping_condition={"n_samples": 7}))
     again = scene.choose(make_spec(method="random", stopping_condition={"n_samples": 7}))
     assert len(set(picks(objects))) == 7
     assert picks(objects) == picks(again)
-    selection = select_owners(make_catalog(), np.ones((N, 2), np.float32), objects, normalize=True)
+    selection = keep_images(objects, np.ones((N, 2), np.float32), normalize=True)
     assert selection.notes[0].startswith(f"Object level: 7 of {len(scene.crops)} objects of t were chosen; ")
 
 
@@ -246,7 +260,7 @@ def test_no_two_crops_are_nearer_than_the_least_distance():
 def test_where_every_object_of_every_image_is_chosen_nothing_is_removed():
     scene = Scene(owners=range(N))
     objects = scene.choose(make_spec(stopping_condition={"n_samples": "100%"}))
-    selection = select_owners(make_catalog(), np.zeros((N, 2), np.float32), objects, normalize=True)
+    selection = keep_images(objects, np.zeros((N, 2), np.float32), normalize=True)
     assert sorted(selection.selected.tolist()) == list(range(N))
     assert len(selection.removed) == len(objects.selection.removed) == 0
     assert selection.stopped_by == "n_samples"
@@ -256,7 +270,7 @@ def test_query_images_are_compared_with_crops():
     scene, queries = Scene(), {("a" * 24, "queries"): np.ones((1, D), np.float32)}
     similar = entry("SIMILARITY", {"type": "EMBEDDINGS", "dataset_id": "a" * 24, "tag_name": "queries"})
     sources = GatheredSources(N, tasks={"t": scene.task}, queries=queries)
-    objects = select_objects(make_catalog(), scene.crops, make_spec({"n_samples": 3, "strategies": [similar]}), sources)
+    objects = choose_objects(make_catalog(), scene.crops, make_spec({"n_samples": 3, "strategies": [similar]}), sources)
     nearest = np.argsort(np.linalg.norm(scene.crops.vectors - 1, axis=1), kind="stable")
     assert picks(objects) == nearest[:3].tolist()
 

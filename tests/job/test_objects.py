@@ -157,9 +157,9 @@ def test_embeddings_of_objects_are_those_of_their_crops_whatever_the_batch(encod
         for found, crops in zip(expected, cut_out, strict=True):
             found.extend(crops.pixels)
     crops = embedder.finish()
-    assert crops[0].owners.tolist() == [0, 0, 1]
+    assert crops[0].image_rows.tolist() == [0, 0, 1]
     assert crops[0].category_index.tolist() == [0, 1, 0]
-    assert crops[1].owners.tolist() == [0, 0, 1, 1, 2, 2]
+    assert crops[1].image_rows.tolist() == [0, 0, 1, 1, 2, 2]
     for found, pixels in zip(crops, expected, strict=True):
         assert found.vectors == pytest.approx(embed(encoder, np.stack(pixels)), abs=1e-5)
 
@@ -173,10 +173,10 @@ def test_images_without_objects_give_no_crops(encoder):
     assert crops.vectors.shape == (0, 8)
 
 
-def some_crops(owners=(0, 0, 2)):
-    m = len(owners)
+def some_crops(image_rows=(0, 0, 2)):
+    m = len(image_rows)
     return Crops(
-        "cars", ("car", "ein Bus, rot"), np.array(owners, np.int64), np.arange(m, dtype=np.int32),
+        "cars", ("car", "ein Bus, rot"), np.array(image_rows, np.int64), np.arange(m, dtype=np.int32),
         np.zeros((m, 4), np.int32), np.zeros(m, np.int32), np.ones(m, np.float32), np.ones((m, 5), np.float32),
     )  # fmt: skip
 
@@ -185,23 +185,32 @@ def test_kept_crops_read_back_as_they_were(tmp_path):
     save_crops(some_crops(), tmp_path / "crops.npz")
     found = load_crops(tmp_path / "crops.npz", n_images=3, dimensions=5)
     assert found.categories == ("car", "ein Bus, rot")
-    assert found.owners.tolist() == [0, 0, 2]
+    assert found.image_rows.tolist() == [0, 0, 2]
     assert found.vectors.tolist() == some_crops().vectors.tolist()
 
 
+def test_crops_are_kept_under_the_names_of_earlier_versions(tmp_path):
+    crops = some_crops()
+    save_crops(crops, tmp_path / "crops.npz")
+    with np.load(tmp_path / "crops.npz") as file:
+        assert file["owners"].tolist() == crops.image_rows.tolist()
+        assert file["numbers"].tolist() == crops.index_in_image.tolist()
+
+
 @pytest.mark.parametrize(
-    ("owners", "n_images", "dimensions"), [((0, 3), 3, 5), ((-1, 0), 3, 5), ((1, 0), 3, 5), ((0, 1), 3, 4)]
+    ("image_rows", "n_images", "dimensions"), [((0, 3), 3, 5), ((-1, 0), 3, 5), ((1, 0), 3, 5), ((0, 1), 3, 4)]
 )
-def test_kept_crops_that_do_not_fit_are_refused(tmp_path, owners, n_images, dimensions):
-    save_crops(some_crops(owners), tmp_path / "crops.npz")
+def test_kept_crops_that_do_not_fit_are_refused(tmp_path, image_rows, n_images, dimensions):
+    save_crops(some_crops(image_rows), tmp_path / "crops.npz")
     with pytest.raises(ValueError, match=r"crops\.npz"):
         load_crops(tmp_path / "crops.npz", n_images=n_images, dimensions=dimensions)
 
 
 def keep(path, **changes):
     """Write crops with some of the arrays changed."""
-    columns = {name: value for name, value in vars(some_crops()).items() if isinstance(value, np.ndarray)}
-    columns |= {"task": np.array("cars"), "categories": np.array(["car", "bus"]), **changes}
+    save_crops(some_crops(), path)
+    with np.load(path) as file:
+        columns = {**file, **changes}
     np.savez(path, **{name: value for name, value in columns.items() if value is not None})
 
 

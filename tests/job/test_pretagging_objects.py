@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import street_scenes
+from choosing import choose_objects
 
 from selection_api import parse_manifest
 from selection_job import pipeline
 from selection_job.process.progress import Progress
 from selection_job.run.context import set_up
-from selection_job.selection.object_selection import select_objects
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
@@ -49,7 +49,7 @@ def findings(scenes, make_manifest, tmp_path, monkeypatch):
 def what_was_drawn(crops, catalog, truth):
     """Return for each crop the category of the shape that it overlaps most, 'nothing' below LEAST_OVERLAP."""
     found = []
-    for owner, box in zip(crops.owners, crops.boxes_px.astype(float), strict=True):
+    for owner, box in zip(crops.image_rows, crops.boxes_px.astype(float), strict=True):
         categories, boxes = truth[catalog.names[owner]]
         low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
         common = np.clip(high - low, 0, None).prod(axis=1)
@@ -70,7 +70,7 @@ def test_diverse_crops_have_three_times_the_rare_objects_of_a_random_choice(find
 
     worker = run.spec.worker_config.model_copy(update={"method": "random"})
     by_chance = run.spec.model_copy(update={"worker_config": worker})
-    random = select_objects(found.catalog, found.embedded.crops[0], by_chance, found.sources)
+    random = choose_objects(found.catalog, found.embedded.crops[0], by_chance, found.sources)
     assert len(random.selection.selected) == N_SELECTED
     share = np.mean(what_was_drawn(random.crops, found.catalog, scenes[1])[random.selection.selected] == "train")
     assert chosen >= 3 * max(share, np.mean(drawn == "train"))

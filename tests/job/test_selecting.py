@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from choosing import choose_images
 
 from selection_api import parse_manifest
 from selection_job.catalog.catalog import Catalog
 from selection_job.errors import UnusableData
 from selection_job.manifest.goal import make_goal
 from selection_job.selection.gathered_sources import GatheredSources
-from selection_job.selection.selecting import select_images
 from selection_job.selection.vectors import normalize_rows
 
 
@@ -120,7 +120,7 @@ def make_catalog(duplicate_of, corrupt=()):
 
 def choose(catalog, embeddings, spec):
     """Select where nothing but the embeddings is looked at."""
-    return select_images(catalog, embeddings, spec, GatheredSources(len(catalog.names)))
+    return choose_images(catalog, embeddings, spec, GatheredSources(len(catalog.names)))
 
 
 LINE = np.array([[0, 1], [1, 1], [2, 1], [9, 1]], dtype=np.float32)

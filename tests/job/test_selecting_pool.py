@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from choosing import choose_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,6 @@ from selection_job.errors import UnusableData
 from selection_job.metadata.metadata_column import MetadataColumn
 from selection_job.predictions.task_predictions import Category, TaskPredictions
 from selection_job.selection.gathered_sources import GatheredSources
-from selection_job.selection.selecting import select_images
 
 
 def make_spec(worker=None, selection=None):
@@ -83,7 +83,7 @@ def test_two_runs_one_after_the_other_pick_what_one_run_picks(mix, n, seed):
 
     def choose(rows, n_pool, n_samples):
         spec = make_spec(selection={"n_samples": n_samples, "strategies": MIXES[mix]})
-        selection = select_images(make_catalog(len(rows), n_pool), vectors[rows], spec, gather(values, rows))
+        selection = choose_images(make_catalog(len(rows), n_pool), vectors[rows], spec, gather(values, rows))
         return rows[selection.selected], selection
 
     whole, _ = choose(np.arange(n), 0, k)
@@ -103,7 +103,7 @@ LINE = np.array([[0.0], [1.0], [5.0], [9.0], [0.5], [8.0]], dtype=np.float32)  #
 
 def select(worker, catalog=None, selection=None, columns=None):
     catalog = make_catalog(6, 2) if catalog is None else catalog
-    return select_images(catalog, LINE, make_spec(worker, selection), GatheredSources(6, columns=columns or {}))
+    return choose_images(catalog, LINE, make_spec(worker, selection), GatheredSources(6, columns=columns or {}))
 
 
 def test_distances_count_from_what_was_selected_before():

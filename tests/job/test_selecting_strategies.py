@@ -1,7 +1,8 @@
-"""Every strategy of selectionConfig through select_images: the published cases, and a brute force for mixes."""
+"""Every strategy of selectionConfig through choose_images: the published cases, and a brute force for mixes."""
 
 import numpy as np
 import pytest
+from choosing import choose_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,7 +10,6 @@ from selection_api import parse_manifest
 from selection_job.catalog.catalog import Catalog
 from selection_job.errors import UnusableData
 from selection_job.metadata.metadata_column import MetadataColumn
-from selection_job.selection.selecting import select_images
 
 
 def make_spec(worker, selection=None):
@@ -89,7 +89,7 @@ def select(vectors, n_samples, *entries, duplicate_of=None, normalize=False, **s
     vectors = np.asarray(vectors, dtype=np.float32)
     spec = make_spec({"normalize_embeddings": normalize}, {"n_samples": n_samples, "strategies": list(entries)})
     catalog = make_catalog(range(len(vectors)) if duplicate_of is None else duplicate_of)
-    return select_images(catalog, vectors, spec, HandMade(**sources))
+    return choose_images(catalog, vectors, spec, HandMade(**sources))
 
 
 def picks(*arguments, **options):
@@ -380,7 +380,7 @@ def test_the_legacy_form_weighs_the_coreset_by_the_score():
         "normalize_embeddings": False, "method": "coral", "stopping_condition": {"n_samples": 9},
         "active_learning": {"task_name": "t", "score_name": "s"},
     }  # fmt: skip
-    old = select_images(make_catalog(range(40)), vectors, make_spec(worker), HandMade(scores={("t", "s"): values}))
+    old = choose_images(make_catalog(range(40)), vectors, make_spec(worker), HandMade(scores={("t", "s"): values}))
     mix = [entry("DIVERSITY"), entry("WEIGHTS", SCORES)]
     assert old.selected.tolist() == picks(vectors, 9, *mix, scores={("t", "s"): values})
 

@@ -8,6 +8,7 @@ import jsonschema
 import numpy as np
 import pypdf
 import pytest
+from choosing import choose_images, choose_sequences
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightly.utils.io import load_embeddings
@@ -29,9 +30,7 @@ from selection_job.report.measures.strategy_effects import describe_strategies
 from selection_job.report.report_json import read_schema
 from selection_job.results.tables.sequence_information import write_sequence_information
 from selection_job.selection.gathered_sources import GatheredSources
-from selection_job.selection.selecting import select_images
 from selection_job.selection.selection import PASSED
-from selection_job.selection.sequence_selection import select_sequences
 from selection_job.selection.sequence_sources import average_rows
 from selection_job.selection.sequences import cut_sequences
 from selection_job.selection.vectors import normalize_rows
@@ -133,7 +132,7 @@ def select(catalog, vectors, amount, length=4, sources=None, **worker):
     if config is None:
         worker["stopping_condition"] = {"n_samples": amount, **worker.get("stopping_condition", {})}
     spec = make_spec(worker, config)
-    return select_sequences(catalog, vectors, spec, sources or GatheredSources(len(catalog.names)))
+    return choose_sequences(catalog, vectors, spec, sources or GatheredSources(len(catalog.names)))
 
 
 def grid(n_sequences, seed=0, length=4, d=3):
@@ -257,6 +256,14 @@ def test_frames_that_earlier_runs_selected_count_each_by_itself():
     assert set(selection.nearest_selected) & {120, 121, 122}
 
 
+@pytest.mark.parametrize("are_videos", [False, True])
+def test_what_earlier_runs_selected_is_called_what_it_is(are_videos):
+    catalog = frames([9], pool=[(0, 8)]) if are_videos else images([f"{i}.jpg" for i in range(8)], pool=["8.jpg"])
+    selection, _ = select(catalog, VECTORS[:9], 4)
+    nouns = "frames" if are_videos else "images"
+    assert f"1 {nouns} that were selected before were taken into account." in selection.notes
+
+
 def gather_means(values, rows):
     """What strategies should see of sequences, by plain numpy: means of numbers, sums of classes and words."""
     s, length = rows.shape
@@ -297,7 +304,7 @@ def test_every_strategy_chooses_sequences_as_images_that_are_their_means(mix):
     sources = dataclasses.replace(gather(values, np.arange(n)), queries=queries)
     config = {"n_samples": k * length, "strategies": MIXES[mix]}
     selection, chosen = select(make_catalog(n), vectors, config, length, sources, normalize_embeddings=False)
-    expected = select_images(
+    expected = choose_images(
         make_catalog(len(rows)),
         vectors[rows].mean(axis=1),
         make_spec({}, {**config, "n_samples": k}),
@@ -403,7 +410,7 @@ def test_single_frames_are_sequences_of_one_and_single_images_are_none(tmp_path,
     monkeypatch.setattr("selection_job.results.tables.sequence_information._BLOCK", 2)
     catalog = frames([5])
     spec = make_spec({"stopping_condition": {"n_samples": 3}})
-    selection = select_images(catalog, VECTORS[:5], spec, GatheredSources(5))
+    selection = choose_images(catalog, VECTORS[:5], spec, GatheredSources(5))
     assert write_sequence_information(tmp_path / "a.json", catalog, selection)
     assert [one["frame_indices"] for one in read_json(tmp_path / "a.json")] == [[i] for i in selection.selected]
     assert not write_sequence_information(tmp_path / "b.json", dataclasses.replace(catalog, frames=None), selection)

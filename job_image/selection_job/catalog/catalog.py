@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.catalog.frames import Frames
+from selection_job.catalog.noun import FRAME, IMAGE, Noun
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class Catalog:
     duplicates are images with equal vectors."""
     frames: Frames | None = None
     """Where the images come from, when they are frames of videos."""
+
+    @property
+    def noun(self) -> Noun:
+        """What one of the rows is called."""
+        return IMAGE if self.frames is None else FRAME
 
     @property
     def n_input(self) -> int:

@@ -18,6 +18,8 @@ _COLUMNS = {
     "vectors": ColumnType(np.float32, (None,)),  # (m, d)
 }
 _CATEGORIES = ColumnType(np.str_)
+_FIELDS = {name: name for name in _COLUMNS} | {"owners": "image_rows", "numbers": "index_in_image"}
+"""What the columns are called here: in files they keep their first names, so that files of earlier versions are read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,20 +28,20 @@ class Crops:
 
     task: str
     categories: tuple[str, ...]
-    owners: NDArray[np.int64]  # (m,) row of the image in the catalog, ascending
-    numbers: NDArray[np.int32]  # (m,) place of the object among its image's predictions
+    image_rows: NDArray[np.int64]  # (m,) row of the image in the catalog, ascending
+    index_in_image: NDArray[np.int32]  # (m,) place of the object among its image's predictions
     boxes_px: NDArray[np.int32]  # (m, 4) x0, y0, x1, y1 as cut; x1 and y1 are exclusive
     category_index: NDArray[np.int32]  # (m,) index into categories
     scores: NDArray[np.float32]  # (m,)
     vectors: NDArray[np.float32]  # (m, d)
 
     def __len__(self) -> int:
-        return len(self.owners)
+        return len(self.image_rows)
 
 
 def save_crops(crops: Crops, path: Path) -> None:
     """Write an .npz file. Equal crops give equal bytes."""
-    columns: dict[str, Any] = {name: getattr(crops, name) for name in _COLUMNS}
+    columns: dict[str, Any] = {name: getattr(crops, field) for name, field in _FIELDS.items()}
     columns |= {"task": np.array(crops.task), "categories": np.array(crops.categories, dtype=np.str_)}
     write_column_file(path, columns)
 
@@ -50,14 +52,15 @@ def load_crops(path: Path, *, n_images: int, dimensions: int) -> Crops:
         with open_column_file(path) as file:
             m = len(file.take("owners", _COLUMNS["owners"]))
             wanted = _COLUMNS | {"vectors": ColumnType(np.float32, (dimensions,))}
-            columns = file.take_all(wanted, m, fits=f"{m} crops")
+            taken = file.take_all(wanted, m, fits=f"{m} crops")
             task, categories = file.take_text("task"), tuple(map(str, file.take("categories", _CATEGORIES)))
     except DamagedFile as error:
         raise ValueError(f"{path.name} is damaged: {error}") from error
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
-    owners = columns["owners"]
-    if m and not (owners[0] >= 0 and owners[-1] < n_images and (np.diff(owners) >= 0).all()):
+    columns = {field: taken[name] for name, field in _FIELDS.items()}
+    image_rows = columns["image_rows"]
+    if m and not (image_rows[0] >= 0 and image_rows[-1] < n_images and (np.diff(image_rows) >= 0).all()):
         raise ValueError(f"{path.name} names images that do not exist")
     index = columns["category_index"]
     if m and not 0 <= index.min() <= index.max() < len(categories):
@@ -67,4 +70,4 @@ def load_crops(path: Path, *, n_images: int, dimensions: int) -> Crops:
     return Crops(task, categories, **columns)
 
 
-assert set(_COLUMNS) == {field.name for field in fields(Crops)} - {"task", "categories"}
+assert set(_FIELDS.values()) == {field.name for field in fields(Crops)} - {"task", "categories"}

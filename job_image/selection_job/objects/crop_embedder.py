@@ -20,7 +20,7 @@ class _Collected:
     def __init__(self, boxes: ObjectBoxes, dimensions: int) -> None:
         m = len(boxes.numbers)
         self._boxes = boxes
-        self._owners = np.empty(m, dtype=np.int64)
+        self._image_rows = np.empty(m, dtype=np.int64)
         self._places = np.empty(m, dtype=np.int64)  # rows of the ObjectBoxes
         self._boxes_px = np.empty((m, 4), dtype=np.int32)
         self._vectors = np.empty((m, dimensions), dtype=np.float32)
@@ -29,7 +29,7 @@ class _Collected:
     def add(self, listing_row: int, catalog_row: int, cut: CropPixels) -> None:
         """Note the objects of one image."""
         block = slice(self._n_seen, self._n_seen + len(cut.places))
-        self._owners[block] = catalog_row
+        self._image_rows[block] = catalog_row
         self._places[block] = cut.places + self._boxes.starts[listing_row]
         self._boxes_px[block] = cut.boxes_px
         self._n_seen = block.stop
@@ -46,8 +46,8 @@ class _Collected:
         return Crops(
             task=boxes.task,
             categories=boxes.categories,
-            owners=self._owners[:m],
-            numbers=boxes.numbers[places],
+            image_rows=self._image_rows[:m],
+            index_in_image=boxes.numbers[places],
             boxes_px=self._boxes_px[:m],
             category_index=boxes.category_index[places],
             scores=boxes.scores[places],

@@ -1,4 +1,4 @@
-"""BALANCE: what each image adds to each class, and the shares that are aimed at."""
+"""BALANCE: what each item adds to each class, and the shares that are aimed at."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from selection_job.errors import UnusableData
 from selection_job.manifest.goal import NamedStrategy
 from selection_job.numeric.greedy.objectives import input_target, uniform_target
 from selection_job.selection.sources import Sources
-from selection_job.selection.vectors import take_rows
+from selection_job.selection.vectors import narrow_rows
 
 MOST_CLASSES = 1000
 """Different labels of metadata that can be balanced."""
@@ -35,7 +35,7 @@ class ClassShares:
 def read_shares(entry: NamedStrategy, sources: Sources, candidates: NDArray[np.int64]) -> ClassShares:
     """Return the classes of the candidates and the aimed share of each.
 
-    candidates  (m,) rows of the catalog; INPUT aims at the shares among all of them
+    candidates  (m,) rows of the items; INPUT aims at the shares among all of them
     Raises UnusableData for metadata that are numbers, for too many different labels, and for a target that names a
     class that is not there.
     """
@@ -54,7 +54,7 @@ def _read(
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     if entry.input.type == "PREDICTIONS":
         shares, classes = sources.class_distributions(entry.input.task or "")
-        return take_rows(shares, candidates), classes
+        return narrow_rows(shares, candidates), classes
     return _count_labels(entry, *sources.labels(entry.input.key or "", candidates), len(candidates))
 
 

@@ -1,31 +1,27 @@
-"""One number for each image: what WEIGHTS, SIMILARITY, TYPICALITY and THRESHOLD look at."""
+"""One number for each item: what WEIGHTS, SIMILARITY, TYPICALITY and THRESHOLD look at."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.manifest.goal import NamedStrategy
-from selection_job.numeric.greedy.objectives import random_weights, similarity_weights, typicality_weights
+from selection_job.numeric.greedy.objectives import similarity_weights, typicality_weights
 from selection_job.numeric.neighbours import nearest_rows
 from selection_job.numeric.projections import find_neighbourhoods
 from selection_job.selection.sources import Sources
 
 
-def read_values(
-    entry: NamedStrategy, sources: Sources, candidates: NDArray[np.int64], *, seed: int
-) -> NDArray[np.float64]:
-    """Return (m,) the number of SCORES, METADATA, PREDICTIONS or RANDOM for each candidate.
+def read_values(entry: NamedStrategy, sources: Sources, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return (m,) the number of SCORES, METADATA or PREDICTIONS for each of these items.
 
-    candidates  (m,) rows of the catalog
+    rows  (m,) of the items
     Raises UnusableData for metadata that are no numbers.
     """
     given = entry.input
-    if given.type == "RANDOM":
-        return random_weights(len(candidates), seed if given.random_seed is None else given.random_seed)
     if given.type == "SCORES":
-        return sources.scores(given.task or "", given.score or "")[candidates]
+        return sources.scores(given.task or "", given.score or "")[rows]
     if given.type == "PREDICTIONS":
-        return sources.category_counts(given.task or "", given.categories or ())[candidates]
-    return sources.metadata(given.key or "").need_numbers(entry.strategy.type)[candidates]
+        return sources.category_counts(given.task or "", given.categories or ())[rows]
+    return sources.metadata(given.key or "").need_numbers(entry.strategy.type)[rows]
 
 
 def measure_similarity(vectors: NDArray[np.float32], queries: NDArray[np.float32]) -> NDArray[np.float64]:

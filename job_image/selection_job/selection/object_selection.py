@@ -1,25 +1,30 @@
 """Selection of objects: each crop is chosen as an image would be; an image is kept where one of its crops is."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_api.spec import SelectionRunSpec
+from selection_api.selection_config import SelectionStrategy
+from selection_api.worker_config import WorkerConfig
 from selection_job.catalog.catalog import Catalog
 from selection_job.catalog.crop_columns import Crops
+from selection_job.catalog.noun import OBJECT
 from selection_job.errors import UnusableData
-from selection_job.manifest.goal import name_min_counts
+from selection_job.manifest.goal import Goal, NamedStrategy, name_min_counts, name_strategies
 from selection_job.metadata.metadata_column import MetadataColumn, take_columns
 from selection_job.numeric.neighbours import nearest_rows
 from selection_job.predictions.task_predictions import OF_IMAGES, TaskPredictions, take_objects
 from selection_job.selection.gathered_sources import GatheredSources
-from selection_job.selection.selecting import select_images
+from selection_job.selection.items import Items
+from selection_job.selection.selecting import select
 from selection_job.selection.selection import PASSED, Selection, StrategyRecord
 from selection_job.selection.thresholds import apply_thresholds
 from selection_job.selection.vectors import normalize_rows
+
+KEY = "spec.workerConfig.object_level"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,76 +42,70 @@ class ObjectSelection:
     filtered_by: NDArray[np.int64]  # (c,) which of `filters` keeps the image out, or PASSED
 
 
-def select_objects(catalog: Catalog, crops: Crops, spec: SelectionRunSpec, sources: GatheredSources) -> ObjectSelection:
-    """Choose crops by the configuration. Numbers count crops, and a share counts from all crops.
+def select_objects(
+    goal: Goal, catalog: Catalog, crops: Crops, sources: GatheredSources, worker: WorkerConfig
+) -> ObjectSelection:
+    """Choose crops by the configuration.
 
+    goal     numbers count crops
     sources  of the images: predictions of the crops' own task, and metadata, are handed down to the crops
     Raises UnusableData where no image has an object, or where nothing is left to choose from.
     """
     is_in = np.ones(len(catalog.names), dtype=bool)
-    if spec.worker_config.remove_exact_duplicates:
+    if worker.remove_exact_duplicates:
         is_in &= ~catalog.is_duplicate
     images = np.flatnonzero(is_in)
-    own = _count_objects(f"at least 1 object of {crops.task}", crops.owners, images)
-    if not own.passes.any():
+    if not is_in[crops.image_rows].any():
         raise UnusableData(
-            f"Nothing to select from: no image has an object of the task {crops.task!r} "
-            "(spec.workerConfig.object_level.task_name) that lies on it. Corrupt images and exact copies don't count."
+            f"Nothing to select from: no image has an object of the task {crops.task!r} ({KEY}.task_name) that lies on "
+            "it. Corrupt images and exact copies don't count."
         )
-    entries = name_min_counts(spec.worker_config)
-    counted, failed = apply_thresholds(entries, sources, images, seed=spec.lightly_config.seed)
+    min_counts = name_min_counts(worker)
+    counted, failed = apply_thresholds(min_counts, sources, images)
     is_in[images[failed != PASSED]] = False
-    selection = _select(crops, is_in[crops.owners], spec, sources)
-    filters = [own.record, *counted]
-    if selection.thresholds:
-        name = f"at least 1 object of {crops.task} that passes every THRESHOLD"
-        filters.append(_count_objects(name, crops.owners[_passing(selection)], images).record)
-    return ObjectSelection(crops, selection, images, tuple(filters), _find_first_failed(filters))
-
-
-def _select(crops: Crops, takes_part: NDArray[np.bool_], spec: SelectionRunSpec, sources: GatheredSources) -> Selection:
+    takes_part = is_in[crops.image_rows]
+    if not takes_part.any():
+        raise UnusableData(
+            "Nothing to select from: no image that passes spec.workerConfig.pretagging_config.min_counts has an object "
+            f"of the task {crops.task!r} ({KEY}.task_name) that lies on it."
+        )
+    items = Items(OBJECT, crops.vectors, takes_part, pool_noun=OBJECT)
     try:
-        return select_images(
-            _catalog_of(crops, takes_part),
-            crops.vectors,
-            _rewrite(spec, crops.task),
+        selection = select(
+            _read_for_crops(goal, crops.task, min_counts),
+            items,
             hand_down(sources, crops),
-            what="objects",
+            normalize=worker.normalize_embeddings,
         )
     except UnusableData as error:
-        raise UnusableData(
-            f"spec.workerConfig.object_level: each object of {crops.task} is chosen as if it was an image. {error}"
-        ) from error
+        raise UnusableData(f"{KEY}: each object of {crops.task} is chosen as if it was an image. {error}") from error
+    filters = [_count_objects(f"at least 1 object of {crops.task}", crops.image_rows, images), *counted]
+    if selection.thresholds:
+        is_out = selection.removed[selection.filtered_by != PASSED]
+        passing = np.setdiff1d(selection.candidates, is_out, assume_unique=True)
+        name = f"at least 1 object of {crops.task} that passes every THRESHOLD"
+        filters.append(_count_objects(name, crops.image_rows[passing], images))
+    passes = np.stack([record.passes for record in filters if record.passes is not None])
+    filtered_by = np.where(passes.all(axis=0), PASSED, passes.argmin(axis=0))
+    return ObjectSelection(crops, selection, images, tuple(filters), filtered_by)
 
 
-def _rewrite(spec: SelectionRunSpec, task: str) -> SelectionRunSpec:
-    """Return the spec as it reads for crops: their own embeddings are the only ones, and min_counts are done with."""
-    worker = spec.worker_config.model_copy(update={"remove_exact_duplicates": True, "pretagging": False})
-    config = spec.selection_config
-    if config is not None:
-        strategies = tuple(
-            entry.model_copy(update={"input": entry.input.model_copy(update={"task": None})})
-            if entry.input.type == "EMBEDDINGS" and entry.input.task == task
-            else entry
-            for entry in config.strategies
-        )
-        config = config.model_copy(update={"strategies": strategies})
-    return spec.model_copy(update={"worker_config": worker, "selection_config": config})
-
-
-def _catalog_of(crops: Crops, takes_part: NDArray[np.bool_]) -> Catalog:
-    """Return the crops as if each was an image of its own, and those that don't take part as exact duplicates."""
-    m = len(crops)
-    sizes_px = crops.boxes_px[:, 2:] - crops.boxes_px[:, :2]
-    return Catalog(
-        names=[""] * m,
-        sha256=np.broadcast_to(np.uint8(0), (m, 32)),
-        sizes_bytes=np.broadcast_to(np.int64(0), m),
-        widths_px=sizes_px[:, 0],
-        heights_px=sizes_px[:, 1],
-        duplicate_of=np.where(takes_part, np.arange(m), -1),
-        corrupt={},
+def _read_for_crops(goal: Goal, task: str, min_counts: Collection[NamedStrategy]) -> Goal:
+    """Return the goal as it reads for crops: their own embeddings are the only ones, and min_counts are done with."""
+    entries = [
+        SelectionStrategy(input=entry.input.model_copy(update={"task": None}), strategy=entry.strategy)
+        if entry.input.type == "EMBEDDINGS" and entry.input.task == task
+        else SelectionStrategy(input=entry.input, strategy=entry.strategy)
+        for entry in goal.rankings
+    ]
+    rankings = tuple(
+        replace(named, path=entry.path) for named, entry in zip(name_strategies(entries), goal.rankings, strict=True)
     )
+    thresholds = tuple(entry for entry in goal.thresholds if entry not in min_counts)
+    if len(rankings) == 1 and rankings[0].strategy.type == "DIVERSITY" and rankings[0].strength > 0:
+        min_distance = rankings[0].strategy.stopping_condition_minimum_distance or 0.0
+        return Goal("coreset", goal.n_samples, min_distance, goal.seed, thresholds, rankings)
+    return replace(goal, thresholds=thresholds, rankings=rankings)
 
 
 def hand_down(sources: GatheredSources, crops: Crops) -> GatheredSources:
@@ -115,20 +114,20 @@ def hand_down(sources: GatheredSources, crops: Crops) -> GatheredSources:
     return GatheredSources(
         n=len(crops),
         tasks={} if task is None else {crops.task: own_predictions(task, crops)},
-        columns=_ColumnsOfOwners(sources.columns, crops.owners),
+        columns=_ColumnsOfImages(sources.columns, crops.image_rows),
         queries=sources.queries,
         scorer_config=sources.scorer_config,
     )
 
 
-class _ColumnsOfOwners(Mapping[str, MetadataColumn]):
+class _ColumnsOfImages(Mapping[str, MetadataColumn]):
     """The metadata of crops, made when looked at: all columns of ten million crops would take gigabytes."""
 
-    def __init__(self, columns: Mapping[str, MetadataColumn], owners: NDArray[np.int64]) -> None:
-        self._columns, self._owners = columns, owners
+    def __init__(self, columns: Mapping[str, MetadataColumn], image_rows: NDArray[np.int64]) -> None:
+        self._columns, self._image_rows = columns, image_rows
 
     def __getitem__(self, key: str) -> MetadataColumn:
-        return take_columns({key: self._columns[key]}, self._owners)[key]
+        return take_columns({key: self._columns[key]}, self._image_rows)[key]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)
@@ -139,46 +138,27 @@ class _ColumnsOfOwners(Mapping[str, MetadataColumn]):
 
 def own_predictions(task: TaskPredictions, crops: Crops) -> TaskPredictions:
     """Return the predictions of the crops, as if each was an image with one object."""
-    rows = np.searchsorted(task.owners, crops.owners) + crops.numbers
+    rows = np.searchsorted(task.owners, crops.image_rows) + crops.index_in_image
     of_images: dict[str, Any] = {
-        name: None if (column := getattr(task, name)) is None else column[crops.owners] for name in OF_IMAGES
+        name: None if (column := getattr(task, name)) is None else column[crops.image_rows] for name in OF_IMAGES
     }
     return replace(take_objects(task, rows), owners=np.arange(len(crops), dtype=np.int64), **of_images)
 
 
-@dataclass(frozen=True, eq=False)
-class _Counted:
-    """How many objects each image has, as a THRESHOLD of 1 sees it."""
-
-    passes: NDArray[np.bool_]
-    record: StrategyRecord
+def _count_objects(name: str, image_rows: NDArray[np.int64], images: NDArray[np.int64]) -> StrategyRecord:
+    """Return how many objects each image has, as a THRESHOLD of 1 sees it. image_rows are sorted."""
+    counts = np.searchsorted(image_rows, images, side="right") - np.searchsorted(image_rows, images)
+    return StrategyRecord(name, "THRESHOLD", None, values=counts.astype(np.float64), passes=counts > 0)
 
 
-def _count_objects(name: str, owners: NDArray[np.int64], images: NDArray[np.int64]) -> _Counted:
-    counts = np.searchsorted(owners, images, side="right") - np.searchsorted(owners, images)
-    passes = counts > 0
-    return _Counted(passes, StrategyRecord(name, "THRESHOLD", None, values=counts.astype(np.float64), passes=passes))
-
-
-def _passing(selection: Selection) -> NDArray[np.int64]:
-    """Return the candidates that pass every THRESHOLD, sorted."""
-    is_filtered = np.isin(selection.candidates, selection.removed[selection.filtered_by != PASSED], assume_unique=True)
-    return selection.candidates[~is_filtered]
-
-
-def _find_first_failed(filters: Sequence[StrategyRecord]) -> NDArray[np.int64]:
-    passes = np.stack([record.passes for record in filters if record.passes is not None])
-    return np.where(passes.all(axis=0), PASSED, passes.argmin(axis=0))
-
-
-def select_owners(
-    catalog: Catalog, embeddings: NDArray[np.float32], objects: ObjectSelection, *, normalize: bool
-) -> Selection:
+def keep_images(objects: ObjectSelection, embeddings: NDArray[np.float32], *, normalize: bool) -> Selection:
     """Return which images are kept: those with a chosen crop, in the order in which their first one was chosen.
 
+    embeddings  (n, d) float32 of the images
     distances are of that crop when it was chosen; nearest_selected and nearest_distance are of whole images.
     """
-    chosen = objects.crops.owners[objects.selection.selected]
+    crops, of_crops = objects.crops, objects.selection
+    chosen = crops.image_rows[of_crops.selected]
     _, first = np.unique(chosen, return_index=True)
     first.sort()
     selected = chosen[first]
@@ -186,6 +166,10 @@ def select_owners(
     removed = objects.images[is_removed]
     vectors = normalize_rows(embeddings) if normalize else embeddings
     nearest, distances = nearest_rows(vectors[removed], vectors[selected])
+    summary = (
+        f"Object level: {len(chosen)} of {len(crops)} objects of {crops.task} were chosen; "
+        f"{len(selected)} of the {len(np.unique(crops.image_rows))} images with objects have them."
+    )
     return Selection(
         candidates=objects.images,
         selected=selected,
@@ -194,19 +178,10 @@ def select_owners(
         nearest_selected=selected[nearest],
         nearest_distance=distances,
         method="objects",
-        stopped_by=objects.selection.stopped_by,
-        distances=objects.selection.distances[first],
+        stopped_by=of_crops.stopped_by,
+        distances=of_crops.distances[first],
         contributions=np.empty((len(selected), 0)),
         filtered_by=objects.filtered_by[is_removed],
         thresholds=objects.filters,
-        notes=[_describe(objects, len(selected)), *objects.selection.notes],
-    )
-
-
-def _describe(objects: ObjectSelection, n_images: int) -> str:
-    n_chosen, n_all = len(objects.selection.selected), len(objects.crops)
-    n_owners = len(np.unique(objects.crops.owners))
-    return (
-        f"Object level: {n_chosen} of {n_all} objects of {objects.crops.task} were chosen; "
-        f"{n_images} of the {n_owners} images with objects have them."
+        notes=[summary, *of_crops.notes],
     )

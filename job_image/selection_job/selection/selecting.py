@@ -1,24 +1,23 @@
-"""Select: from the configuration, the embeddings and the other sources to the images that are kept."""
+"""Select: from a goal, the items and what is known of them to those that are kept."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_api.spec import SelectionRunSpec
-from selection_job.catalog.catalog import Catalog
 from selection_job.errors import UnusableData
-from selection_job.manifest.goal import Goal, make_goal
+from selection_job.manifest.goal import Goal
 from selection_job.numeric.farthest_first import traverse
-from selection_job.numeric.greedy.objectives import Strategy
 from selection_job.numeric.greedy.random_order import random_order
 from selection_job.numeric.neighbours import nearest_rows
-from selection_job.numeric.strategies import select
+from selection_job.numeric.strategies import select as select_greedily
+from selection_job.selection.items import Items, Participants
 from selection_job.selection.selection import PASSED, Selection, StrategyRecord
 from selection_job.selection.sources import Sources
-from selection_job.selection.strategy_inputs import CandidateRows, make_strategies
+from selection_job.selection.strategy_inputs import make_strategies
 from selection_job.selection.thresholds import apply_thresholds
-from selection_job.selection.vectors import normalize_rows, take_rows
+from selection_job.selection.vectors import narrow_rows, normalize_rows
 
 _NOTHING = "Nothing was selected: the strategies of selectionConfig end the selection before its first image."
 _WHY_NOTHING = {
@@ -33,9 +32,9 @@ _WHY_NOTHING = {
 
 @dataclass(frozen=True, eq=False)
 class _Choice:
-    """What was chosen among the passing candidates, and what is known about each pick."""
+    """What was chosen among those that pass, and what is known about each pick."""
 
-    positions: NDArray[np.int64]  # (k,) 0..p - 1, in order of choice
+    positions: NDArray[np.int64]  # (k,) 0..q - 1, in order of choice
     radii: NDArray[np.float32]  # (k,) NaN where they are not known
     distances: NDArray[np.float64]  # (k,) when taken; NaN where they are not known
     contributions: NDArray[np.float64]  # (k, s)
@@ -43,62 +42,53 @@ class _Choice:
     rankings: tuple[StrategyRecord, ...] = ()
 
 
-def select_images(
-    catalog: Catalog,
-    embeddings: NDArray[np.float32],
-    spec: SelectionRunSpec,
-    sources: Sources,
-    *,
-    what: str = "images",
-) -> Selection:
-    """Choose images by the configuration.
+def select(goal: Goal, items: Items, sources: Sources, *, normalize: bool) -> Selection:
+    """Choose items as the goal says. The rows of the selection are those of the items.
 
-    embeddings  (n, d) float32, aligned with catalog.names
-    sources     what strategies look at besides
-    what        what notes call the rows of the catalog
-    Raises UnusableData when no image is left to choose from, or a source has not what a strategy needs.
+    sources    what strategies look at besides the vectors, aligned with the items
+    normalize  whether distances are measured on vectors of unit length
+    Raises UnusableData where no item passes every THRESHOLD, where a stopping condition ends the selection before its
+    first pick, and where a source has not what a strategy needs.
     """
-    worker = spec.worker_config
-    goal = make_goal(spec, catalog.n_input)
-    new = np.arange(catalog.n_new)
-    if worker.remove_exact_duplicates:
-        new = new[~catalog.is_duplicate[: catalog.n_new]]
-    if not len(new):
-        raise UnusableData(_say_why_none(catalog))
-    seed = spec.lightly_config.seed
-    thresholds, filtered_by = apply_thresholds(goal.thresholds, sources, new, seed=seed)
-    rows = np.concatenate([new, np.arange(catalog.n_new, len(catalog.names))])
-    passing = np.concatenate([np.flatnonzero(filtered_by == PASSED), np.arange(len(new), len(rows))])
-    vectors = _take(embeddings, rows, normalize=worker.normalize_embeddings)
-    own = take_rows(vectors, passing)
-    candidates = CandidateRows(
-        rows, passing, own, normalize=worker.normalize_embeddings, seed=seed, n_pool=catalog.n_pool
-    )
-    choice = _choose(goal, candidates, sources)
+    candidates = np.flatnonzero(items.takes_part)
+    thresholds, filtered_by = apply_thresholds(goal.thresholds, sources, candidates)
+    rows, m = np.concatenate([candidates, items.pool]), len(candidates)
+    passing = np.concatenate([np.flatnonzero(filtered_by == PASSED), np.arange(m, len(rows))])
+    vectors = narrow_rows(items.vectors, rows)
+    if normalize:
+        vectors = normalize_rows(vectors)
+    participants = Participants(rows, passing, len(items.pool), narrow_rows(vectors, passing), normalize)
+    choice = _choose(goal, participants, sources)
     if not len(choice.positions):
         raise UnusableData(_WHY_NOTHING.get(choice.stopped_by, _NOTHING))
-    return _describe(candidates, vectors, choice, (thresholds, filtered_by), goal, what)
+    chosen = passing[choice.positions]
+    removed = np.setdiff1d(np.arange(m), chosen, assume_unique=True)
+    kept = np.concatenate([chosen, np.arange(m, len(rows))])
+    nearest, distances = nearest_rows(vectors[removed], vectors[kept])
+    return Selection(
+        candidates=candidates,
+        selected=rows[chosen],
+        radii=choice.radii,
+        removed=rows[removed],
+        nearest_selected=rows[kept][nearest],
+        nearest_distance=distances,
+        method=goal.method,
+        stopped_by=choice.stopped_by,
+        distances=choice.distances,
+        contributions=choice.contributions,
+        filtered_by=filtered_by[removed],
+        rankings=tuple(_without_pool(record, m) for record in choice.rankings),
+        thresholds=thresholds,
+        preselected=items.pool,
+        notes=list(_note(goal, items, n_chosen=len(chosen), n_passing=participants.n_open)),
+    )
 
 
-def _say_why_none(catalog: Catalog) -> str:
-    noun = "image" if catalog.frames is None else "frame"
-    if catalog.n_new:
-        return f"Nothing to select from: every readable {noun} is an exact copy of one that was selected before."
-    if catalog.n_pool:
-        return f"Nothing to select from: earlier runs have selected every readable {noun}. Add files."
-    return f"Nothing to select from: no readable {noun} is left."
-
-
-def _take(embeddings: NDArray[np.float32], rows: NDArray[np.int64], *, normalize: bool) -> NDArray[np.float32]:
-    vectors = take_rows(embeddings, rows)
-    return normalize_rows(vectors) if normalize else vectors
-
-
-def _choose(goal: Goal, candidates: CandidateRows, sources: Sources) -> _Choice:
-    vectors, n_open = candidates.vectors, candidates.n_open
+def _choose(goal: Goal, participants: Participants, sources: Sources) -> _Choice:
+    vectors, n_open = participants.vectors, participants.n_open
     n_samples = n_open if goal.n_samples is None else min(goal.n_samples, n_open)
     if goal.method == "strategies":
-        return _combine(goal, candidates, sources, n_samples)
+        return _combine(goal, participants, sources, n_samples)
     if goal.method == "random":
         chosen = random_order(
             vectors[:n_open],
@@ -112,87 +102,40 @@ def _choose(goal: Goal, candidates: CandidateRows, sources: Sources) -> _Choice:
         rankings: tuple[StrategyRecord, ...] = ()
     else:
         chosen, taken_at = traverse(
-            vectors, n_samples, preselected=candidates.preselected, min_distance=goal.min_distance
+            vectors, n_samples, preselected=participants.preselected, min_distance=goal.min_distance
         )
         radii, distances = taken_at[1:], taken_at[:-1].astype(np.float64)
         rankings = tuple(StrategyRecord(entry.name, "DIVERSITY", entry.strength) for entry in goal.rankings)
-    stopped_by = _stop_reason(goal, len(chosen), n_open)
+    if len(chosen) == goal.n_samples:
+        stopped_by = "n_samples"
+    else:
+        stopped_by = "all candidates selected" if len(chosen) == n_open else "min_distance"
     return _Choice(chosen, radii, distances, np.empty((len(chosen), 0)), stopped_by, rankings)
 
 
-def _combine(goal: Goal, candidates: CandidateRows, sources: Sources, n_samples: int) -> _Choice:
-    pairs = make_strategies(goal.rankings, sources, candidates)
-    strategies: list[Strategy] = [strategy for strategy, _ in pairs]
-    choice = select(len(candidates.passing), strategies, n_samples, preselected=candidates.preselected)
+def _combine(goal: Goal, participants: Participants, sources: Sources, n_samples: int) -> _Choice:
+    made = make_strategies(goal.rankings, sources, participants, seed=goal.seed)
+    strategies, records = [strategy for strategy, _ in made], tuple(record for _, record in made)
+    choice = select_greedily(len(participants.passing), strategies, n_samples, preselected=participants.preselected)
     stopped_by = choice.stopped_by
     if stopped_by == "n_samples" and len(choice.indices) != goal.n_samples:
         stopped_by = "all candidates selected"
-    return _Choice(
-        choice.indices,
-        np.full(len(choice.indices), np.nan, dtype=np.float32),
-        choice.distances,
-        choice.contributions,
-        stopped_by,
-        tuple(record for _, record in pairs),
-    )
+    radii = np.full(len(choice.indices), np.nan, dtype=np.float32)
+    return _Choice(choice.indices, radii, choice.distances, choice.contributions, stopped_by, records)
 
 
-def _stop_reason(goal: Goal, n_chosen: int, n_candidates: int) -> str:
-    if n_chosen == goal.n_samples:
-        return "n_samples"
-    return "all candidates selected" if n_chosen == n_candidates else "min_distance"
+def _without_pool(record: StrategyRecord, m: int) -> StrategyRecord:
+    """Return the record of the m that could be chosen."""
+    values = None if record.values is None else record.values[:m]
+    return replace(record, values=values, shares=None if record.shares is None else record.shares[:m])
 
 
-def _describe(
-    candidates: CandidateRows,
-    vectors: NDArray[np.float32],
-    choice: _Choice,
-    filtering: tuple[tuple[StrategyRecord, ...], NDArray[np.int64]],
-    goal: Goal,
-    what: str,
-) -> Selection:
-    """Gather the outcome. vectors are those of all that took part, the filtered ones included."""
-    thresholds, filtered_by = filtering
-    chosen, n_new = candidates.passing[choice.positions], len(filtered_by)
-    is_removed = np.ones(n_new, dtype=bool)
-    is_removed[chosen] = False
-    removed = np.flatnonzero(is_removed)
-    kept = np.concatenate([chosen, np.arange(n_new, len(candidates.rows))])
-    nearest, distances = nearest_rows(vectors[removed], vectors[kept])
-    return Selection(
-        candidates=candidates.rows[:n_new],
-        selected=candidates.rows[chosen],
-        radii=choice.radii,
-        removed=candidates.rows[removed],
-        nearest_selected=candidates.rows[kept][nearest],
-        nearest_distance=distances,
-        method=goal.method,
-        stopped_by=choice.stopped_by,
-        distances=choice.distances,
-        contributions=choice.contributions,
-        filtered_by=filtered_by[removed],
-        rankings=tuple(_without_pool(record, n_new) for record in choice.rankings),
-        thresholds=thresholds,
-        preselected=candidates.rows[n_new:],
-        notes=_notes(goal, len(chosen), candidates, what),
-    )
-
-
-def _without_pool(record: StrategyRecord, n_new: int) -> StrategyRecord:
-    """Return the record of the images that could be chosen."""
-    values = None if record.values is None else record.values[:n_new]
-    return replace(record, values=values, shares=None if record.shares is None else record.shares[:n_new])
-
-
-def _notes(goal: Goal, n_chosen: int, candidates: CandidateRows, what: str) -> list[str]:
-    n_passing, n_all = candidates.n_open, len(candidates.rows) - candidates.n_pool
-    notes = []
-    if candidates.n_pool:
-        members = what if what == "frames" else "images"
-        notes.append(f"{candidates.n_pool} {members} that were selected before were taken into account.")
+def _note(goal: Goal, items: Items, *, n_chosen: int, n_passing: int) -> Iterator[str]:
+    n_pool, n_all, nouns = len(items.pool), int(items.takes_part.sum()), items.noun.plural
+    if n_pool:
+        yield f"{n_pool} {items.pool_noun.plural} that were selected before were taken into account."
     if n_passing < n_all:
-        notes.append(f"THRESHOLD lets {n_passing} of {n_all} {what} pass.")
+        yield f"THRESHOLD lets {n_passing} of {n_all} {nouns} pass."
     if goal.n_samples is not None and n_chosen == n_passing < goal.n_samples:
         there = "are there" if n_passing == n_all else "pass"
-        notes.append(f"{goal.n_samples} {what} were asked for and {n_passing} {there}: all of them are kept.")
-    return notes
+        yield f"{goal.n_samples} {nouns} were asked for and {n_passing} {there}: all of them are kept."

@@ -1,4 +1,4 @@
-"""Selection: which images are kept, in the order of choice, and what is known about each decision."""
+"""Selection: which items are kept, in the order of choice, and what is known about each decision."""
 
 from dataclasses import dataclass, field
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PASSED = -1
-"""In Selection.filtered_by: no THRESHOLD kept the image out."""
+"""In Selection.filtered_by: no THRESHOLD kept the item out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,10 @@ class StrategyRecord:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Rows refer to the catalog. `candidates` took part; `selected` is a subset of them in the order of choice."""
+    """Rows are those of the items; of images and frames these are the catalog's.
+
+    `candidates` took part; `selected` is a subset of them in the order of choice.
+    """
 
     candidates: NDArray[np.int64]  # (m,) sorted; without exact duplicates when these are removed
     selected: NDArray[np.int64]  # (k,) in order of choice

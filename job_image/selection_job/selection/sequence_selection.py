@@ -1,19 +1,20 @@
 """Selection of sequences: each is chosen as an image would be, by the mean of its frames; then its frames are kept."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_api.spec import SelectionRunSpec
-from selection_api.stopping_condition import SampleTarget
+from selection_api.worker_config import WorkerConfig
 from selection_job.catalog.catalog import Catalog
 from selection_job.catalog.image_names import quote_some
+from selection_job.catalog.noun import SEQUENCE
 from selection_job.errors import UnusableData
-from selection_job.manifest.goal import make_goal
+from selection_job.manifest.goal import Goal
 from selection_job.numeric.neighbours import nearest_rows
-from selection_job.selection.selecting import select_images
+from selection_job.selection.items import Items
+from selection_job.selection.selecting import select
 from selection_job.selection.selection import PASSED, Selection, StrategyRecord
 from selection_job.selection.sequence_sources import SequenceSources, average_rows
 from selection_job.selection.sequences import Sequences, cut_sequences, find_misplaced
@@ -23,6 +24,8 @@ from selection_job.selection.vectors import take_vectors
 KEY = "spec.workerConfig.selected_sequence_length"
 
 _LEFT_OVER, _BROKEN, _COPY = -1, -2, -3
+_REASONS = {_LEFT_OVER: "in a whole sequence", _BROKEN: "in a sequence without a corrupt frame"}
+"""Why a frame is in no sequence that took part, as a threshold says it. Copies are no candidates at all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,39 +40,56 @@ class SequenceSelection:
 
 
 def select_sequences(
-    catalog: Catalog, embeddings: NDArray[np.float32], spec: SelectionRunSpec, sources: Sources
+    goal: Goal, catalog: Catalog, embeddings: NDArray[np.float32], sources: Sources, worker: WorkerConfig
 ) -> tuple[Selection, SequenceSelection]:
     """Choose sequences by the configuration; return the choice as frames, and as sequences.
 
+    goal        its number counts frames: as many sequences are chosen as have them, rounded up
     embeddings  (n, d) float32, aligned with catalog.names
     sources     of the single frames
-    Raises UnusableData where there is no whole sequence, and as select_images does.
+    Raises UnusableData where there is no whole sequence, and as select does.
     """
-    sequences = cut_sequences(catalog, spec.worker_config.selected_sequence_length)
+    length, normalize = worker.selected_sequence_length, worker.normalize_embeddings
+    sequences = cut_sequences(catalog, length)
     if not len(sequences.rows):
-        raise UnusableData(_say_why_none(sequences))
+        why = " ".join(_note_left_out(sequences)) or "Earlier runs have selected every readable frame. Add files."
+        raise UnusableData(f"{KEY}: there is no sequence of {length} frames. {why}")
+    takes_part = np.ones(len(sequences.rows), dtype=bool)
+    if worker.remove_exact_duplicates:
+        takes_part = ~_find_repeats(catalog, sequences.rows)
+    as_images = f"{KEY}: each sequence of {length} frames is chosen as if it was an image."
+    if not takes_part.any():
+        raise UnusableData(
+            f"{as_images} Nothing to select from: every readable image is an exact copy of one that was selected "
+            "before."
+        )
     pool = np.arange(catalog.n_new, len(catalog.names))
     vectors = np.concatenate([average_rows(embeddings, sequences.rows), embeddings[pool]])
+    items = Items(SEQUENCE, vectors, takes_part, pool_noun=catalog.noun)
+    n_sequences = None if goal.n_samples is None else -(-goal.n_samples // length)
     try:
-        selection = select_images(
-            _catalog_of(catalog, sequences),
-            vectors,
-            _count_in_sequences(spec, catalog.n_input),
+        selection = select(
+            replace(goal, n_samples=n_sequences),
+            items,
             SequenceSources(sources, sequences.rows, pool),
-            what="sequences",
+            normalize=normalize,
         )
     except UnusableData as error:
-        raise UnusableData(
-            f"{KEY}: each sequence of {sequences.length} frames is chosen as if it was an image. {error}"
-        ) from error
+        raise UnusableData(f"{as_images} {error}") from error
     chosen = SequenceSelection(sequences, vectors, selection)
-    normalize = spec.worker_config.normalize_embeddings
     return _spread(chosen, catalog, embeddings, normalize=normalize), chosen
 
 
-def _say_why_none(sequences: Sequences) -> str:
-    why = " ".join(_note_left_out(sequences)) or "Earlier runs have selected every readable frame. Add files."
-    return f"{KEY}: there is no sequence of {sequences.length} frames. {why}"
+def _find_repeats(catalog: Catalog, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return (s,) True of sequences whose frames, in the same order, an earlier one has.
+
+    So is one of which every frame is a copy of one that earlier runs selected.
+    """
+    originals = catalog.duplicate_of[rows]
+    repeats = np.ones(len(rows), dtype=bool)
+    repeats[np.unique(originals, axis=0, return_index=True)[1]] = False
+    repeats |= (originals >= catalog.n_new).all(axis=1)
+    return repeats
 
 
 def _note_left_out(sequences: Sequences) -> Iterator[str]:
@@ -91,68 +111,28 @@ def _note_order(catalog: Catalog) -> Iterator[str]:
         )
 
 
-def _count_in_sequences(spec: SelectionRunSpec, n_input: int) -> SelectionRunSpec:
-    """Return the spec as it reads for sequences: a number or share of frames as a number of sequences, rounded up."""
-    n_frames, worker, config = make_goal(spec, n_input).n_samples, spec.worker_config, spec.selection_config
-    if n_frames is None:
-        return spec
-    count = -(-n_frames // worker.selected_sequence_length)
-    if config is not None:
-        config = config.model_copy(update={"n_samples": count, "proportion_samples": None})
-        return spec.model_copy(update={"selection_config": config})
-    stopping = worker.stopping_condition.model_copy(update={"n_samples": SampleTarget(count=count)})
-    return spec.model_copy(
-        update={"worker_config": worker.model_copy(update={"stopping_condition": stopping})},
-    )
-
-
-def _catalog_of(catalog: Catalog, sequences: Sequences) -> Catalog:
-    """Return the sequences, and the datapool's frames behind them, as if each was an image of its own."""
-    n = len(sequences.rows) + catalog.n_pool
-    return Catalog(
-        names=[""] * n,
-        sha256=np.broadcast_to(np.uint8(0), (n, 32)),
-        sizes_bytes=np.broadcast_to(np.int64(0), n),
-        widths_px=np.broadcast_to(np.int32(0), n),
-        heights_px=np.broadcast_to(np.int32(0), n),
-        duplicate_of=_find_copies(catalog, sequences.rows),
-        corrupt={},
-        n_pool=catalog.n_pool,
-    )
-
-
-def _find_copies(catalog: Catalog, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return (s + p,) the first sequence with the same frames in the same order; its own place where it is the first.
-
-    A sequence of which every frame is a copy of one that earlier runs selected is a copy of the first of these.
-    """
-    s = len(rows)
-    originals = catalog.duplicate_of[rows]
-    _, first, inverse = np.unique(originals, axis=0, return_index=True, return_inverse=True)
-    copies = first[inverse.reshape(-1)]
-    are_known = (originals >= catalog.n_new).all(axis=1)
-    copies[are_known] = s + originals[are_known, 0] - catalog.n_new
-    return np.concatenate([copies, np.arange(s, s + catalog.n_pool)])
-
-
 def _spread(
     chosen: SequenceSelection, catalog: Catalog, embeddings: NDArray[np.float32], *, normalize: bool
 ) -> Selection:
     """Return the choice as frames. What keeps a frame out of every sequence is recorded as a threshold."""
     sequences, own = chosen.sequences, chosen.selection
-    owners = _find_owners(sequences, own.candidates, catalog.n_new)
-    candidates = np.flatnonzero(owners != _COPY)
+    places = np.full(catalog.n_new, _COPY, dtype=np.int64)  # of each frame's sequence among those that took part
+    places[sequences.left_over], places[sequences.broken] = _LEFT_OVER, _BROKEN
+    places[sequences.rows[own.candidates]] = np.arange(len(own.candidates))[:, None]
+    candidates = np.flatnonzero(places != _COPY)
     selected = sequences.rows[own.selected].reshape(-1)
-    is_removed = owners != _COPY
-    is_removed[selected] = False
-    removed = np.flatnonzero(is_removed)
+    removed = np.setdiff1d(candidates, selected, assume_unique=True)
     preselected = np.arange(catalog.n_new, len(catalog.names))
     kept = np.concatenate([selected, preselected])
     nearest, distances = nearest_rows(
         *(take_vectors(embeddings, rows, normalize=normalize) for rows in (removed, kept))
     )
-    of_candidates = owners[candidates]
-    filters = _make_filters(of_candidates)
+    of_candidates = places[candidates]
+    filters = {
+        reason: StrategyRecord(name, "THRESHOLD", None, passes=of_candidates != reason)
+        for reason, name in _REASONS.items()
+        if (of_candidates == reason).any()
+    }
     return Selection(
         candidates=candidates,
         selected=selected,
@@ -164,7 +144,7 @@ def _spread(
         stopped_by=own.stopped_by,
         distances=np.repeat(own.distances, sequences.length),
         contributions=np.repeat(own.contributions, sequences.length, axis=0),
-        filtered_by=_spread_filters(own, owners[removed], tuple(filters)),
+        filtered_by=_spread_filters(own, places[removed], tuple(filters)),
         rankings=tuple(_spread_record(record, of_candidates) for record in own.rankings),
         thresholds=(*filters.values(), *(_spread_record(record, of_candidates) for record in own.thresholds)),
         preselected=preselected,
@@ -173,40 +153,22 @@ def _spread(
     )
 
 
-def _find_owners(sequences: Sequences, candidates: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """Return (n,) the place of each frame's sequence among those that took part, or what kept the frame out of them."""
-    owners = np.full(n, _COPY, dtype=np.int64)
-    owners[sequences.left_over], owners[sequences.broken] = _LEFT_OVER, _BROKEN
-    owners[sequences.rows[candidates]] = np.arange(len(candidates))[:, None]
-    return owners
-
-
-def _make_filters(owners: NDArray[np.int64]) -> dict[int, StrategyRecord]:
-    """Return what keeps frames out of every sequence, as thresholds see it; only what keeps one out."""
-    names = {_LEFT_OVER: "in a whole sequence", _BROKEN: "in a sequence without a corrupt frame"}
-    return {
-        reason: StrategyRecord(name, "THRESHOLD", None, passes=owners != reason)
-        for reason, name in names.items()
-        if (owners == reason).any()
-    }
-
-
-def _spread_filters(own: Selection, owners: NDArray[np.int64], reasons: tuple[int, ...]) -> NDArray[np.int64]:
+def _spread_filters(own: Selection, places: NDArray[np.int64], reasons: tuple[int, ...]) -> NDArray[np.int64]:
     """Return which threshold keeps each frame out; those of the sequences come behind the reasons."""
     of_sequences = np.full(len(own.candidates), PASSED, dtype=np.int64)
     of_sequences[np.searchsorted(own.candidates, own.removed)] = own.filtered_by
-    filtered_by = of_sequences[np.maximum(owners, 0)]
+    filtered_by = of_sequences[np.maximum(places, 0)]
     filtered_by[filtered_by != PASSED] += len(reasons)
     for i, reason in enumerate(reasons):
-        filtered_by[owners == reason] = i
+        filtered_by[places == reason] = i
     return filtered_by
 
 
-def _spread_record(record: StrategyRecord, owners: NDArray[np.int64]) -> StrategyRecord:
+def _spread_record(record: StrategyRecord, places: NDArray[np.int64]) -> StrategyRecord:
     """Return what a strategy saw in the sequence of each frame. Classes stay with the sequences."""
-    has_one, places = owners >= 0, np.maximum(owners, 0)
-    values = None if record.values is None else np.where(has_one, record.values[places], np.nan)
-    passes = None if record.passes is None else record.passes[places] & has_one
+    has_one, taken = places >= 0, np.maximum(places, 0)
+    values = None if record.values is None else np.where(has_one, record.values[taken], np.nan)
+    passes = None if record.passes is None else record.passes[taken] & has_one
     return StrategyRecord(record.name, record.kind, record.strength, values=values, passes=passes)
 
 

@@ -1,4 +1,4 @@
-"""Sources: what strategies look at besides the images' own embeddings."""
+"""Sources: what strategies look at besides the items' own vectors."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,7 +10,10 @@ from selection_job.metadata.metadata_column import MetadataColumn
 
 
 class Sources(Protocol):
-    """Arrays are aligned with the catalog's names. Each raises UnusableData where the run has nothing of the kind."""
+    """Arrays are aligned with the items, which are called images here.
+
+    Each raises UnusableData where the run has nothing of the kind.
+    """
 
     def scores(self, task: str, score: str) -> NDArray[np.float64]:
         """Return (n,) the active-learning scores of a task."""

@@ -1,4 +1,4 @@
-"""THRESHOLD: which images may be chosen at all."""
+"""THRESHOLD: which items may be chosen at all."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,15 @@ from selection_job.selection.sources import Sources
 
 
 def apply_thresholds(
-    entries: tuple[NamedStrategy, ...], sources: Sources, candidates: NDArray[np.int64], *, seed: int
+    entries: tuple[NamedStrategy, ...], sources: Sources, candidates: NDArray[np.int64]
 ) -> tuple[tuple[StrategyRecord, ...], NDArray[np.int64]]:
-    """Compare every candidate with every threshold. An image without a value (NaN) passes none.
+    """Compare every candidate with every threshold. An item without a value (NaN) passes none.
 
-    candidates  (m,) rows of the catalog
-    returns     what each threshold saw; (m,) the first threshold that an image fails, PASSED where it fails none
-    Raises UnusableData where no image passes all.
+    candidates  (m,) rows of the items
+    returns     what each threshold saw; (m,) the first threshold that an item fails, PASSED where it fails none
+    Raises UnusableData where no item passes all.
     """
-    records = tuple(_compare(entry, sources, candidates, seed) for entry in entries)
+    records = tuple(_compare(entry, sources, candidates) for entry in entries)
     filtered_by = np.full(len(candidates), PASSED, dtype=np.int64)
     for i in reversed(range(len(records))):
         passes = records[i].passes
@@ -31,12 +31,12 @@ def apply_thresholds(
     return records, filtered_by
 
 
-def _compare(entry: NamedStrategy, sources: Sources, candidates: NDArray[np.int64], seed: int) -> StrategyRecord:
+def _compare(entry: NamedStrategy, sources: Sources, candidates: NDArray[np.int64]) -> StrategyRecord:
     operation, threshold = entry.strategy.operation, entry.strategy.threshold
     assert operation is not None
     assert threshold is not None
     with entry.located():
-        values = read_values(entry, sources, candidates, seed=seed)
+        values = read_values(entry, sources, candidates)
     passes = is_within(values, operation, threshold)
     return StrategyRecord(entry.name, "THRESHOLD", None, values=values, passes=passes)
 

@@ -28,7 +28,7 @@ def take_vectors(embeddings: NDArray[np.float32], rows: NDArray[np.int64], *, no
     return vectors
 
 
-def take_rows(values: NDArray[Number], rows: NDArray[np.int64]) -> NDArray[Number]:
+def narrow_rows(values: NDArray[Number], rows: NDArray[np.int64]) -> NDArray[Number]:
     """Return the rows of an array; the array itself, not a copy, where they are all.
 
     rows  sorted, each once

@@ -7,11 +7,12 @@ import numpy as np
 
 from selection_job.catalog.crop_columns import Crops
 from selection_job.catalog.embedded import Embedded
+from selection_job.manifest.goal import make_goal
 from selection_job.objects.object_boxes import MOST_OBJECTS
 from selection_job.run.context import RunContext
 from selection_job.selection.gathered_sources import GatheredSources
-from selection_job.selection.object_selection import ObjectSelection, select_objects, select_owners
-from selection_job.selection.selecting import select_images
+from selection_job.selection.image_selection import select_images
+from selection_job.selection.object_selection import ObjectSelection, keep_images, select_objects
 from selection_job.selection.selection import Selection
 from selection_job.selection.sequence_selection import SequenceSelection, select_sequences
 
@@ -30,19 +31,18 @@ def choose_images(context: RunContext, embedded: Embedded, sources: GatheredSour
 
     Raises UnusableData where nothing is left to choose from, or a source has not what a strategy needs.
     """
-    catalog, worker = embedded.catalog, context.worker
+    catalog, embeddings, worker = embedded.catalog, embedded.embeddings, context.worker
     for crops in embedded.crops:
         context.notes.extend(_note_crops(crops, sources))
-    task = worker.object_level.task_name
+    if task := worker.object_level.task_name:
+        crops = next(crops for crops in embedded.crops if crops.task == task)
+        objects = select_objects(make_goal(context.spec, len(crops)), catalog, crops, sources, worker)
+        return Chosen(keep_images(objects, embeddings, normalize=worker.normalize_embeddings), objects)
+    goal = make_goal(context.spec, catalog.n_input)
     if worker.selected_sequence_length > 1:
-        selection, sequences = select_sequences(catalog, embedded.embeddings, context.spec, sources)
+        selection, sequences = select_sequences(goal, catalog, embeddings, sources, worker)
         return Chosen(selection, sequences=sequences)
-    if not task:
-        what = "images" if catalog.frames is None else "frames"
-        return Chosen(select_images(catalog, embedded.embeddings, context.spec, sources, what=what))
-    crops = next(crops for crops in embedded.crops if crops.task == task)
-    objects = select_objects(catalog, crops, context.spec, sources)
-    return Chosen(select_owners(catalog, embedded.embeddings, objects, normalize=worker.normalize_embeddings), objects)
+    return Chosen(select_images(goal, catalog, embeddings, sources, worker))
 
 
 def _note_crops(crops: Crops, sources: GatheredSources) -> Iterator[str]:
@@ -50,8 +50,8 @@ def _note_crops(crops: Crops, sources: GatheredSources) -> Iterator[str]:
     task = sources.tasks.get(crops.task)
     if task is None or len(task.owners) == len(crops):
         return
+    n_images = len(np.unique(crops.image_rows))
     yield (
-        f"{len(crops)} of {len(task.owners)} objects of {crops.task} were cut out, on {len(np.unique(crops.owners))} "
-        f"images. The others have no box, lie beside their image, or are not among its {MOST_OBJECTS} with the highest "
-        "scores."
+        f"{len(crops)} of {len(task.owners)} objects of {crops.task} were cut out, on {n_images} images. The "
+        f"others have no box, lie beside their image, or are not among its {MOST_OBJECTS} with the highest scores."
     )

@@ -30,7 +30,7 @@ from selection_job.predictions.task_predictions import TaskPredictions, add_imag
 from selection_job.predictions.task_schema import load_schemas
 from selection_job.run.context import RunContext
 from selection_job.selection.gathered_sources import GatheredSources
-from selection_job.selection.named_parts import check_named_parts
+from selection_job.selection.strategy_checks import check_strategies
 from selection_job.stages.pretagging import pretag_images
 
 
@@ -91,7 +91,7 @@ def load_sources(context: RunContext, listing: Listing, pool: Sequence[str] = ()
     if context.worker.pretagging:
         with context.progress.stage(Stage.PRETAGGING):
             loaded.tasks[PRETAGGING_TASK] = add_images(pretag_images(context, listing), len(pool))
-    check_named_parts(list_strategies(context.spec), loaded.tasks)
+    check_strategies(list_strategies(context.spec), loaded.tasks)
     return loaded
 
 
@@ -111,7 +111,7 @@ def gather_sources(
         n=len(catalog.names),
         columns=columns,
         tasks={name: take_images(task, rows) for name, task in loaded.tasks.items()},
-        objects={crops.task: (crops.vectors, crops.owners) for crops in embedded.crops},
+        objects={crops.task: (crops.vectors, crops.image_rows) for crops in embedded.crops},
         queries=_load_queries(context, needs, embedded.embeddings.shape[1]),
         scorer_config=context.worker.scorer_config,
         table_scores=table_scores,

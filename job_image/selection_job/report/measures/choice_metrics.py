@@ -36,7 +36,7 @@ def describe_object_level(objects: ObjectSelection, *, normalize: bool, seed: in
         **dict(_describe_choice(pool, selection, "object")),
         task=crops.task,
         n_objects=len(crops),
-        n_images_with_objects=len(np.unique(crops.owners)),
+        n_images_with_objects=len(np.unique(crops.image_rows)),
         categories=[
             CategoryCount(name=name, **{of_set: numbers[i] for of_set, numbers in counts.items()})
             for i, name in enumerate(crops.categories[:MOST_CATEGORIES])

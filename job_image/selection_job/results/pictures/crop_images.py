@@ -33,7 +33,7 @@ def write_crop_images(context: RunContext, catalog: Catalog, objects: ObjectSele
     lock.
     """
     crops, chosen = objects.crops, np.sort(objects.selection.selected)
-    owners, starts = np.unique(crops.owners[chosen], return_index=True)
+    owners, starts = np.unique(crops.image_rows[chosen], return_index=True)
     writer = _CropWriter(context, catalog, crops)
     pairs = zip(owners.tolist(), np.split(chosen, starts[1:]), strict=True)
     notes: list[str] = []
@@ -92,7 +92,9 @@ class _CropWriter:
 
     def _write_one(self, name: str, image: Image.Image, row: int) -> list[str]:
         crops, image_format = self.crops, self.context.worker.output_image_format
-        crop = f"{crops.numbers[row]}_{make_filename(crops.categories[crops.category_index[row]])}.{image_format}"
+        crop = (
+            f"{crops.index_in_image[row]}_{make_filename(crops.categories[crops.category_index[row]])}.{image_format}"
+        )
         try:
             content = encode_image(image.crop(tuple(crops.boxes_px[row].tolist())), image_format)
         except (OSError, ValueError, MemoryError) as error:  # formats have limits: WebP ends at 16383 pixels

@@ -43,7 +43,7 @@ def _lines(names: list[str], crops: Crops, decisions: "_Decisions | None") -> It
     for start in range(0, len(crops), _BLOCK):
         rows = np.arange(start, min(start + _BLOCK, len(crops)))
         decided: Iterable[str] = ("" for _ in rows) if decisions is None else decisions.describe(rows)
-        columns = (crops.owners, crops.numbers, crops.category_index, crops.scores, crops.boxes_px)
+        columns = (crops.image_rows, crops.index_in_image, crops.category_index, crops.scores, crops.boxes_px)
         lists = (column[start : start + _BLOCK].tolist() for column in columns)
         for row, number, category, score, (x0, y0, x1, y1), more in zip(*lists, decided, strict=True):
             fields = f"{quote_field(names[row])},{number},{categories[category]},{score:.6g},{x0},{y0},{x1},{y1}"
@@ -101,15 +101,15 @@ class _Decisions:
         filter_index, nearest = int(selection.filtered_by[place]), int(selection.nearest_selected[place])
         is_filtered = filter_index != PASSED
         (distance,) = format_numbers(selection.nearest_distance[place : place + 1])
-        name = quote_field(self._catalog.names[crops.owners[nearest]])
+        name = quote_field(self._catalog.names[crops.image_rows[nearest]])
         reason = quote_field(selection.thresholds[filter_index].name) if is_filtered else ""
         blank = [""] * selection.contributions.shape[1]
         decision = "filtered" if is_filtered else "removed"
-        return [decision, "", "", name, str(crops.numbers[nearest]), distance, reason, *values, *blank]
+        return [decision, "", "", name, str(crops.index_in_image[nearest]), distance, reason, *values, *blank]
 
     def _describe_out(self, row: int, values: Sequence[str]) -> list[str]:
         """Describe a crop of an image that does not take part: an exact duplicate, or one left out by min_counts."""
-        objects, owner = self._objects, int(self._objects.crops.owners[row])
+        objects, owner = self._objects, int(self._objects.crops.image_rows[row])
         blank = [""] * objects.selection.contributions.shape[1]
         place = int(np.searchsorted(objects.images, owner))
         if place == len(objects.images) or objects.images[place] != owner:
