@@ -19,7 +19,7 @@ _COLUMNS = {
 }
 _CATEGORIES = ColumnType(np.str_)
 _FIELDS = {name: name for name in _COLUMNS} | {"owners": "image_rows", "numbers": "index_in_image"}
-"""What the columns are called here: in files they keep their first names, so that files of earlier versions are read."""
+"""What the columns are called here. In files they keep their first names: those of earlier versions are read."""
 
 
 @dataclass(frozen=True, eq=False)
