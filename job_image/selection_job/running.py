@@ -55,8 +55,9 @@ def _run(run: SelectionRun, scratch: Path, progress: Progress) -> RunSummary:
         if run.spec.worker_config.sanity_check:
             return _check_sanity(context)
         summary = run_pipeline(context)
-    are_videos = run.spec.dataset.type == "VIDEOS"
-    print(console_summary(summary, progress.stage_seconds, are_videos=are_videos), flush=True)
+    medium = context.medium
+    words = console_summary(summary, progress.stage_seconds, noun=medium.noun, file_noun=medium.file_noun)
+    print(words, flush=True)
     return summary
 
 

@@ -23,10 +23,10 @@ def test_counts_share_and_places_are_told():
 
 
 def test_a_run_over_videos_speaks_of_frames():
-    words = console_summary(SUMMARY, {"EMBEDDING": 2.0}, are_videos=True)
+    words = console_summary(SUMMARY, {"EMBEDDING": 2.0}, noun="frame", file_noun="video")
     assert "5,000  frames of videos were looked at" in words
     assert "image" not in words
-    assert "the same videos" in console_summary(SUMMARY, {}, are_videos=True)
+    assert "the same videos" in console_summary(SUMMARY, {}, noun="frame", file_noun="video")
 
 
 def test_the_longest_stage_has_the_longest_bar():

@@ -5,18 +5,25 @@ from collections.abc import Mapping
 from selection_api import RunSummary, Stage
 
 
-def console_summary(summary: RunSummary, stage_seconds: Mapping[str, float], *, are_videos: bool = False) -> str:
-    """Return the summary for people, some fifteen lines. Of videos the counts are of frames."""
-    counts, times = _counts(summary, are_videos=are_videos), _times(stage_seconds, "videos" if are_videos else "images")
+def console_summary(
+    summary: RunSummary, stage_seconds: Mapping[str, float], *, noun: str = "image", file_noun: str = "image"
+) -> str:
+    """Return the summary for people, some fifteen lines.
+
+    noun       of what is counted
+    file_noun  of what lies in the input
+    """
+    came_in = f"{noun}s came in" if noun == file_noun else f"{noun}s of {file_noun}s were looked at"
+    counts, times = _counts(summary, came_in), _times(stage_seconds, f"{file_noun}s")
     return "\n".join(["", *counts, "", *times, "", *_places(summary), ""])
 
 
-def _counts(summary: RunSummary, *, are_videos: bool) -> list[str]:
+def _counts(summary: RunSummary, came_in: str) -> list[str]:
     counts = summary.counts
     if counts is None:
         return []
     rows = [
-        ("frames of videos were looked at" if are_videos else "images came in", counts.input),
+        (came_in, counts.input),
         ("can't be read", counts.corrupt),
         ("are exact copies of another", counts.duplicate),
         ("lie close to one that is kept", counts.removed),

@@ -25,3 +25,10 @@ def call_in_parallel(calls: Iterable[Callable[[], T]], n_threads: int) -> Iterat
             yield pending.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def check_before_each(check: Callable[[], None], items: Iterable[T]) -> Iterator[T]:
+    """Yield the items; the check, of a lock for example, is made before each, and what it raises ends them."""
+    for item in items:
+        check()
+        yield item

@@ -59,7 +59,7 @@ def select_images(
     Raises UnusableData when no image is left to choose from, or a source has not what a strategy needs.
     """
     worker = spec.worker_config
-    goal = make_goal(spec, catalog.n_input)
+    goal = make_goal(spec).resolve(catalog.n_input)
     new = np.arange(catalog.n_new)
     if worker.remove_exact_duplicates:
         new = new[~catalog.is_duplicate[: catalog.n_new]]

@@ -93,7 +93,7 @@ def _note_order(catalog: Catalog) -> Iterator[str]:
 
 def _count_in_sequences(spec: SelectionRunSpec, n_input: int) -> SelectionRunSpec:
     """Return the spec as it reads for sequences: a number or share of frames as a number of sequences, rounded up."""
-    n_frames, worker, config = make_goal(spec, n_input).n_samples, spec.worker_config, spec.selection_config
+    n_frames, worker, config = make_goal(spec).resolve(n_input).n_samples, spec.worker_config, spec.selection_config
     if n_frames is None:
         return spec
     count = -(-n_frames // worker.selected_sequence_length)

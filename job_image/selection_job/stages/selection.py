@@ -31,21 +31,18 @@ def choose_images(context: RunContext, embedded: Embedded, sources: GatheredSour
     Raises UnusableData where nothing is left to choose from, or a source has not what a strategy needs.
     """
     catalog, worker = embedded.catalog, context.worker
-    for crops in embedded.crops:
-        context.notes.extend(_note_crops(crops, sources))
     task = worker.object_level.task_name
     if worker.selected_sequence_length > 1:
         selection, sequences = select_sequences(catalog, embedded.embeddings, context.spec, sources)
         return Chosen(selection, sequences=sequences)
     if not task:
-        what = "images" if catalog.frames is None else "frames"
-        return Chosen(select_images(catalog, embedded.embeddings, context.spec, sources, what=what))
+        return Chosen(select_images(catalog, embedded.embeddings, context.spec, sources, what=catalog.medium.plural))
     crops = next(crops for crops in embedded.crops if crops.task == task)
     objects = select_objects(catalog, crops, context.spec, sources)
     return Chosen(select_owners(catalog, embedded.embeddings, objects, normalize=worker.normalize_embeddings), objects)
 
 
-def _note_crops(crops: Crops, sources: GatheredSources) -> Iterator[str]:
+def note_crops(crops: Crops, sources: GatheredSources) -> Iterator[str]:
     """Yield how many objects were embedded, where that is not what the predictions say."""
     task = sources.tasks.get(crops.task)
     if task is None or len(task.owners) == len(crops):
