@@ -96,8 +96,11 @@ def load(base: Path, lightly: dict[str, Any], names: list[str]) -> int:
     head = {"apiVersion": "dataselection.io/v1alpha1", "kind": "SelectionRun", "metadata": {"name": "benchmark"}}
     with tempfile.TemporaryDirectory() as scratch:
         place = set_up(parse_manifest({**head, "spec": spec}), Path(scratch), Progress(quiet=True))
-        task = load_predictions(place, ["cars"], names)["cars"]
-        assert task.has_file.all(), place.notes
+        loaded = load_predictions(
+            place.target, ["cars"], names, stages=place.stages, scratch=place.scratch, progress=place.progress
+        )
+        task = loaded.value["cars"]
+        assert task.has_file.all(), loaded.notes
         return len(task.owners)
 
 

@@ -12,12 +12,12 @@ import torch
 from selection_api import ExitCode, RunSummary, SelectionRun, accepted_without_effect
 from selection_job.errors import StorageUnavailable
 from selection_job.pipeline import run_pipeline
-from selection_job.process.console_summary import console_summary
 from selection_job.process.environment import complete_environment
 from selection_job.process.machine import count_cores, read_versions
 from selection_job.process.progress import Progress
 from selection_job.process.progress_server import ADDRESS_VARIABLE, serve_progress
 from selection_job.process.termination_message import TerminationMessage
+from selection_job.publishing.console_summary import console_summary
 from selection_job.run.context import RunContext, set_up
 
 log = logging.getLogger("selection_job")
@@ -55,8 +55,7 @@ def _run(run: SelectionRun, scratch: Path, progress: Progress) -> RunSummary:
         if run.spec.worker_config.sanity_check:
             return _check_sanity(context)
         summary = run_pipeline(context)
-    are_videos = run.spec.dataset.type == "VIDEOS"
-    print(console_summary(summary, progress.stage_seconds, are_videos=are_videos), flush=True)
+    print(console_summary(summary, progress.stage_seconds, context.medium), flush=True)
     return summary
 
 

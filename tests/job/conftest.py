@@ -267,10 +267,22 @@ def task_place(prediction_place):
 
 @pytest.fixture
 def load_task():
-    """What the task t says about images of these names."""
+    """What a task says about images of these names."""
+    return lambda place, names, task="t": _load_predictions(place, task, names).value[task]
+
+
+@pytest.fixture
+def load_notes():
+    """What is noted on the files of the task t, of images of these names."""
+    return lambda place, names: list(_load_predictions(place, "t", names).notes)
+
+
+def _load_predictions(place, task, names):
     from selection_job.predictions.loading import load_predictions
 
-    return lambda place, names: load_predictions(place, ["t"], names)["t"]
+    return load_predictions(
+        place.target, [task], names, stages=place.stages, scratch=place.scratch, progress=place.progress
+    )
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,8 @@
 
 from selection_api import ExitCode, RunSummary
 from selection_api.status import Counts, Outputs
-from selection_job.process.console_summary import console_summary
+from selection_job.manifest.medium import IMAGES, VIDEOS
+from selection_job.publishing.console_summary import console_summary
 
 SUMMARY = RunSummary(
     exit_code=ExitCode.DONE,
@@ -12,7 +13,7 @@ SUMMARY = RunSummary(
 
 
 def test_counts_share_and_places_are_told():
-    words = console_summary(SUMMARY, {"EMBEDDING": 2.0})
+    words = console_summary(SUMMARY, {"EMBEDDING": 2.0}, IMAGES)
     for text in (
         "5,000  images came in",
         "500  are worth labelling  (10.0%)",
@@ -23,18 +24,18 @@ def test_counts_share_and_places_are_told():
 
 
 def test_a_run_over_videos_speaks_of_frames():
-    words = console_summary(SUMMARY, {"EMBEDDING": 2.0}, are_videos=True)
+    words = console_summary(SUMMARY, {"EMBEDDING": 2.0}, VIDEOS)
     assert "5,000  frames of videos were looked at" in words
     assert "image" not in words
-    assert "the same videos" in console_summary(SUMMARY, {}, are_videos=True)
+    assert "the same videos" in console_summary(SUMMARY, {}, VIDEOS)
 
 
 def test_the_longest_stage_has_the_longest_bar():
-    lines = console_summary(SUMMARY, {"TRAINING": 30.0, "SAMPLING": 3.0}).splitlines()
+    lines = console_summary(SUMMARY, {"TRAINING": 30.0, "SAMPLING": 3.0}, IMAGES).splitlines()
     bars = {line.split()[0]: line.count("▇") for line in lines if "▇" in line}
     assert bars["TRAINING"] == 24
     assert bars["SAMPLING"] == 2
 
 
 def test_a_run_that_was_finished_before_says_so():
-    assert "nothing was done again" in console_summary(SUMMARY, {"LOADING_DATASET": 0.4})
+    assert "nothing was done again" in console_summary(SUMMARY, {"LOADING_DATASET": 0.4}, IMAGES)

@@ -74,8 +74,14 @@ def make_place(lightly, strategies, regex=None):
 
 
 def load(lightly, *keys, names=NAMES, regex=None):
-    place = make_place(lightly, [strategy(key) for key in keys], regex)
-    return {column.key: column for column in load_metadata(place, list(names))}, place.notes
+    found = load_from(make_place(lightly, [strategy(key) for key in keys], regex), list(names))
+    return {column.key: column for column in found.value}, list(found.notes)
+
+
+def load_from(place, names=NAMES):
+    return load_metadata(
+        place.target, names, place.goal.strategies, place.needs, stages=place.stages, progress=place.progress
+    )
 
 
 def file_of(metadata, **more):
@@ -229,10 +235,10 @@ def test_words_and_numbers_are_told_apart_before_an_image_is_read(lightly):
         lightly, [strategy("scene"), {"input": {"type": "METADATA", "key": "rain"}, "strategy": {"type": "WEIGHTS"}}]
     )
     with pytest.raises(UnusableData, match=r"\[1\]: The metadata 'rain' hold words, and WEIGHTS needs numbers"):
-        load_metadata(place, NAMES)
+        load_from(place)
     balance = {**strategy("scene"), "input": {"type": "METADATA", "key": "weather.pressure"}}
     with pytest.raises(UnusableData, match=r"'weather.pressure' are numbers, and BALANCE needs categories"):
-        load_metadata(make_place(lightly, [balance]), NAMES)
+        load_from(make_place(lightly, [balance]))
 
 
 def test_a_second_try_takes_what_the_first_has_read_until_a_file_changes(lightly, monkeypatch):

@@ -229,10 +229,10 @@ def test_an_image_that_is_gone_or_changed_when_its_crops_are_written_is_noted(
     gone, changed = "walk 0/frame_00.png", "walk 1/frame_01.png"
     folder = shutil.copytree(street.folder, tmp_path / "own street")
 
-    def spoil_and_write(*arguments):
+    def spoil_and_write(*arguments, **options):
         (folder / gone).unlink()
         Image.new("RGB", (9, 9)).save(folder / changed)
-        return write_crop_images(*arguments)
+        return write_crop_images(*arguments, **options)
 
     monkeypatch.setattr("selection_job.publishing.publishing.write_crop_images", spoil_and_write)
     worker = {"dump_dataset": True, "object_level": {"task_name": "street"}}
@@ -247,19 +247,19 @@ def test_an_image_that_is_gone_or_changed_when_its_crops_are_written_is_noted(
 def test_crops_are_not_written_once_another_process_has_the_lock(make_run, run_quickly, monkeypatch):
     written = []
 
-    def take_away(place, catalog, objects):
-        write, lock = place.target.write, place.lock
+    def take_away(source, target, folder, **options):
+        write = target.write
 
-        def write_one_and_lose_the_lock(key, content):
+        def write_and_count(key, content):
             write(key, content)
             written.append(key)
-            monkeypatch.setattr(lock, "check_cheaply", lose)
 
-        monkeypatch.setattr(place.target, "write", write_one_and_lose_the_lock)
-        return write_crop_images(place, catalog, objects)
+        def check_cheaply():
+            if written:
+                raise TryAgain("another process has taken the lock")
 
-    def lose():
-        raise TryAgain("another process has taken the lock")
+        monkeypatch.setattr(target, "write", write_and_count)
+        return write_crop_images(source, target, folder, **{**options, "check_cheaply": check_cheaply})
 
     monkeypatch.setattr("selection_job.publishing.publishing.write_crop_images", take_away)
     worker = {"dump_dataset": True, "object_level": {"task_name": "street"}}

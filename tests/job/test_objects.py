@@ -18,6 +18,7 @@ from selection_job.encoder.encoder import make_encoder
 from selection_job.errors import UnusableData
 from selection_job.images.crop_pixels import cut_objects
 from selection_job.manifest.data_needs import find_needs
+from selection_job.manifest.goal import make_goal
 from selection_job.objects.crop_embedder import CropEmbedder
 from selection_job.objects.object_boxes import MOST_OBJECTS, make_auto_boxes, make_object_boxes, make_wanted_boxes
 from selection_job.predictions.task_predictions import Category, TaskPredictions
@@ -276,9 +277,13 @@ def test_boxes_are_made_of_what_a_strategy_compares_and_on_the_object_level_of_i
     assert cut(tiles.corners_of(3), is_relative=True).boxes_px.tolist() == [[0, 0, 30, 30], [10, 0, 40, 30]]
 
 
+def needs_of(spec):
+    return find_needs(spec, make_goal(spec))
+
+
 def test_the_object_level_reads_the_predictions_of_its_task_and_none_of_tiles():
-    assert find_needs(make_run([{}], task_name="cars")).tasks == ("cars",)
-    assert find_needs(make_run([{}], [TILES], task_name="tiles")).tasks == ()
+    assert needs_of(make_run([{}], task_name="cars")).tasks == ("cars",)
+    assert needs_of(make_run([{}], [TILES], task_name="tiles")).tasks == ()
 
 
 def test_a_task_without_boxes_is_refused_by_the_field_that_names_it():

@@ -108,10 +108,10 @@ def test_the_schema_is_not_the_file_of_an_image_called_schema(task_place, load_t
     assert load_task(place, ["a.jpg", "schema.jpg"]).has_file.tolist() == [True, False]
 
 
-def test_files_of_images_outside_of_the_input_are_counted_and_not_read(task_place, load_task):
+def test_files_of_images_outside_of_the_input_are_counted_and_not_read(task_place, load_task, load_notes):
     place = task_place("classification", {"a.json": LABEL, "b.json": b"no JSON", "c.txt": b"", "d/a.json": LABEL})
     assert load_task(place, ["a.jpg"]).has_file.tolist() == [True]
-    (note,) = place.notes
+    (note,) = load_notes(place, ["a.jpg"])
     assert note.startswith("The task t: 3 files belong to no image of the input and are not read, such as '.lightly")
 
 
@@ -125,17 +125,18 @@ def test_of_a_key_given_twice_the_last_counts_and_unknown_keys_do_not(task_place
     assert load_task(task_place("classification", {"a.json": text}), ["a.jpg"]).category_index.tolist() == [0]
 
 
-def test_a_task_is_read_again_only_where_a_file_has_changed(task_place, prediction_place, load_task, monkeypatch):
+def test_a_task_is_read_again_only_where_a_file_has_changed(
+    task_place, prediction_place, load_task, load_notes, monkeypatch
+):
     place = task_place("classification", {"a.json": LABEL, "b.json": b"no JSON"})
-    before, notes = load_task(place, ["a.jpg", "b.jpg"]), list(place.notes)
+    before, notes = load_task(place, ["a.jpg", "b.jpg"]), load_notes(place, ["a.jpg", "b.jpg"])
     reads = []
     read = place.target.read
     monkeypatch.setattr(place.target, "read", lambda key: reads.append(key) or read(key))
-    place.notes.clear()
     again = load_task(place, ["a.jpg", "b.jpg"])
     assert [key for key in reads if key.endswith(("/a.json", "/b.json"))] == []
     assert again.owners.tolist() == before.owners.tolist()
-    assert place.notes == notes
+    assert load_notes(place, ["a.jpg", "b.jpg"]) == notes
     assert (place.scratch / "prediction_problems").read_text().count("b.json") == 1
     prediction_place({"t/b.json": {**LABEL, "file_name": "b.jpg"}})
     assert load_task(place, ["a.jpg", "b.jpg"]).has_file.tolist() == [True, True]
@@ -151,8 +152,7 @@ def test_what_does_not_fit_an_image_is_named_once_its_size_is_known(task_place, 
         (0, "predictions[1].bbox: lies outside of the image; the image has 10 x 8 pixels")
     ]
     assert list(find_misfits(found, catalog_of([0, 0, 0]))) == [], "embeddings were given, and no image was opened"
-    note_misfits(place, found, catalog_of([10, 10, 11]))
-    (note,) = place.notes
+    (note,) = note_misfits(found, catalog_of([10, 10, 11]), scratch=place.scratch)
     assert note.startswith("The task t: the predictions of 1 images do not fit the images, and count as they are")
     assert (place.scratch / "prediction_problems").read_text().startswith("t,.lightly/predictions/t/a.json,counts as")
 

@@ -19,7 +19,7 @@ from selection_job.catalog.catalog import Listing
 from selection_job.catalog.listing import list_images
 from selection_job.errors import Stopped, UnusableData
 from selection_job.manifest.data_needs import find_needs
-from selection_job.predictions.loading import load_predictions
+from selection_job.manifest.goal import make_goal
 from selection_job.process.progress import Progress
 from selection_job.reading.images import ReadOptions, read_images
 from selection_job.run.context import set_up
@@ -80,7 +80,7 @@ def list_of(place):
 
 
 def pretag(place):
-    return pretag_images(place, list_of(place))
+    return pretag_images(place, list_of(place)).value
 
 
 def found_on(task, names, name):
@@ -237,8 +237,8 @@ def test_an_image_that_is_gone_by_then_and_a_listing_of_nothing_are_no_errors(ma
     place = make_place(folder)
     listing = list_of(place)
     (folder / "a.png").unlink()
-    assert pretag_images(place, listing).has_file.tolist() == [False, True]
-    nothing = pretag_images(place, Listing([], np.empty(0, np.int64), []))
+    assert pretag_images(place, listing).value.has_file.tolist() == [False, True]
+    nothing = pretag_images(place, Listing([], np.empty(0, np.int64), [])).value
     assert (nothing.has_file.shape, nothing.boxes_px.shape) == ((0,), (0, 4))
 
 
@@ -272,10 +272,10 @@ def uploaded(make_place):
     return place, pretag(place)
 
 
-def test_what_was_uploaded_is_read_back_as_it_was_found(uploaded, make_place):
+def test_what_was_uploaded_is_read_back_as_it_was_found(uploaded, make_place, load_task):
     place, task = uploaded
     names = list_of(place).names
-    read = load_predictions(make_place(pretagging=False), [TASK], names)[TASK]
+    read = load_task(make_place(pretagging=False), names, TASK)
     for name in ("has_file", "owners", "category_index", "scores", "probabilities"):
         np.testing.assert_array_equal(getattr(read, name), getattr(task, name))
     np.testing.assert_allclose(read.boxes_px, task.boxes_px, rtol=1e-6, atol=1e-4)
@@ -354,9 +354,8 @@ def test_images_whose_files_would_have_one_name_are_counted(make_place, tmp_path
     for name in ("a.png", "a.jpg", "schema.png", "b.png"):
         Image.new("RGB", (40, 30)).save(folder / name)
     place = make_place(folder, pretagging_upload=True)
-    pretag(place)
-    assert place.notes[0].startswith("Pretagging found 0 objects on 0 of 4 readable images, by checkpoint .lightly/")
-    (note,) = place.notes[1:]
+    found, note = pretag_images(place, list_of(place)).notes
+    assert found.startswith("Pretagging found 0 objects on 0 of 4 readable images, by checkpoint .lightly/")
     assert "2 images have the names of others" in note
     assert sorted(path.name for path in (tmp_path / "output" / FOLDER).iterdir()) == ["a.json", "b.json", "schema.json"]
     assert json.loads((tmp_path / "output" / FOLDER / "schema.json").read_bytes())["task_type"] == SCHEMA.kind
@@ -368,4 +367,4 @@ def test_the_documented_selection_is_supported(make_manifest, tmp_path):
     manifest = make_manifest(tmp_path)
     manifest["spec"] = {"datasources": manifest["spec"]["datasources"], **yaml.safe_load(documented)["spec"]}
     run = check_supported(parse_manifest(manifest))
-    assert find_needs(run.spec).tasks == (TASK,)
+    assert find_needs(run.spec, make_goal(run.spec)).tasks == (TASK,)

@@ -60,7 +60,7 @@ def what_was_drawn(crops, catalog, truth):
 
 def test_diverse_crops_have_three_times_the_rare_objects_of_a_random_choice(findings, scenes):
     run, found = findings
-    objects = found.chosen.objects
+    objects = found.objects
     drawn = what_was_drawn(objects.crops, found.catalog, scenes[1])
     n_drawn = sum(len(categories) for categories, _ in scenes[1].values())
     assert np.count_nonzero(drawn != "nothing") > 0.8 * n_drawn
@@ -70,7 +70,7 @@ def test_diverse_crops_have_three_times_the_rare_objects_of_a_random_choice(find
 
     worker = run.spec.worker_config.model_copy(update={"method": "random"})
     by_chance = run.spec.model_copy(update={"worker_config": worker})
-    random = choose_objects(found.catalog, found.embedded.crops[0], by_chance, found.sources)
+    random = choose_objects(found.catalog, found.crops[0], by_chance, found.sources)
     assert len(random.selection.selected) == N_SELECTED
     share = np.mean(what_was_drawn(random.crops, found.catalog, scenes[1])[random.selection.selected] == "train")
     assert chosen >= 3 * max(share, np.mean(drawn == "train"))

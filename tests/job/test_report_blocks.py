@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from selection_job.manifest.noun import FRAME, IMAGE, OBJECT
 from selection_job.report.blocks import blocks, parts
 from selection_job.report.blocks.blocks import LINE_BREAK, Block, Level, Look, Run
 from selection_job.report.html import printing
 from selection_job.report.pdf import flowables, style
 from selection_job.report.sections.document import make_document
-from selection_job.report.wording import FRAME, IMAGE, OBJECT, form, noun_of, plural, with_article
+from selection_job.report.wording import noun_of, plural
 
 KINDS = set(Block.__subclasses__())
 
@@ -79,8 +80,8 @@ def test_sections_are_numbered_and_a_live_map_stands_for_the_drawn_ones():
 
 
 def test_nouns_come_in_their_forms():
-    assert [with_article(noun) for noun in (IMAGE, FRAME, OBJECT)] == ["an image", "a frame", "an object"]
-    assert (plural(1, FRAME), plural(2345, FRAME), form(0, IMAGE)) == ("1 frame", "2,345 frames", "images")
+    assert [noun.with_article for noun in (IMAGE, FRAME, OBJECT)] == ["an image", "a frame", "an object"]
+    assert (plural(1, FRAME), plural(2345, FRAME), IMAGE.form(0)) == ("1 frame", "2,345 frames", "images")
     assert (noun_of({}), noun_of({"videoInformation": {}})) == (IMAGE, FRAME)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from selection_api import parse_manifest
-from selection_job.manifest.data_needs import list_scores
+from selection_job.manifest.goal import make_goal
 from selection_job.results.tables import embedding_lines
 from selection_job.results.tables.score_table import write_score_table
 from selection_job.results.tables.tables import write_embeddings
@@ -34,8 +34,8 @@ SOURCES = GatheredSources(4, known_scores={("u,v", "odd"): np.arange(4) / 3, ("t
 
 
 def test_scores_that_rank_come_before_those_that_filter_and_each_once():
-    assert list_scores(SPEC) == (("u,v", "odd"), ("t", "sure"))
-    assert list_scores(make_spec(("t", "a", THRESHOLD), ("t", "b", WEIGHTS))) == (("t", "b"), ("t", "a"))
+    assert make_goal(SPEC).scores == (("u,v", "odd"), ("t", "sure"))
+    assert make_goal(make_spec(("t", "a", THRESHOLD), ("t", "b", WEIGHTS))).scores == (("t", "b"), ("t", "a"))
 
 
 @pytest.mark.parametrize("worth_compiling", [10**9, 0], ids=["small", "large"])
@@ -43,7 +43,7 @@ def test_the_rows_are_those_of_the_embeddings_with_scores_behind(tmp_path, monke
     monkeypatch.setattr(embedding_lines, "_WORTH_COMPILING", worth_compiling)
     rows = np.array([0, 1, 2])
     write_embeddings(tmp_path / "embeddings.csv", NAMES, VECTORS, rows)
-    write_score_table(tmp_path / "scores.csv", NAMES, VECTORS, rows, spec=SPEC, sources=SOURCES)
+    write_score_table(tmp_path / "scores.csv", NAMES, VECTORS, rows, scores=make_goal(SPEC).scores, sources=SOURCES)
     with (tmp_path / "embeddings.csv").open(newline="") as plain, (tmp_path / "scores.csv").open(newline="") as scored:
         expected, found = list(csv.reader(plain)), list(csv.reader(scored))
     assert [line[:-2] for line in found] == expected
@@ -56,7 +56,5 @@ def test_the_rows_are_those_of_the_embeddings_with_scores_behind(tmp_path, monke
 
 
 def test_without_scores_there_is_no_table(tmp_path):
-    write_score_table(
-        tmp_path / "scores.csv", NAMES, VECTORS, np.arange(4), spec=make_spec(), sources=GatheredSources(4)
-    )
+    write_score_table(tmp_path / "scores.csv", NAMES, VECTORS, np.arange(4), scores=(), sources=GatheredSources(4))
     assert not list(tmp_path.iterdir())

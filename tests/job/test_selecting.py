@@ -57,7 +57,7 @@ WHOLE = "DIVERSITY on EMBEDDINGS"
     ],
 )
 def test_the_legacy_form_says_method_count_and_distance(worker, expected):
-    assert told(make_goal(make_spec(worker), 50)) == expected
+    assert told(make_goal(make_spec(worker)).resolve(50)) == expected
 
 
 TASK = {"task_name": "t"}
@@ -79,8 +79,8 @@ TASK = {"task_name": "t"}
 )
 def test_the_legacy_form_with_a_score_is_the_coreset_weighted_by_it(worker, score):
     spec = make_spec({**worker, "stopping_condition": {"n_samples": 7, "min_distance": 0.3}})
-    assert told(make_goal(spec, 50)) == ("strategies", 7, 0.3, 1, WHOLE, f"WEIGHTS on SCORES {score}")
-    assert make_goal(spec, 50).rankings[0].strategy.stopping_condition_minimum_distance == 0.3
+    assert told(make_goal(spec).resolve(50)) == ("strategies", 7, 0.3, 1, WHOLE, f"WEIGHTS on SCORES {score}")
+    assert make_goal(spec).rankings[0].strategy.stopping_condition_minimum_distance == 0.3
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_the_legacy_form_with_a_score_is_the_coreset_weighted_by_it(worker, scor
     ],
 )
 def test_the_strategies_form_says_the_same(selection, expected):
-    assert told(make_goal(make_spec(selection=selection), 50)) == expected
+    assert told(make_goal(make_spec(selection=selection)).resolve(50)) == expected
 
 
 def make_catalog(duplicate_of, corrupt=()):

@@ -8,7 +8,7 @@ from selection_job.catalog.catalog import Catalog, Listing
 from selection_job.catalog.embedded import Embedded
 from selection_job.embeddings.query_set import query_key
 from selection_job.errors import UnusableData
-from selection_job.manifest.data_needs import DataNeeds, find_needs
+from selection_job.manifest.data_needs import DataNeeds
 from selection_job.process.progress import Progress
 from selection_job.run.context import set_up
 from selection_job.stages.sources import gather_sources, list_source_versions, load_sources
@@ -59,7 +59,7 @@ def make_place(tmp_path):
 
 
 def test_every_kind_of_input_is_found(make_place):
-    assert find_needs(make_place(EVERYTHING).spec) == DataNeeds(
+    assert make_place(EVERYTHING).needs == DataNeeds(
         tasks=("a", "b", "c", "d"), scores=(("a", "s"), ("b", "s")), object_tasks=("d",),
         metadata=("lightly.sharpness",), query_sets=((DATASET, TAG),),
     )  # fmt: skip
@@ -67,8 +67,8 @@ def test_every_kind_of_input_is_found(make_place):
 
 def test_the_older_form_needs_its_task_and_the_plain_coreset_nothing(make_place):
     stopping = {"stopping_condition": {"n_samples": 2}}
-    assert find_needs(make_place(active_learning={"task_name": "t"}, **stopping).spec).tasks == ("t",)
-    assert find_needs(make_place(**stopping).spec) == DataNeeds((), (), (), (), ())
+    assert make_place(active_learning={"task_name": "t"}, **stopping).needs.tasks == ("t",)
+    assert make_place(**stopping).needs == DataNeeds((), (), (), (), ())
 
 
 def write(folder, key, text="x"):
@@ -102,7 +102,7 @@ def gather(place, n=3, scores=None):
         np.arange(n), {},
     )  # fmt: skip
     embedded = Embedded(catalog, np.zeros((n, 2), np.float32))
-    return gather_sources(place, load_sources(place, listing), embedded, scores)
+    return gather_sources(place, load_sources(place, listing), embedded, scores).value
 
 
 def test_a_query_set_is_loaded_and_a_missing_one_is_an_error(make_place, tmp_path):

@@ -16,12 +16,13 @@ from selection_api import ManifestError, check_supported, parse_manifest
 from selection_job.catalog.frame_names import parse_frame_name
 from selection_job.catalog.listing import list_videos
 from selection_job.errors import Stopped, UnusableData
+from selection_job.images.thumbnails import Thumbnails
 from selection_job.manifest.reading import load_manifest
 from selection_job.numeric.farthest_first import farthest_first
 from selection_job.pipeline import run_pipeline
 from selection_job.process.progress import Progress
 from selection_job.publishing import publishing
-from selection_job.results.pictures.frame_images import FrameThumbnails
+from selection_job.results.pictures.frame_images import FramePictures
 from selection_job.run.context import set_up
 from selection_job.stages import training_frames
 from selection_job.stages.encoder import load_encoder_for_run
@@ -158,12 +159,12 @@ def test_a_thumbnail_that_fell_out_of_the_cache_is_made_from_the_video(
     done = run_manifest(manifest(workerConfig={"dump_dataset": False}))
     listing = list_videos(done.place.source, done.place.target)
     catalog = embed_videos(done.place, listing, load_encoder_for_run(done.place)).catalog
-    thumbnails = FrameThumbnails(set_up(done.place.run, tmp_path / "empty", Progress(quiet=True)), listing, catalog)
+    pictures = FramePictures(done.place.source, listing, catalog, Thumbnails(tmp_path / "empty", 10**6))
     for name in (catalog.names[0], catalog.names[N + 17], catalog.names[-1]):
         video, index = parse_frame_name(name)
-        with Image.open(io.BytesIO(thumbnails.get(name))) as image:
+        with Image.open(io.BytesIO(pictures.find_thumbnail(name))) as image:
             assert read_number(image) == first_number(video) + index
-    assert thumbnails.get("cam/gone-00-mp4.png") is None
+    assert pictures.find_thumbnail("cam/gone-00-mp4.png") is None
 
 
 def test_a_finished_run_is_not_run_again_until_a_video_changes(manifest, run_manifest, folder):
@@ -259,6 +260,18 @@ class TestDatapool:
             run("tuesday")
 
 
+class Stopping(Progress):
+    """Raises Stopped when so many steps of a bar are done, as the signal handler would."""
+
+    def __init__(self, description, steps):
+        super().__init__(quiet=True)
+        self._description, self._steps = description, steps
+
+    def bar(self, shown, total, unit="images", **options):
+        manager = super().bar(shown, total, unit, **options)
+        return StoppingBar(manager, self._steps) if shown.startswith(self._description) else manager
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("description", "steps"), [("Decoding and embedding", 3), ("Writing selected frames", 4), ("Training", 2)]
@@ -266,18 +279,13 @@ class TestDatapool:
 def test_a_run_that_was_cut_off_goes_on_and_ends_with_the_same_files(
     manifest, run_manifest, without_report, tmp_path, description, steps
 ):
-    class Stopping(Progress):
-        def bar(self, shown, total, unit="images", **options):
-            manager = super().bar(shown, total, unit, **options)
-            return StoppingBar(manager, steps) if shown.startswith(description) else manager
-
     trained = {"enable_training": True, "checkpoint": None}
     one = {"pre_trained": False, "trainer": {"max_epochs": 1}}
     given = manifest(workerConfig=trained, lightlyConfig=one)
     scratch = tmp_path / "cut off"
     scratch.mkdir()
     with pytest.raises(Stopped):
-        run_pipeline(set_up(parse_manifest(given), scratch, Stopping(quiet=True)))
+        run_pipeline(set_up(parse_manifest(given), scratch, Stopping(description, steps)))
     resumed = run_manifest(given)
     check_pictures(resumed)
     elsewhere = tmp_path / "elsewhere"
@@ -288,15 +296,38 @@ def test_a_run_that_was_cut_off_goes_on_and_ends_with_the_same_files(
         assert (resumed.folder / file).read_bytes() == (whole.folder / file).read_bytes()
 
 
+@pytest.fixture
+def report_of_notes(monkeypatch):
+    """A report of nothing but the notes."""
+    monkeypatch.setattr(publishing, "write_report", lambda *_, facts, **__: {"notes": facts.notes})
+
+
 @pytest.mark.slow
-def test_a_training_takes_a_bounded_choice_of_frames(manifest, run_manifest, without_report, monkeypatch):
+def test_a_training_takes_a_bounded_choice_of_frames(manifest, run_manifest, report_of_notes, monkeypatch):
     monkeypatch.setattr(training_frames, "MOST_TRAINING_FRAMES", 10)
     trained = {"enable_training": True, "checkpoint": None}
     one = {"pre_trained": False, "trainer": {"max_epochs": 1}, "loader": {"batch_size": 5}}
     done = run_manifest(manifest(workerConfig=trained, lightlyConfig=one))
-    assert any(note.startswith(f"10 of {3 * N} frames were trained on") for note in done.place.notes)
+    assert any(note.startswith(f"10 of {3 * N} frames were trained on") for note in done.report_notes)
     assert len(list((done.place.scratch / "training_frames").iterdir())) == 10
     assert list(done.folder.glob("lightly_epoch_0.ckpt"))
+
+
+def test_a_run_cut_off_behind_its_training_still_tells_how_many_frames_were_trained_on(
+    manifest, run_manifest, report_of_notes, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(training_frames, "MOST_TRAINING_FRAMES", 10)
+    trained = {"enable_training": True, "checkpoint": None}
+    one = {"pre_trained": False, "trainer": {"max_epochs": 1}, "loader": {"batch_size": 5}}
+    given = manifest(workerConfig=trained, lightlyConfig=one)
+    scratch = tmp_path / "cut off"
+    scratch.mkdir()
+    with pytest.raises(Stopped):
+        run_pipeline(set_up(parse_manifest(given), scratch, Stopping("Decoding and embedding", 3)))
+    resumed = run_manifest(given)
+    assert "TRAINING" in resumed.place.progress.stage_seconds
+    assert not (resumed.place.scratch / "training_frames").exists()
+    assert resumed.report_notes == [f"10 of {3 * N} frames were trained on, evenly drawn by a hash."]
 
 
 def test_videos_none_of_which_can_be_decoded_end_the_run(manifest, run_manifest, folder):

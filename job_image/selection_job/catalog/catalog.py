@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.catalog.frames import Frames
-from selection_job.catalog.noun import FRAME, IMAGE, Noun
+from selection_job.manifest.medium import IMAGES, VIDEOS, Medium
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,19 @@ class Catalog:
     """Where the images come from, when they are frames of videos."""
 
     @property
-    def noun(self) -> Noun:
-        """What one of the rows is called."""
-        return IMAGE if self.frames is None else FRAME
+    def medium(self) -> Medium:
+        """What its rows are."""
+        return IMAGES if self.frames is None else VIDEOS
+
+    @property
+    def corrupt_files(self) -> dict[str, str]:
+        """Name of each input file of which nothing can be used, and why, where a file holds many of what is chosen."""
+        return {} if self.frames is None else self.frames.corrupt_videos
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know about single input files, in sentences."""
+        return () if self.frames is None else self.frames.notes
 
     @property
     def n_input(self) -> int:

@@ -11,28 +11,18 @@ from selection_job.catalog.catalog import Listing
 from selection_job.catalog.image_names import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS, is_hidden, is_utf8, quote_some
 from selection_job.catalog.relevant_filenames import RelevantFilenames, parse_relevant_filenames
 from selection_job.errors import ObjectMissing, UnusableData
+from selection_job.manifest.medium import IMAGES, VIDEOS, Medium
 from selection_job.stores.store import ObjectInfo, Store
 
-
-@dataclass(frozen=True)
-class _Media:
-    """What a run is about, by the ends of its files' names, and what it leaves aside."""
-
-    noun: str
-    extensions: tuple[str, ...]
-    other: "_Media | None" = None
-
-
-_IMAGES = _Media("image", IMAGE_EXTENSIONS, _Media("video", VIDEO_EXTENSIONS))
-_VIDEOS = _Media("video", VIDEO_EXTENSIONS, _Media("image", IMAGE_EXTENSIONS))
+_EXTENSIONS = {IMAGES: IMAGE_EXTENSIONS, VIDEOS: VIDEO_EXTENSIONS}
+_OTHER = {IMAGES: VIDEOS, VIDEOS: IMAGES}
 
 
 @dataclass
 class _Sighting:
     """What was seen while listing: the files that take part, and what explains why there are none."""
 
-    media: _Media
-
+    medium: Medium
     names: list[str] = field(default_factory=list)
     sizes_bytes: "array[int]" = field(default_factory=lambda: array("q"))
     versions: list[str] = field(default_factory=list)
@@ -51,17 +41,17 @@ def list_images(input_store: Store, lightly_store: Store, *, relevant_filenames_
     Memory: the columns, about 250 bytes an image.
     Raises UnusableData where nothing takes part or the relevant-filenames file is missing or wrong.
     """
-    return _list_media(_IMAGES, input_store, lightly_store, relevant_filenames_file)
+    return _list_media(IMAGES, input_store, lightly_store, relevant_filenames_file)
 
 
 def list_videos(input_store: Store, lightly_store: Store, *, relevant_filenames_file: str = "") -> Listing:
     """Return the videos below the input datasource, as list_images does the images."""
-    return _list_media(_VIDEOS, input_store, lightly_store, relevant_filenames_file)
+    return _list_media(VIDEOS, input_store, lightly_store, relevant_filenames_file)
 
 
-def _list_media(media: _Media, input_store: Store, lightly_store: Store, relevant_filenames_file: str) -> Listing:
+def _list_media(medium: Medium, input_store: Store, lightly_store: Store, relevant_filenames_file: str) -> Listing:
     relevant = _read_relevant(lightly_store, relevant_filenames_file) if relevant_filenames_file else None
-    sighting = _look(input_store.list(), relevant, media)
+    sighting = _look(input_store.list(), relevant, medium)
     if not sighting.names:
         raise UnusableData(
             _explain_nothing(sighting, relevant, input_store.url, lightly_store.url + relevant_filenames_file)
@@ -92,15 +82,16 @@ def _read_relevant(lightly_store: Store, key: str) -> RelevantFilenames:
     return parse_relevant_filenames(content, where=where)
 
 
-def _look(objects: Iterable[ObjectInfo], relevant: RelevantFilenames | None, media: _Media) -> _Sighting:
-    sighting = _Sighting(media)
+def _look(objects: Iterable[ObjectInfo], relevant: RelevantFilenames | None, medium: Medium) -> _Sighting:
+    sighting = _Sighting(medium)
+    extensions, other_extensions = _EXTENSIONS[medium], _EXTENSIONS[_OTHER[medium]]
     for info in objects:
         name = info.key.lower()
         if is_hidden(info.key):
             continue
-        if name.endswith(media.extensions):
+        if name.endswith(extensions):
             _take(info, relevant, sighting)
-        elif media.other is not None and name.endswith(media.other.extensions):
+        elif name.endswith(other_extensions):
             sighting.n_other_media += 1
         else:
             sighting.n_others += 1
@@ -122,26 +113,26 @@ def _take(info: ObjectInfo, relevant: RelevantFilenames | None, sighting: _Sight
 
 
 def _explain_nothing(sighting: _Sighting, relevant: RelevantFilenames | None, url: str, relevant_url: str) -> str:
-    media = sighting.media
+    medium = sighting.medium
     if relevant is not None and sighting.n_not_relevant:
         return (
-            f"None of the lines of {relevant_url} names one of the {sighting.n_not_relevant} {media.noun}s in {url}: "
-            f"{quote_some(_unused(sighting, relevant)) or 'it is empty'}. Names are relative to it, and case matters."
+            f"None of the lines of {relevant_url} names one of the {sighting.n_not_relevant} "
+            f"{medium.file_noun.plural} in {url}: {quote_some(_unused(sighting, relevant)) or 'it is empty'}. "
+            "Names are relative to it, and case matters."
         )
     return (
-        f"There is no {media.noun} in {url}: {sighting.n_others} other files{_explain_other(sighting)} were seen, none "
-        f"ends in {' '.join(media.extensions)} (in any case; names that start with '.' are left out)."
+        f"There is no {medium.file_noun.singular} in {url}: {sighting.n_others} other files{_explain_other(sighting)} "
+        f"were seen, none ends in {' '.join(_EXTENSIONS[medium])} (in any case; names that start with '.' are left "
+        "out)."
     )
 
 
 def _explain_other(sighting: _Sighting) -> str:
-    media, n = sighting.media, sighting.n_other_media
-    if media.other is None or not n:
+    own, other = sighting.medium.file_noun.plural, _OTHER[sighting.medium].file_noun.plural
+    n = sighting.n_other_media
+    if not n:
         return ""
-    return (
-        f" and {n} {media.other.noun}s (dataset type {media.noun.upper()}S takes no {media.other.noun}s; "
-        f"spec.dataset.type {media.other.noun.upper()}S does)"
-    )
+    return f" and {n} {other} (dataset type {own.upper()} takes no {other}; spec.dataset.type {other.upper()} does)"
 
 
 def _unused(sighting: _Sighting, relevant: RelevantFilenames) -> list[str]:
@@ -161,7 +152,8 @@ def _note_relevant(sighting: _Sighting, relevant: RelevantFilenames | None, key:
             f"pattern that leaves names out: {quote_some(odd)}"
         )
     if unused := _unused(sighting, relevant):
-        notes.append(f"{key}: {len(unused)} lines name no {sighting.media.noun} of the input: {quote_some(unused)}")
+        noun = sighting.medium.file_noun.singular
+        notes.append(f"{key}: {len(unused)} lines name no {noun} of the input: {quote_some(unused)}")
     return notes
 
 

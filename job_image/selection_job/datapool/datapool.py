@@ -14,6 +14,7 @@ from selection_job.catalog.embedded import Embedded
 from selection_job.catalog.frame_names import parse_frame_name
 from selection_job.datapool.pool_part import PartHeader, PoolPart
 from selection_job.errors import UnusableData
+from selection_job.manifest.medium import IMAGES, Medium
 
 GIVEN = "given"
 """The encoder of vectors that come from a table: nothing tells whether two tables are of one network."""
@@ -38,30 +39,28 @@ class Datapool:
             return self.own.header.number
         return 1 + max((part.header.number for part in self.parts), default=0)
 
-    def find_new(
-        self, digests: NDArray[np.bytes_], *, process_all: bool, are_videos: bool = False
-    ) -> NDArray[np.bool_]:
+    def find_new(self, digests: NDArray[np.bytes_], *, process_all: bool, medium: Medium = IMAGES) -> NDArray[np.bool_]:
         """Return (n,) which of the listed objects this run looks at.
 
         digests      (n,) as digest_objects gives them
         process_all  look at all but those that are in the pool, not only at what no earlier run has seen
-        are_videos   the objects are videos: process_all then looks at each, for it has frames that are not in the pool
+        medium       of videos, process_all looks at each, for it has frames that are not in the pool
         A run that has added its part already, and then was cut off, looks at the same objects again.
         """
         if self.own is not None:
             return np.isin(digests, self.own.seen)
-        if process_all and are_videos:
+        if process_all and medium.has_many_per_file:
             return np.ones(len(digests), dtype=np.bool_)
         known = [part.digests if process_all else part.seen for part in self.parts]
         return ~np.isin(digests, np.concatenate([np.empty(0, digests.dtype), *known]))
 
-    def find_members(self, names: Sequence[str], digests: NDArray[np.bytes_], *, are_videos: bool = False) -> "Members":
+    def find_members(self, names: Sequence[str], digests: NDArray[np.bytes_], *, medium: Medium = IMAGES) -> "Members":
         """Return the images of the pool in the order in which they were selected.
 
-        names       all that is listed, also what this run does not look at: an image that has changed since, or a
-                    frame of a video that has, is no member any more
-        digests     (n,) of these
-        are_videos  the names are of videos, and the pool's members frames
+        names    all that is listed, also what this run does not look at: an image that has changed since, or a frame of
+                 a video that has, is no member any more
+        digests  (n,) of these
+        medium   of videos, the names are theirs and the pool's members are frames
         An image that was selected twice, because it had changed, counts as it was the last time.
         """
         if not self.parts:
@@ -71,7 +70,7 @@ class Datapool:
         objects = np.concatenate([part.digests for part in self.parts])
         present = dict(zip(names, digests.tolist(), strict=True))
         last = {name: place for place, name in enumerate(every)}
-        find = (lambda name: present.get(name_video(name))) if are_videos else present.get
+        find = (lambda name: present.get(name_video(name))) if medium.has_many_per_file else present.get
         places = sorted(place for name, place in last.items() if find(name) in (None, objects.item(place)))
         return Members([every[place] for place in places], {key: values[places] for key, values in columns.items()})
 

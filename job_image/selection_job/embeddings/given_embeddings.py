@@ -1,22 +1,23 @@
 """The embeddings that workerConfig.embeddings names, in place of an encoder: no image is opened for them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_api.legacy_selection import TABLE_SCORE, scores_used
 from selection_job.catalog.catalog import Catalog, Listing
 from selection_job.catalog.copies import find_copies
 from selection_job.catalog.embedded import Embedded
 from selection_job.catalog.image_names import quote_some
 from selection_job.embeddings.table_reading import EmbeddingsTable, read_table
 from selection_job.errors import UnusableData
-from selection_job.run.context import RunContext
 
-_FOLDER = ".lightly/embeddings/"
+TABLES_FOLDER = ".lightly/embeddings/"
+"""In the lightly datasource."""
+
 _BLOCK = 65536
 
 
@@ -39,39 +40,39 @@ def find_table_key(name: str) -> str:
     >>> find_table_key("cars.csv"), find_table_key(".lightly/runs/cars-1f2e3d4c/data/embeddings.csv")
     ('.lightly/embeddings/cars.csv', '.lightly/runs/cars-1f2e3d4c/data/embeddings.csv')
     """
-    return name if name.startswith(".lightly/") else _FOLDER + name
+    return name if name.startswith(".lightly/") else TABLES_FOLDER + name
 
 
-def load_given(context: RunContext, listing: Listing) -> tuple[GivenEmbeddings, Embedded]:
+def load_given(
+    path: Path,
+    listing: Listing,
+    *,
+    key: str,
+    url: str,
+    input_url: str,
+    uses_scores: bool,
+    advance: Callable[[int], None],
+) -> tuple[GivenEmbeddings, Embedded]:
     """Read the table and return it with the listed images that have a row in it, masked ones left out.
 
     The catalog's duplicates are rows with equal vectors: nothing is known of the files' bytes. Images that the table
     marks as selected before come last and count as the datapool's do.
-    Raises UnusableData where the file is missing or wrong, or where none of its rows is an image to choose.
+    path         a local copy of the table
+    key, url     of the table, for messages
+    uses_scores  a strategy looks at its column al_score
+    advance      is told how many bytes were read
+    Raises UnusableData where the file is wrong, or where none of its rows is an image to choose.
     """
-    key = find_table_key(context.worker.embeddings)
-    where = f"{context.target.url}{key}"
-    advice = (
-        f"Put the file into {_FOLDER} of the lightly datasource, or give its path from there, beginning with .lightly/."
-    )
-    field, named = "spec.workerConfig.embeddings", context.worker.embeddings
-    path = context.fetch(key, "embeddings.csv", field=field, given=named, advice=advice)
-    with context.progress.bar("Reading embeddings", path.stat().st_size, "bytes") as bar:
-        table = read_table(path, listing.names, where=where, advance=bar.advance)
-    path.unlink()
+    table = read_table(path, listing.names, where=url, advance=advance)
     if len(table.rows) == table.n_preselected:
-        raise UnusableData(_explain_nothing(table, listing, where, context.source.url))
-    catalog = _make_catalog(table, listing)
-    is_known = context.worker.remove_exact_duplicates and context.worker.selected_sequence_length == 1
-    n_duplicates = int(catalog.is_duplicate.sum()) if is_known else 0
-    context.progress.count(input=catalog.n_input, duplicate=n_duplicates)
+        raise UnusableData(_explain_nothing(table, listing, url, input_url))
     given = GivenEmbeddings(
         scores=table.scores,
         source=f"embeddings {key}",
         fingerprint=table.digest,
-        notes=(*_note(table, listing, key), *_note_scores(context, table, key)),
+        notes=(*_note(table, listing, key), *_note_scores(table, key, uses_scores=uses_scores)),
     )
-    return given, Embedded(catalog, table.vectors)
+    return given, Embedded(_make_catalog(table, listing), table.vectors)
 
 
 def _make_catalog(table: EmbeddingsTable, listing: Listing) -> Catalog:
@@ -119,8 +120,8 @@ def _explain_nothing(table: EmbeddingsTable, listing: Listing, where: str, url: 
     )
 
 
-def _note_scores(context: RunContext, table: EmbeddingsTable, key: str) -> Iterator[str]:
-    if table.scores is not None and ("", TABLE_SCORE) not in scores_used(context.spec):
+def _note_scores(table: EmbeddingsTable, key: str, *, uses_scores: bool) -> Iterator[str]:
+    if table.scores is not None and not uses_scores:
         words = "method coral without active_learning.task_name takes it into account"
         yield f"{key}: the column al_score is not used; {words}."
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from selection_api.metadata_rules import COMPUTED
 from selection_api.spec import SelectionRunSpec
 from selection_job.images.image_measures import MEASURES
-from selection_job.manifest.goal import NamedStrategy, make_goal
+from selection_job.manifest.goal import Goal, NamedStrategy
+from selection_job.manifest.path_regex import compile_path_regex
 
 
 @dataclass(frozen=True)
@@ -22,49 +23,56 @@ class DataNeeds:
     """Keys."""
     query_sets: tuple[tuple[str, str], ...]
     """dataset_id and tag_name."""
+    path_regex: str | None = None
+    """lightly_path_regex, whose groups are metadata too."""
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """What has to be measured in the pixels of each image, among image_measures.MEASURES."""
+        named = (key.removeprefix(COMPUTED) for key in self.metadata if key.startswith(COMPUTED))
+        return tuple(name for name in named if name in MEASURES)
+
+    @property
+    def computed_metadata(self) -> tuple[str, ...]:
+        """Keys of what is known of an image once it was read."""
+        return tuple(key for key in self.metadata if key.startswith(COMPUTED))
+
+    @property
+    def custom_metadata(self) -> tuple[str, ...]:
+        """Keys of what the user says of the images, in files or by their names."""
+        return tuple(key for key in self.metadata if not key.startswith(COMPUTED))
+
+    @property
+    def metadata_in_files(self) -> tuple[str, ...]:
+        """Keys that are neither computed nor a group of lightly_path_regex. Raises InvalidManifest for a wrong one."""
+        keys = set(self.custom_metadata)
+        if keys and self.path_regex:
+            keys -= set(compile_path_regex(self.path_regex).groupindex)
+        return tuple(sorted(keys))
 
 
-def find_needs(spec: SelectionRunSpec) -> DataNeeds:
-    """Return what the configuration names."""
-    entries = list_strategies(spec)
-    scores = {(entry.input.task or "", entry.input.score or "") for entry in _of_type(entries, "SCORES")}
-    counted = {entry.input.task or "" for entry in _of_type(entries, "PREDICTIONS")}
-    object_tasks = _name_object_tasks(spec)
-    queries = {(entry.input.dataset_id, entry.input.tag_name) for entry in _of_type(entries, "EMBEDDINGS")}
+def find_needs(spec: SelectionRunSpec, goal: Goal) -> DataNeeds:
+    """Return what the strategies of the goal, and the rest of the configuration, name."""
+    config = spec.selection_config
+    counted = {entry.input.task or "" for entry in _of_type(goal, "PREDICTIONS")}
+    object_tasks = _name_object_tasks(spec, goal)
+    queries = {(entry.input.dataset_id, entry.input.tag_name) for entry in _of_type(goal, "EMBEDDINGS")}
     return DataNeeds(
-        tasks=tuple(sorted({task for task, _ in scores if task} | counted | object_tasks)),
-        scores=tuple(sorted(scores)),
+        tasks=tuple(sorted({task for task, _ in goal.scores if task} | counted | object_tasks)),
+        scores=tuple(sorted(goal.scores)),
         object_tasks=tuple(sorted(object_tasks)),
-        metadata=tuple(sorted({entry.input.key or "" for entry in _of_type(entries, "METADATA")})),
+        metadata=tuple(sorted({entry.input.key or "" for entry in _of_type(goal, "METADATA")})),
         query_sets=tuple(sorted((dataset, tag) for dataset, tag in queries if dataset and tag)),
+        path_regex=config.lightly_path_regex if config else None,
     )
 
 
-def _name_object_tasks(spec: SelectionRunSpec) -> set[str]:
+def _name_object_tasks(spec: SelectionRunSpec, goal: Goal) -> set[str]:
     config, own = spec.selection_config, spec.worker_config.object_level.task_name
     auto = {task.name for task in config.auto_tasks} if config else set()
-    named = {entry.input.task for entry in _of_type(list_strategies(spec), "EMBEDDINGS") if entry.input.task}
+    named = {entry.input.task for entry in _of_type(goal, "EMBEDDINGS") if entry.input.task}
     return {name for name in (*named, own) if name} - auto
 
 
-def list_measures(spec: SelectionRunSpec) -> tuple[str, ...]:
-    """Return what has to be measured in the pixels of each image, among image_measures.MEASURES."""
-    named = (key.removeprefix(COMPUTED) for key in find_needs(spec).metadata if key.startswith(COMPUTED))
-    return tuple(name for name in named if name in MEASURES)
-
-
-def list_strategies(spec: SelectionRunSpec) -> tuple[NamedStrategy, ...]:
-    """Return every strategy, thresholds first, whichever form of selection the configuration has."""
-    goal = make_goal(spec, 1)
-    return (*goal.thresholds, *goal.rankings)
-
-
-def _of_type(entries: tuple[NamedStrategy, ...], kind: str) -> list[NamedStrategy]:
-    return [entry for entry in entries if entry.input.type == kind]
-
-
-def list_scores(spec: SelectionRunSpec) -> tuple[tuple[str, str], ...]:
-    """Return task and score of each score of the strategies: those that rank first, then those that filter."""
-    entries = sorted(list_strategies(spec), key=lambda entry: entry.strategy.type == "THRESHOLD")
-    given = ((entry.input.task or "", entry.input.score or "") for entry in entries if entry.input.type == "SCORES")
-    return tuple(dict.fromkeys(given))
+def _of_type(goal: Goal, kind: str) -> list[NamedStrategy]:
+    return [entry for entry in goal.strategies if entry.input.type == kind]

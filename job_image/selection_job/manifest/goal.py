@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from selection_api.legacy_selection import PRETAGGING_TASK, legacy_strategies
 from selection_api.selection_config import SelectionConfig, SelectionInput, SelectionStrategy, Strategy
@@ -44,41 +44,65 @@ class Goal:
     """How many images, which of them may be chosen, and what makes one better than another."""
 
     method: str  # "coreset" | "random" | "strategies": several at once, or one with a turn
-    n_samples: int | None  # None: as many as the stopping conditions allow
+    target: SampleTarget | None  # None: as many as the stopping conditions allow
     min_distance: float  # of coreset and random; 0: off
     seed: int  # of random
     thresholds: tuple[NamedStrategy, ...] = ()
     rankings: tuple[NamedStrategy, ...] = ()
     """All strategies but the thresholds; empty for a random choice."""
 
+    @property
+    def n_samples(self) -> int | None:
+        """How many are to be chosen, of a goal that is resolved; None: as many as the stopping conditions allow."""
+        if self.target is None:
+            return None
+        assert self.target.count is not None, "a share is a number only where it is known of how many"
+        return self.target.count
 
-def make_goal(spec: SelectionRunSpec, n_input: int) -> Goal:
-    """Return what selectionConfig, or method and stopping_condition, ask for. A share counts from n_input images.
+    def resolve(self, n_input: int) -> "Goal":
+        """Return the goal with a number to choose; a share counts from n_input images."""
+        return replace(self, target=self.target and SampleTarget(count=self.target.resolve(n_input)))
+
+    @property
+    def strategies(self) -> tuple[NamedStrategy, ...]:
+        """Every strategy, thresholds first, whichever form of selection the configuration has."""
+        return (*self.thresholds, *self.rankings)
+
+    @property
+    def scores(self) -> tuple[tuple[str, str], ...]:
+        """Task and score of each score of the strategies: those that rank first, then those that filter."""
+        inputs = (entry.input for entry in (*self.rankings, *self.thresholds))
+        given = ((one.task or "", one.score or "") for one in inputs if one.type == "SCORES")
+        return tuple(dict.fromkeys(given))
+
+
+def make_goal(spec: SelectionRunSpec) -> Goal:
+    """Return what selectionConfig, or method and stopping_condition, ask for.
 
     The min_counts of pretagging are thresholds of either form.
     """
     config = spec.selection_config
     if config is None:
-        return _translate_legacy(spec.worker_config, n_input, spec.lightly_config.seed)
+        return _translate_legacy(spec.worker_config, spec.lightly_config.seed)
     named = (*name_strategies(config.strategies), *name_min_counts(spec.worker_config))
     thresholds = tuple(entry for entry in named if entry.strategy.type == "THRESHOLD")
     rankings = tuple(entry for entry in named if entry.strategy.type != "THRESHOLD")
-    return _make(thresholds, rankings, _resolve(config, n_input), spec.lightly_config.seed)
+    return _make(thresholds, rankings, _read_target(config), spec.lightly_config.seed)
 
 
 def _make(
-    thresholds: tuple[NamedStrategy, ...], rankings: tuple[NamedStrategy, ...], n_samples: int | None, seed: int
+    thresholds: tuple[NamedStrategy, ...], rankings: tuple[NamedStrategy, ...], target: SampleTarget | None, seed: int
 ) -> Goal:
     if not rankings:  # nothing ranks what passes: a fair sample of it
-        return Goal("random", n_samples, 0.0, seed, thresholds)
+        return Goal("random", target, 0.0, seed, thresholds)
     first = rankings[0]
     if len(rankings) > 1 or not _is_simple(first):
-        return Goal("strategies", n_samples, 0.0, seed, thresholds, rankings)
+        return Goal("strategies", target, 0.0, seed, thresholds, rankings)
     if first.input.type == "RANDOM":
         own_seed = seed if first.input.random_seed is None else first.input.random_seed
-        return Goal("random", n_samples, 0.0, own_seed, thresholds)
+        return Goal("random", target, 0.0, own_seed, thresholds)
     min_distance = first.strategy.stopping_condition_minimum_distance or 0.0
-    return Goal("coreset", n_samples, min_distance, seed, thresholds, rankings)
+    return Goal("coreset", target, min_distance, seed, thresholds, rankings)
 
 
 def _is_simple(entry: NamedStrategy) -> bool:
@@ -89,22 +113,21 @@ def _is_simple(entry: NamedStrategy) -> bool:
     return (is_coreset or entry.input.type == "RANDOM") and not is_limited and entry.strength > 0
 
 
-def _resolve(config: SelectionConfig, n_input: int) -> int | None:
+def _read_target(config: SelectionConfig) -> SampleTarget | None:
     if config.proportion_samples is not None:
-        return SampleTarget(share=config.proportion_samples).resolve(n_input)
-    return None if config.n_samples == -1 else config.n_samples
+        return SampleTarget(share=config.proportion_samples)
+    return None if config.n_samples in (None, -1) else SampleTarget(count=config.n_samples)
 
 
-def _translate_legacy(worker: WorkerConfig, n_input: int, seed: int) -> Goal:
-    stopping = worker.stopping_condition
-    n_samples = None if stopping.n_samples is None else stopping.n_samples.resolve(n_input)
-    min_distance = max(stopping.min_distance, 0.0)
+def _translate_legacy(worker: WorkerConfig, seed: int) -> Goal:
+    target = worker.stopping_condition.n_samples
+    min_distance = max(worker.stopping_condition.min_distance, 0.0)
     thresholds = name_min_counts(worker)
     if worker.method == "random":
-        return Goal("random", n_samples, min_distance, seed, thresholds)
+        return Goal("random", target, min_distance, seed, thresholds)
     rankings = name_strategies(legacy_strategies(worker), path="spec.workerConfig")
     method = "coreset" if len(rankings) == 1 else "strategies"
-    return Goal(method, n_samples, min_distance, seed, thresholds, rankings)
+    return Goal(method, target, min_distance, seed, thresholds, rankings)
 
 
 def name_min_counts(worker: WorkerConfig) -> tuple[NamedStrategy, ...]:

@@ -5,21 +5,20 @@ from hashlib import sha256
 from pathlib import Path
 
 from selection_api.metadata_rules import COMPUTED
-from selection_api.spec import SelectionRunSpec
 from selection_job.catalog.image_names import quote_some
 from selection_job.errors import ObjectMissing, UnusableData
 from selection_job.formats.json_reading import InvalidFile, decode_json
-from selection_job.manifest.data_needs import list_strategies
+from selection_job.manifest.data_needs import DataNeeds
 from selection_job.manifest.goal import NamedStrategy
-from selection_job.manifest.path_regex import compile_path_regex
 from selection_job.metadata.column_files import load_metadata_columns, save_metadata_columns
 from selection_job.metadata.metadata_column import MetadataColumn
 from selection_job.metadata.metadata_files import MOST_BYTES, read_columns
 from selection_job.metadata.metadata_schema import SchemaEntry, parse_schema
 from selection_job.metadata.name_groups import match_names
-from selection_job.run.context import RunContext
-from selection_job.run.kept_stages import make_fingerprint
+from selection_job.process.progress import Progress
+from selection_job.run.kept_stages import KeptStage, KeptStages, Noted, make_fingerprint
 from selection_job.stores.sidecar_files import ImageFiles, ImageRows, list_image_files
+from selection_job.stores.store import Store
 
 METADATA_FOLDER = ".lightly/metadata/"
 """In the lightly datasource."""
@@ -27,90 +26,94 @@ METADATA_FOLDER = ".lightly/metadata/"
 _SCHEMA_FILE = "schema.json"
 
 
-def load_metadata(context: RunContext, names: list[str]) -> list[MetadataColumn]:
+def load_metadata(
+    store: Store,
+    names: list[str],
+    strategies: Sequence[NamedStrategy],
+    needs: DataNeeds,
+    *,
+    stages: KeptStages,
+    progress: Progress,
+) -> Noted[list[MetadataColumn]]:
     """Return the keys of custom metadata that the strategies name, aligned with names.
 
     A group of lightly_path_regex goes before an entry of the schema with the same name; the schema and the files are
     read where a key is left.
+    store  the lightly datasource
     Raises UnusableData where the schema is missing, or it or a file is wrong, or a key is in neither, or is a word
     where a strategy needs numbers; InvalidManifest for a wrong lightly_path_regex.
     """
-    entries = _list_entries(context.spec)
-    keys = sorted({entry.input.key or "" for entry in entries})
-    columns = _match_names(context, names, keys)
+    entries, keys = _list_entries(strategies), needs.custom_metadata
+    columns: list[MetadataColumn] = []
+    notes: list[str] = []
+    if needs.path_regex is not None:
+        columns, n_unmatched = match_names(needs.path_regex, names, keys)
+        notes.extend(_note_unmatched(columns, n_unmatched, len(names)))
     if left := [key for key in keys if key not in {column.key for column in columns}]:
-        columns += _load_files(context, names, left)
+        found = _load_files(store, names, entries, left, stages=stages, progress=progress)
+        columns += found.value
+        notes.extend(found.notes)
     _check(entries, {column.key: column for column in columns})
-    return columns
+    return Noted(columns, tuple(notes))
 
 
-def uses_metadata_files(spec: SelectionRunSpec) -> bool:
-    """Say whether a strategy looks at metadata that are neither computed nor a group of lightly_path_regex."""
-    return bool(_list_file_keys(spec))
-
-
-def _list_file_keys(spec: SelectionRunSpec) -> list[str]:
-    keys = {entry.input.key or "" for entry in _list_entries(spec)}
-    if keys and spec.selection_config and spec.selection_config.lightly_path_regex:
-        keys -= set(compile_path_regex(spec.selection_config.lightly_path_regex).groupindex)
-    return sorted(keys)
-
-
-def _list_entries(spec: SelectionRunSpec) -> list[NamedStrategy]:
+def _list_entries(strategies: Sequence[NamedStrategy]) -> list[NamedStrategy]:
     """Return the strategies that look at custom metadata."""
-    entries = list_strategies(spec)
     return [
         entry
-        for entry in entries
+        for entry in strategies
         if entry.input.type == "METADATA" and not (entry.input.key or "").startswith(COMPUTED)
     ]
 
 
-def _match_names(context: RunContext, names: list[str], keys: Sequence[str]) -> list[MetadataColumn]:
-    config = context.spec.selection_config
-    if config is None or config.lightly_path_regex is None:
-        return []
-    columns, n_unmatched = match_names(config.lightly_path_regex, names, keys)
+def _note_unmatched(columns: Sequence[MetadataColumn], n_unmatched: int, n: int) -> Iterator[str]:
     if n_unmatched and columns:
-        context.notes.append(
-            f"lightly_path_regex does not match {n_unmatched:,} of {len(names):,} names; these images have no value of "
+        yield (
+            f"lightly_path_regex does not match {n_unmatched:,} of {n:,} names; these images have no value of "
             f"{quote_some([column.key for column in columns])}."
         )
-    return columns
 
 
-def _load_files(context: RunContext, names: list[str], keys: Sequence[str]) -> list[MetadataColumn]:
+def _load_files(
+    store: Store,
+    names: list[str],
+    entries: Sequence[NamedStrategy],
+    keys: Sequence[str],
+    *,
+    stages: KeptStages,
+    progress: Progress,
+) -> Noted[list[MetadataColumn]]:
     """Read the images' files, or what an earlier try of this run has made of the same ones."""
-    schema, digest = _read_checked_schema(context, keys)
+    schema, digest = _read_checked_schema(store, entries, keys)
     images = ImageRows(names)
-    files = list_image_files(context.target, METADATA_FOLDER, images, others={_SCHEMA_FILE})
+    files = list_image_files(store, METADATA_FOLDER, images, others={_SCHEMA_FILE})
     if not files.rows:
-        raise UnusableData(_explain_nothing(context, files, len(names)))
-    context.notes.extend(_note_files(files, len(names)))
+        raise UnusableData(_explain_nothing(store.url, files, len(names)))
     fingerprint = make_fingerprint(schema=digest, files=files.fingerprint, names=_digest(names), keys=sorted(keys))
 
     def make(folder: Path) -> None:
-        columns = read_columns(context.target, files, images, schema=schema, keys=keys, progress=context.progress)
+        columns = read_columns(store, files, images, schema=schema, keys=keys, progress=progress)
         save_metadata_columns(columns, folder)
 
-    return context.stages.reuse_or_make(
-        "metadata", fingerprint, make, lambda folder: load_metadata_columns(folder, len(names))
-    )
+    stage = KeptStage("metadata", fingerprint, make, lambda folder: load_metadata_columns(folder, len(names)))
+    return Noted(stages.reuse_or_make(stage).value, tuple(_note_files(files, len(names))))
 
 
-def check_metadata_schema(context: RunContext) -> None:
+def check_metadata_schema(store: Store, strategies: Sequence[NamedStrategy], needs: DataNeeds) -> None:
     """Raise UnusableData where load_metadata would because of the schema: for runs that know their names later."""
-    if keys := _list_file_keys(context.spec):
-        _read_checked_schema(context, keys)
+    if keys := needs.metadata_in_files:
+        _read_checked_schema(store, _list_entries(strategies), keys)
 
 
-def _read_checked_schema(context: RunContext, keys: Sequence[str]) -> tuple[tuple[SchemaEntry, ...], str]:
+def _read_checked_schema(
+    store: Store, entries: Sequence[NamedStrategy], keys: Sequence[str]
+) -> tuple[tuple[SchemaEntry, ...], str]:
     """Return the schema, which has the keys, and the digest of its file."""
-    schema, digest = _read_schema(context, keys)
-    for entry in _list_entries(context.spec):
+    schema, digest = _read_schema(store, keys)
+    for entry in entries:
         if entry.input.key in keys:
             with entry.located():
-                _check_key(entry.input.key or "", schema, f"{context.target.url}{METADATA_FOLDER}{_SCHEMA_FILE}")
+                _check_key(entry.input.key or "", schema, f"{store.url}{METADATA_FOLDER}{_SCHEMA_FILE}")
     return schema, digest
 
 
@@ -121,12 +124,12 @@ def _digest(texts: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def _read_schema(context: RunContext, keys: Sequence[str]) -> tuple[tuple[SchemaEntry, ...], str]:
+def _read_schema(store: Store, keys: Sequence[str]) -> tuple[tuple[SchemaEntry, ...], str]:
     """Return the schema and the digest of its file."""
     key = METADATA_FOLDER + _SCHEMA_FILE
-    where = f"{context.target.url}{key}"
+    where = f"{store.url}{key}"
     try:
-        content = context.target.read(key)
+        content = store.read(key)
         return parse_schema(decode_json(content, max_bytes=MOST_BYTES)), sha256(content).hexdigest()
     except ObjectMissing:
         verb = "The strategies look at the metadata"
@@ -161,10 +164,10 @@ def _check(entries: Sequence[NamedStrategy], columns: dict[str, MetadataColumn])
                 column.need_numbers(entry.strategy.type)
 
 
-def _explain_nothing(context: RunContext, files: ImageFiles, n: int) -> str:
+def _explain_nothing(url: str, files: ImageFiles, n: int) -> str:
     found = f"{files.n_foreign:,} other files, such as {quote_some(files.foreign)}" if files.n_foreign else "no others"
     return (
-        f"None of the {n:,} images has a file of metadata in {context.target.url}{METADATA_FOLDER} ({found}). The file "
+        f"None of the {n:,} images has a file of metadata in {url}{METADATA_FOLDER} ({found}). The file "
         "of the image sub/a.jpg is sub/a.json; case matters."
     )
 

@@ -1,6 +1,7 @@
 """Image sizes: predictions that do not fit the images they are about, which shows once the images were read."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,22 +11,25 @@ from selection_job.catalog.image_names import quote_some
 from selection_job.predictions.problems import PROBLEMS_FILE, append_problem_line, problem_line
 from selection_job.predictions.task_predictions import TaskPredictions
 from selection_job.predictions.task_schema import task_folder
-from selection_job.run.context import RunContext
 from selection_job.stores.sidecar_files import stem_of
 
 
-def note_misfits(context: RunContext, task: TaskPredictions, catalog: Catalog) -> None:
-    """Note how many images have predictions that do not fit, and which in data/prediction_problems.csv."""
+def note_misfits(task: TaskPredictions, catalog: Catalog, *, scratch: Path) -> list[str]:
+    """Return how many images have predictions that do not fit, as a note; none where all fit.
+
+    scratch  where the lines of data/prediction_problems.csv wait, which says which ones
+    """
     n_odd, first = 0, ""
     for row, reason in find_misfits(task, catalog):
         key = f"{task_folder(task.name)}{stem_of(catalog.names[row])}.json"
-        append_problem_line(context.scratch, problem_line(task.name, key, f"counts as it is: {reason}"))
+        append_problem_line(scratch, problem_line(task.name, key, f"counts as it is: {reason}"))
         n_odd, first = n_odd + 1, first or f"{quote_some([key])}: {reason}"
-    if n_odd:
-        context.notes.append(
-            f"The task {task.name}: the predictions of {n_odd} images do not fit the images, and count as they are; "
-            f"data/{PROBLEMS_FILE} says why. The first: {first}"
-        )
+    if not n_odd:
+        return []
+    return [
+        f"The task {task.name}: the predictions of {n_odd} images do not fit the images, and count as they are; "
+        f"data/{PROBLEMS_FILE} says why. The first: {first}"
+    ]
 
 
 def find_misfits(task: TaskPredictions, catalog: Catalog) -> Iterator[tuple[int, str]]:

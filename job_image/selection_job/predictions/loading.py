@@ -24,8 +24,8 @@ from selection_job.predictions.problems import (
 )
 from selection_job.predictions.task_predictions import TaskPredictions
 from selection_job.predictions.task_schema import SCHEMA_FILE, TaskSchema, load_schemas
-from selection_job.run.context import RunContext
-from selection_job.run.kept_stages import make_fingerprint
+from selection_job.process.progress import Progress
+from selection_job.run.kept_stages import KeptStage, KeptStages, Noted, make_fingerprint
 from selection_job.stores.sidecar_files import (
     FileContent,
     ImageFiles,
@@ -34,24 +34,39 @@ from selection_job.stores.sidecar_files import (
     read_image_files,
     stem_of,
 )
+from selection_job.stores.store import Store
 
 _PROBLEMS, _COUNTS = "problems.csv", "counts.json"
 _BLOCK = 10_000
 _MOST_EXAMPLES = 3
 
 
-def load_predictions(context: RunContext, tasks: Sequence[str], names: list[str]) -> dict[str, TaskPredictions]:
+def load_predictions(
+    store: Store, tasks: Sequence[str], names: list[str], *, stages: KeptStages, scratch: Path, progress: Progress
+) -> Noted[dict[str, TaskPredictions]]:
     """Return the predictions of each task, aligned with names.
 
     A file that can't be used counts as missing: the image has no predictions of the task. Each is named in
-    data/prediction_problems.csv, and how many they are in the run's notes.
+    data/prediction_problems.csv, whose lines wait in the scratch folder, and how many they are in the notes.
+    store  the lightly datasource
     Raises UnusableData where tasks.json or a task's schema is missing or wrong, or where no image has a usable file.
     """
-    forget_problem_lines(context.scratch)
-    schemas = load_schemas(context.target, tasks)
+    forget_problem_lines(scratch)
+    schemas = load_schemas(store, tasks)
     images = ImageRows(names)
     names_digest = _digest_names(names)
-    return {schema.task: _load_task(context, schema, images, names_digest) for schema in schemas}
+    loaded: dict[str, TaskPredictions] = {}
+    notes: list[str] = []
+    for schema in schemas:
+        files = list_image_files(store, schema.folder, images, others={SCHEMA_FILE})
+        made = stages.reuse_or_make(_make_stage(store, schema, images, names_digest, files=files, progress=progress))
+        task, tally, problems = made.value
+        if not task.has_file.any():
+            raise UnusableData(_explain_nothing(store.url, schema, files, tally, len(names)))
+        gather_problem_lines(scratch, problems)
+        notes.extend(_note_tally(schema, files, tally))
+        loaded[schema.task] = task
+    return Noted(loaded, tuple(notes))
 
 
 def _digest_names(names: list[str]) -> str:
@@ -61,9 +76,11 @@ def _digest_names(names: list[str]) -> str:
     return digest.hexdigest()
 
 
-def _load_task(context: RunContext, schema: TaskSchema, images: ImageRows, names_digest: str) -> TaskPredictions:
-    """Read the task's files, or what an earlier try of this run has made of the same ones."""
-    files = list_image_files(context.target, schema.folder, images, others={SCHEMA_FILE})
+def _make_stage(
+    store: Store, schema: TaskSchema, images: ImageRows, names_digest: str, *, files: ImageFiles, progress: Progress
+) -> KeptStage[tuple[TaskPredictions, Tally, Path]]:
+    """Return the reading of a task's files as a stage: predictions, counts, and the file of what is wrong."""
+    n = len(images.names)
     fingerprint = make_fingerprint(
         task=schema.task,
         kind=schema.kind,
@@ -72,34 +89,24 @@ def _load_task(context: RunContext, schema: TaskSchema, images: ImageRows, names
         files=files.fingerprint,
         names=names_digest,
     )
-    n = len(images.names)
+
+    def make(folder: Path) -> None:
+        with (folder / _PROBLEMS).open("w", encoding="utf-8", newline="") as problems:
+            reader = _TaskReader(schema, images, files, problems)
+            with progress.bar(f"Reading predictions of {schema.task}", len(files.rows), "files") as bar:
+                for file in read_image_files(store, files, images.names, most_bytes=MOST_BYTES):
+                    reader.add(file)
+                    bar.advance()
+            reader.note_missing()
+        save_task_columns(reader.builder.build(), folder)
+        (folder / _COUNTS).write_text(json.dumps(vars(reader.tally)))
 
     def read(folder: Path) -> tuple[TaskPredictions, Tally, Path]:
         problems = folder / _PROBLEMS
         problems.stat()  # a kept stage may lack it, and is then made again
         return load_task_columns(schema, n, folder), read_tally((folder / _COUNTS).read_bytes()), problems
 
-    task, tally, problems = context.stages.reuse_or_make(
-        "predictions", fingerprint, lambda folder: _read_into(folder, context, schema, files, images), read
-    )
-    if not task.has_file.any():
-        raise UnusableData(_explain_nothing(context.target.url, schema, files, tally, n))
-    gather_problem_lines(context.scratch, problems)
-    context.notes.extend(_note_tally(schema, files, tally))
-    return task
-
-
-def _read_into(folder: Path, context: RunContext, schema: TaskSchema, files: ImageFiles, images: ImageRows) -> None:
-    """Read every file, and write columns, problems and counts into the folder."""
-    with (folder / _PROBLEMS).open("w", encoding="utf-8", newline="") as problems:
-        reader = _TaskReader(schema, images, files, problems)
-        with context.progress.bar(f"Reading predictions of {schema.task}", len(files.rows), "files") as bar:
-            for file in read_image_files(context.target, files, images.names, most_bytes=MOST_BYTES):
-                reader.add(file)
-                bar.advance()
-        reader.note_missing()
-    save_task_columns(reader.builder.build(), folder)
-    (folder / _COUNTS).write_text(json.dumps(vars(reader.tally)))
+    return KeptStage("predictions", fingerprint, make, read)
 
 
 class _TaskReader:

@@ -2,7 +2,6 @@
 
 import json
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,7 @@ from selection_job.errors import ObjectMissing, ObjectRefused, StorageUnavailabl
 from selection_job.predictions.task_predictions import TaskPredictions
 from selection_job.predictions.task_schema import SCHEMA_FILE, TASKS_FILE, TaskSchema
 from selection_job.process.parallel_calls import call_in_parallel
-from selection_job.run.context import RunContext
-from selection_job.run.kept_stages import make_fingerprint
+from selection_job.process.progress import Progress
 from selection_job.stores.lease import Lease, hold
 from selection_job.stores.sidecar_files import stem_of
 from selection_job.stores.store import Store
@@ -41,32 +39,18 @@ def check_folder(store: Store, schema: TaskSchema) -> None:
 
 
 def upload_task(
-    context: RunContext, schema: TaskSchema, task: TaskPredictions, names: list[str], fingerprint: str
+    store: Store, schema: TaskSchema, task: TaskPredictions, names: list[str], *, progress: Progress
 ) -> list[str]:
     """Write schema.json, a file for each image with predictions, and then the task's name into tasks.json.
 
-    names        of the n images, with which the task is aligned
-    fingerprint  of what made the predictions: a retried run does not write them again
+    names  of the n images, with which the task is aligned
     Returns notes on what could not be written. Raises StorageRefused, StorageUnavailable and UnusableData.
     """
-
-    def upload(folder: Path) -> None:
-        notes = _upload(context, schema, task, names)
-        (folder / "notes.json").write_text(json.dumps(notes), encoding="utf-8", errors="surrogatepass")
-
-    def read(folder: Path) -> list[str]:
-        return [str(note) for note in json.loads((folder / "notes.json").read_text("utf-8", "surrogatepass"))]
-
-    return context.stages.reuse_or_make("pretagging-upload", make_fingerprint(of=fingerprint), upload, read)
-
-
-def _upload(context: RunContext, schema: TaskSchema, task: TaskPredictions, names: list[str]) -> list[str]:
-    store = context.target
     rows, n_left_out = _rows_to_write(task, names)
     store.write(f"{schema.folder}{SCHEMA_FILE}", _encode(_describe(schema)))
     calls = (partial(_write_file, store, schema, task, names[row], row) for row in rows)
     notes: list[str] = []
-    with context.progress.bar("Uploading predictions", len(rows), "files") as bar:
+    with progress.bar("Uploading predictions", len(rows), "files") as bar:
         for note in call_in_parallel(calls, min(max(store.parallel_reads, 1), _PARALLEL)):
             notes.extend(note)
             bar.advance()

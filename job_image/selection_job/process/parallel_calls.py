@@ -69,3 +69,10 @@ def open_threads(n: int, name: str, *, waits: bool = True) -> Iterator[ThreadPoo
         yield threads
     finally:
         threads.shutdown(wait=waits, cancel_futures=True)
+
+
+def check_before_each(check: Callable[[], None], items: Iterable[T]) -> Iterator[T]:
+    """Yield the items; the check, of a lock for example, is made before each, and what it raises ends them."""
+    for item in items:
+        check()
+        yield item

@@ -11,19 +11,16 @@ from typing import Any
 from selection_api import RunSummary, Stage
 from selection_api.legacy_selection import PRETAGGING_TASK
 from selection_job.catalog.catalog import Listing
+from selection_job.catalog.embedded import Embedded
 from selection_job.embeddings.given_embeddings import find_table_key
-from selection_job.errors import ObjectMissing, ObjectRefused
-from selection_job.images.decoding import CorruptImage, decode_rgb
-from selection_job.images.thumbnails import make_thumbnail
-from selection_job.manifest.data_needs import find_needs
+from selection_job.errors import ObjectMissing
 from selection_job.predictions.problems import publish_problems
 from selection_job.publishing.exports import write_exports
 from selection_job.publishing.run_results import RunResults, describe_run, gather_facts, summarize
 from selection_job.report.report_json import SourceFindings, report_json_bytes
 from selection_job.report.writing import write_report
-from selection_job.results.pictures.crop_images import write_crop_images
-from selection_job.results.pictures.frame_images import FrameThumbnails, write_frame_images
-from selection_job.results.pictures.image_copies import dump_images, write_thumbnails
+from selection_job.results.pictures.crop_images import name_folder, write_crop_images
+from selection_job.results.pictures.image_copies import write_thumbnails
 from selection_job.results.pictures.pretagging_examples import write_examples
 from selection_job.results.tables.bounding_boxes import write_bounding_boxes
 from selection_job.results.tables.crops_table import write_crops_table
@@ -76,23 +73,23 @@ def _fingerprint_input(context: RunContext, listing: Listing) -> str:
     return sha256(json.dumps(content).encode()).hexdigest()
 
 
-def write_results(context: RunContext, findings: RunResults) -> RunSummary:
+def write_results(context: RunContext, results: RunResults) -> RunSummary:
     """Write the whole output tree and return the run's summary."""
     folder = context.scratch / "results"
     context.lock.check()
     _clear_outdated(context)
     with context.progress.stage(Stage.SAVING_RESULTS):
-        _write_data(folder, context, findings)
+        notes = _write_data(folder, context, results)
     with context.progress.stage(Stage.GENERATING_REPORT):
-        report = _write_report(folder, context, findings)
+        report = _write_report(folder, context, results, notes)
     with context.progress.stage(Stage.UPLOADING_ARTIFACTS):
-        summary = summarize(context, findings)
+        summary = summarize(context, results)
         report |= {
-            "inputFingerprint": _fingerprint_input(context, findings.listing),
+            "inputFingerprint": _fingerprint_input(context, results.view.listing),
             "summary": summary.model_dump(mode="json", by_alias=True, exclude_none=True),
         }
         context.lock.check()
-        publish(folder, context, report_json_bytes(report), lambda: _add_to_datapool(context, findings))
+        publish(folder, context, report_json_bytes(report), lambda: _add_to_datapool(context, results))
         context.stages.forget()
     return summary
 
@@ -104,16 +101,17 @@ def _clear_outdated(context: RunContext) -> None:
     delete_keys(context.target, [key for key in keys if not key.startswith(f"{context.run_key}.stages/")])
 
 
-def _write_data(folder: Path, context: RunContext, findings: RunResults) -> None:
-    catalog, selection = findings.catalog, findings.selection
-    write_tables(folder / "data", catalog, findings.embeddings, selection)
+def _write_data(folder: Path, context: RunContext, results: RunResults) -> list[str]:
+    """Write all but the report; return notes on what could not be written."""
+    catalog, selection = results.catalog, results.selection
+    write_tables(folder / "data", catalog, results.embeddings, selection)
     write_score_table(
         folder / "data" / "al_score_embeddings.csv",
         catalog.names,
-        findings.embeddings,
+        results.embeddings,
         selection.candidates,
-        spec=context.spec,
-        sources=findings.sources,
+        scores=context.goal.scores,
+        sources=results.sources,
         labels=number_videos(catalog),
     )
     write_video_tables(folder / "data", catalog, selection)
@@ -121,89 +119,67 @@ def _write_data(folder: Path, context: RunContext, findings: RunResults) -> None
         write_clean(folder / "data" / "clean.csv", catalog)
         write_corruptness_check(folder / "data" / "corruptness_check_information.json", catalog)
     publish_problems(context.scratch, folder / "data")
-    columns = [findings.sources.columns[key] for key in find_needs(context.spec).metadata]
+    columns = [results.sources.columns[key] for key in context.needs.metadata]
     write_metadata_table(folder / "data" / "metadata.csv", catalog.names[: catalog.n_new], selection.selected, columns)
-    _write_objects(folder / "data", context, findings)
+    notes = _write_objects(folder / "data", context, results)
     if context.worker.pretagging and context.worker.pretagging_debug:
-        detected = findings.sources.tasks[PRETAGGING_TASK]
+        detected = results.sources.tasks[PRETAGGING_TASK]
         write_examples(folder / "data" / "bounding_boxes_examples", context.source, catalog, detected)
     write_sequence_information(folder / "data" / "sequence_information.json", catalog, selection)
     write_name_lists(folder / "filenames", catalog, selection)
-    write_exports(folder / "exports", context, findings)
-    write_settings(folder / "config", context.run, describe_run(context, findings.encoder))
-    for name, path in trained_files(findings.encoder).items():
+    write_exports(folder / "exports", context, results)
+    write_settings(folder / "config", context.run, describe_run(context, results.encoder))
+    for name, path in trained_files(results.encoder).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, folder / name)
     if context.spec.writes_images:
-        context.notes.extend(_dump(context, findings))
+        notes += results.medium.write_pictures(context, results.view.listing, catalog, selection)
     selected_names = (catalog.names[row] for row in selection.selected.tolist())
-    thumbnail, datasources = _thumbnail_source(context, findings), context.spec.datasources
-    context.notes.extend(
-        write_thumbnails(
-            context.target, datasources, selected_names, thumbnail, check_cheaply=context.lock.check_cheaply
-        )
+    thumbnail, datasources = _make_thumbnails(context, results), context.spec.datasources
+    return notes + write_thumbnails(
+        context.target, datasources, selected_names, thumbnail, check_cheaply=context.lock.check_cheaply
     )
 
 
-def _write_objects(folder: Path, context: RunContext, findings: RunResults) -> None:
-    """Write what is known of objects on the images: their boxes, and those that were cut out."""
-    catalog, objects = findings.catalog, findings.chosen.objects
-    write_bounding_boxes(folder / "bounding_boxes.json", catalog, findings.sources.tasks.values())
-    write_crops_table(folder / "crops.csv", catalog, findings.embedded.crops, objects)
-    if context.spec.writes_images and objects is not None:
-        context.notes.extend(write_crop_images(context, catalog, objects))
+def _make_thumbnails(context: RunContext, results: RunResults) -> Callable[[str], bytes | None]:
+    return results.medium.make_thumbnails(context, results.view.listing, results.catalog)
 
 
-def _dump(context: RunContext, findings: RunResults) -> list[str]:
-    """Write the images, or the selected frames, as files; return notes on what was missing."""
-    if findings.catalog.frames is not None:
-        return write_frame_images(context, findings.listing, findings.catalog, findings.selection)
-    return dump_images(
+def _write_objects(folder: Path, context: RunContext, results: RunResults) -> list[str]:
+    """Write what is known of objects on the images: their boxes, and those that were cut out; return notes."""
+    catalog, objects = results.catalog, results.objects
+    write_bounding_boxes(folder / "bounding_boxes.json", catalog, results.sources.tasks.values())
+    write_crops_table(folder / "crops.csv", catalog, results.crops, objects)
+    if objects is None or not context.spec.writes_images:
+        return []
+    return write_crop_images(
         context.source,
         context.target,
-        context.run_key,
-        catalog=findings.catalog,
-        selection=findings.selection,
+        f"{context.run_key}data/crops/{name_folder(context.worker, context.run.dataset_name)}",
+        catalog=catalog,
+        objects=objects,
         worker=context.worker,
         progress=context.progress,
         check_cheaply=context.lock.check_cheaply,
     )
 
 
-def _thumbnail_source(context: RunContext, findings: RunResults) -> Callable[[str], bytes | None]:
-    """Return how a thumbnail is found: in the local cache, or read again where it fell out."""
-    if findings.catalog.frames is not None:
-        return FrameThumbnails(context, findings.listing, findings.catalog).get
-
-    def thumbnail(name: str) -> bytes | None:
-        kept = context.thumbnails.get(name)
-        if kept is not None:
-            return kept
-        try:
-            made = make_thumbnail(decode_rgb(context.source.read(name)))
-        except (ObjectMissing, ObjectRefused, CorruptImage):
-            return None
-        context.thumbnails.put(name, made)
-        return made
-
-    return thumbnail
-
-
-def _write_report(folder: Path, context: RunContext, findings: RunResults) -> dict[str, Any]:
+def _write_report(folder: Path, context: RunContext, results: RunResults, notes: list[str]) -> dict[str, Any]:
     return write_report(
         folder,
-        facts=gather_facts(context, findings),
-        catalog=findings.catalog,
-        embeddings=findings.embeddings,
-        selection=findings.selection,
-        thumbnail=_thumbnail_source(context, findings),
+        facts=gather_facts(context, results, notes),
+        catalog=results.catalog,
+        embeddings=results.embeddings,
+        selection=results.selection,
+        thumbnail=_make_thumbnails(context, results),
         worker=context.worker,
-        sources=SourceFindings(findings.sources, findings.chosen.objects, findings.chosen.sequences),
+        sources=SourceFindings(results.sources, results.objects, results.sequences),
     )
 
 
-def _add_to_datapool(context: RunContext, findings: RunResults) -> None:
-    add_to_datapool(context, findings.pool, findings.embedded, findings.selection.selected, findings.encoder)
+def _add_to_datapool(context: RunContext, results: RunResults) -> None:
+    embedded = Embedded(results.catalog, results.embeddings)
+    add_to_datapool(context, results.view, embedded, results.selection.selected, results.encoder)
 
 
 def publish(folder: Path, context: RunContext, report: bytes, before_report: Callable[[], None] = lambda: None) -> None:

@@ -1,5 +1,6 @@
-"""Findings: all that the stages before the report found out, and what follows from it for report and summary."""
+"""Results of a run: what the stages before the report found out, and what follows for the report and the summary."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,59 +11,51 @@ from numpy.typing import NDArray
 from selection_api import ExitCode, RunSummary, Stage, accepted_without_effect
 from selection_api.names import REASON_OF_EXIT, REPORT_JSON, REPORT_PDF, SELECTED_FILENAMES
 from selection_api.status import Counts, Outputs
-from selection_job.catalog.catalog import Catalog, Listing
-from selection_job.catalog.embedded import Embedded
+from selection_job.catalog.catalog import Catalog
+from selection_job.catalog.crop_columns import Crops
 from selection_job.encoder.encoder import EmbeddingSource
 from selection_job.process.machine import describe_device, read_versions
 from selection_job.report.facts import RunFacts
 from selection_job.run.context import RunContext
 from selection_job.selection.gathered_sources import GatheredSources
+from selection_job.selection.object_selection import ObjectSelection
 from selection_job.selection.selection import Selection
+from selection_job.selection.sequence_selection import SequenceSelection
 from selection_job.stages.datapool import DatapoolView
 from selection_job.stages.encoder import trained_files
-from selection_job.stages.selection import Chosen
+from selection_job.stages.medium import MediumStages
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunResults:
     """What there is, how it was embedded, what else is known of it, what was chosen."""
 
-    pool: DatapoolView
+    medium: MediumStages
+    view: DatapoolView
+    """What the run looked at."""
     encoder: EmbeddingSource
-    embedded: Embedded
+    catalog: Catalog
+    embeddings: NDArray[np.float32]  # (n, d) aligned with catalog.names
+    crops: tuple[Crops, ...]
     sources: GatheredSources
-    chosen: Chosen
-
-    @property
-    def listing(self) -> Listing:
-        """What the run looked at."""
-        return self.pool.listing
-
-    @property
-    def catalog(self) -> Catalog:
-        """The readable images."""
-        return self.embedded.catalog
-
-    @property
-    def embeddings(self) -> NDArray[np.float32]:
-        """(n, d) float32, aligned with catalog.names."""
-        return self.embedded.embeddings
-
-    @property
-    def selection(self) -> Selection:
-        """Which images are kept."""
-        return self.chosen.selection
+    selection: Selection
+    objects: ObjectSelection | None
+    """The objects that led to the selection, where these were chosen."""
+    sequences: SequenceSelection | None
+    """The same of sequences."""
+    notes: tuple[str, ...]
+    """What the user should know of the stages until here, in their order."""
 
 
-def summarize(context: RunContext, findings: RunResults) -> RunSummary:
+def summarize(context: RunContext, results: RunResults) -> RunSummary:
     """Return the run's last word: counts and where the results lie."""
     return RunSummary(
         run_id=context.run_id,
         exit_code=ExitCode.DONE,
         reason=REASON_OF_EXIT[ExitCode.DONE],
         stage=Stage.COMPLETED,
-        counts=count_images(findings.catalog, findings.selection),
-        outputs=_name_outputs(context.url, findings.encoder),
+        counts=count_images(results.catalog, results.selection),
+        outputs=_name_outputs(context.url, results.encoder),
     )
 
 
@@ -88,10 +81,13 @@ def _name_outputs(url: str, encoder: EmbeddingSource) -> Outputs:
     )
 
 
-def gather_facts(context: RunContext, findings: RunResults) -> RunFacts:
-    """Return what the report says about the run itself. Reading again is what exceeds the size of all images."""
+def gather_facts(context: RunContext, results: RunResults, notes: Sequence[str]) -> RunFacts:
+    """Return what the report says about the run itself. Reading again is what exceeds the size of all images.
+
+    notes  on writing the results
+    """
     spec = context.spec
-    size_bytes = int(findings.listing.sizes_bytes.sum())
+    size_bytes = int(results.view.listing.sizes_bytes.sum())
     return RunFacts(
         run_id=context.run_id,
         name=context.run.metadata.name,
@@ -105,17 +101,23 @@ def gather_facts(context: RunContext, findings: RunResults) -> RunFacts:
         input_url=context.source.url,
         output_url=context.url,
         credentials={"input": context.source.credentials, "lightly": context.target.credentials},
-        encoder_source=findings.encoder.source,
-        encoder_fingerprint=findings.encoder.fingerprint,
+        encoder_source=results.encoder.source,
+        encoder_fingerprint=results.encoder.fingerprint,
         decoder=context.worker.decoder,
         bytes_read=context.source.bytes_read,
         bytes_reread=max(0, context.source.bytes_read - size_bytes),
-        n_input=findings.catalog.n_input,
+        n_input=results.catalog.n_input,
         seed=spec.lightly_config.seed,
         energy=context.energy.read(),
         every_nth_frame=spec.dataset.every_nth_frame,
         target_fps=spec.dataset.target_fps,
-        notes=[*accepted_without_effect(spec), *context.notes, *findings.encoder.notes, *findings.selection.notes],
+        notes=[
+            *accepted_without_effect(spec),
+            *results.notes,
+            *notes,
+            *results.encoder.notes,
+            *results.selection.notes,
+        ],
         config=context.run.resolved_settings(),
         overrides=context.run.user_settings(),
     )

@@ -1,8 +1,9 @@
 """Numbers and nouns in words, the same in every part of the report."""
 
 import re
-from dataclasses import dataclass
 from typing import Any
+
+from selection_job.manifest.noun import FRAME, IMAGE, Noun
 
 _IMAGE = re.compile(r"\b(?P<article>an )?(?P<image>image)(?=s?\b)", re.IGNORECASE)
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
@@ -17,30 +18,9 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-@dataclass(frozen=True)
-class Noun:
-    """What sentences call one thing, and several."""
-
-    singular: str
-    plural: str
-
-
-IMAGE, FRAME, VIDEO = Noun("image", "images"), Noun("frame", "frames"), Noun("video", "videos")
-OBJECT, SEQUENCE = Noun("object", "objects"), Noun("sequence", "sequences")
-
-
 def noun_of(report: dict[str, Any]) -> Noun:
     """Return what the report is about: images, or frames of a run over videos."""
     return FRAME if "videoInformation" in report else IMAGE
-
-
-def form(number: int, noun: Noun) -> str:
-    """Return the noun in the number that goes with a count.
-
-    >>> form(1, IMAGE), form(0, IMAGE)
-    ('image', 'images')
-    """
-    return noun.singular if number == 1 else noun.plural
 
 
 def plural(number: int, noun: Noun) -> str:
@@ -49,16 +29,7 @@ def plural(number: int, noun: Noun) -> str:
     >>> plural(1, IMAGE), plural(2000, IMAGE)
     ('1 image', '2,000 images')
     """
-    return f"{number:,} {form(number, noun)}"
-
-
-def with_article(noun: Noun) -> str:
-    """Return the noun with "a" or "an".
-
-    >>> with_article(IMAGE), with_article(FRAME)
-    ('an image', 'a frame')
-    """
-    return f"{'an' if noun.singular[0] in 'aeiou' else 'a'} {noun.singular}"
+    return f"{number:,} {noun.form(number)}"
 
 
 def share(part: float, whole: float) -> str:

@@ -1,4 +1,4 @@
-"""Workplace: what a run works with besides the data itself: manifest, stores, stages, scratch folder, clock."""
+"""Context: what a run works with besides the data itself: manifest, stores, stages, scratch folder, clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,8 +10,10 @@ import torch
 from selection_api import SelectionRun
 from selection_api.spec import SelectionRunSpec
 from selection_api.worker_config import WorkerConfig
-from selection_job.errors import ObjectMissing, UnusableData
 from selection_job.images.thumbnails import Thumbnails
+from selection_job.manifest.data_needs import DataNeeds, find_needs
+from selection_job.manifest.goal import Goal, make_goal
+from selection_job.manifest.medium import Medium, medium_of
 from selection_job.manifest.reading import identify_run
 from selection_job.process.energy import EnergyMeter, make_meter
 from selection_job.process.machine import choose_device
@@ -35,6 +37,9 @@ class RunContext:
     """What every step of the pipeline is given. `source` is the input datasource, `target` the lightly one."""
 
     run: SelectionRun
+    medium: Medium
+    goal: Goal
+    needs: DataNeeds
     source: CountingStore
     target: Store
     scratch: Path
@@ -46,7 +51,6 @@ class RunContext:
     now: Callable[[], datetime]
     started_at: datetime
     energy: EnergyMeter = field(default_factory=EnergyMeter)
-    notes: list[str] = field(default_factory=list)
 
     @property
     def run_id(self) -> str:
@@ -73,22 +77,6 @@ class RunContext:
         """The run's workerConfig."""
         return self.run.spec.worker_config
 
-    def fetch(self, key: str, file_name: str, *, field: str, advice: str, given: str = "") -> Path:
-        """Download a file of the lightly datasource that the configuration names, into the scratch folder.
-
-        field   whose value it is, as spec.workerConfig.checkpoint
-        given   the value, where it is not the key
-        Raises UnusableData, ending with the advice, where there is no such file.
-        """
-        path = self.scratch / file_name
-        try:
-            self.target.download(key, path)
-        except ObjectMissing as error:
-            raise UnusableData(
-                f"{field} names {given or key!r}, and {self.target.url}{key} does not exist. {advice}"
-            ) from error
-        return path
-
 
 def set_up(
     run: SelectionRun, scratch: Path, progress: Progress, *, now: Callable[[], datetime] | None = None
@@ -99,10 +87,13 @@ def set_up(
     """
     clock = now or (lambda: datetime.now(UTC))
     device = choose_device(run.spec.lightly_config.trainer.gpus)
-    datasources = run.spec.datasources
+    datasources, goal = run.spec.datasources, make_goal(run.spec)
     target = open_store(datasources.lightly, field="spec.datasources.lightly", writable=True)
     return RunContext(
         run=run,
+        medium=medium_of(run.spec.dataset.type),
+        goal=goal,
+        needs=find_needs(run.spec, goal),
         source=CountingStore(open_store(datasources.input, field="spec.datasources.input")),
         target=target,
         scratch=scratch,

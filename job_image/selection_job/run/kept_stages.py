@@ -1,16 +1,18 @@
 """Stages: what a run has finished, kept beside its results so that a retried or resumed run goes on from there.
 
 A stage lies under <run>/.stages/<stage>-<fingerprint>/, its files first and complete.json last: a folder without
-complete.json is a stage that was cut off, and counts as absent.
+complete.json is a stage that was cut off, and counts as absent. What it has to tell lies in its notes.json, which is
+left out where there is nothing.
 """
 
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from selection_job.errors import ObjectMissing, UnusableData
 from selection_job.stores.store import Store
@@ -18,8 +20,9 @@ from selection_job.stores.store import Store
 log = logging.getLogger("selection_job")
 
 T = TypeVar("T")
+Part = TypeVar("Part")
 
-_COMPLETE = "complete.json"
+_COMPLETE, _NOTES = "complete.json", "notes.json"
 FORMAT = 1
 """Part of each fingerprint: raised when a stage's files change their meaning, so that old ones are not reused."""
 
@@ -30,6 +33,28 @@ def make_fingerprint(**parts: Any) -> str:
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class Noted(Generic[T]):
+    """A value, and what the user should know of how it came about, in sentences for report.json."""
+
+    value: T
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class KeptStage(Generic[T]):
+    """A piece of work that is done once: a stage of a run, or a part of one, which can be made without the others."""
+
+    name: str
+    fingerprint: str
+    """Changes with everything that decides over the result."""
+    make: Callable[[Path], Iterable[str] | None]
+    """Fills the local folder; its files, also in sub-folders, are then kept, and with them the notes it returns."""
+    read: Callable[[Path], T]
+    """Returns what make has written. Raises ValueError, OSError, MemoryError (a header can claim any size) or
+    UnusableData for files it can't use; kept ones are then made again."""
+
+
 class KeptStages:
     """The finished stages of one run, in the lightly datasource."""
 
@@ -38,25 +63,26 @@ class KeptStages:
         self._key = f"{run_key}.stages/"
         self._scratch = scratch
 
-    def reuse_or_make(self, stage: str, fingerprint: str, make: Callable[[Path], None], read: Callable[[Path], T]) -> T:
-        """Return what read makes of the stage's files: of the kept ones, else of those that make writes.
-
-        make  fills the local folder; its files, also in sub-folders, are then kept
-        read  raises ValueError, OSError, MemoryError (a header can claim any size) or UnusableData for files it can't
-              use; kept ones are then made again
-        """
-        folder = self._scratch / f"{stage}-{fingerprint}"
+    def reuse_or_make(self, stage: KeptStage[T]) -> Noted[T]:
+        """Return what the stage reads from its files, and its notes: from the kept ones, else from those it makes."""
+        folder = self._scratch / f"{stage.name}-{stage.fingerprint}"
         folder.mkdir(parents=True, exist_ok=True)
         if self._fetch(folder):
             try:
-                return read(folder)
-            except (ValueError, OSError, MemoryError, UnusableData) as error:
-                log.warning("What was kept of the stage %s can't be used and is made again: %s", stage, error)
+                return Noted(stage.read(folder), _read_notes(folder))
+            except (ValueError, OSError, MemoryError, RecursionError, UnusableData) as error:
+                log.warning("What was kept of the stage %s can't be used and is made again: %s", stage.name, error)
         shutil.rmtree(folder)
         folder.mkdir()
-        make(folder)
+        if notes := list(stage.make(folder) or ()):
+            (folder / _NOTES).write_text(json.dumps(notes), encoding="utf-8")
         self._keep(folder)
-        return read(folder)
+        return Noted(stage.read(folder), _read_notes(folder))
+
+    def join(self, parts: Iterable[KeptStage[Part]], join: Callable[[list[Part]], T]) -> Noted[T]:
+        """Return what join makes of the parts, each of them reused or made; their notes follow one another."""
+        done = [self.reuse_or_make(part) for part in parts]
+        return Noted(join([part.value for part in done]), tuple(note for part in done for note in part.notes))
 
     def keep_file(self, stage: str, fingerprint: str, path: Path) -> None:
         """Keep one file of an unfinished stage, such as training's last.ckpt."""
@@ -93,6 +119,15 @@ class KeptStages:
         for name in names:
             self._store.upload(key + name, folder / name)
         self._store.write(key + _COMPLETE, json.dumps({"files": names}).encode())
+
+
+def _read_notes(folder: Path) -> tuple[str, ...]:
+    """Return the notes of a stage, none where it has left none. Raises ValueError for a file of something else."""
+    path = folder / _NOTES
+    notes = json.loads(path.read_bytes()) if path.exists() else []
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        raise ValueError(f"{_NOTES} is no list of sentences")
+    return tuple(notes)
 
 
 def _check_name(name: object) -> str:

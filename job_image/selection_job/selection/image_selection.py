@@ -27,12 +27,12 @@ def select_images(
         takes_part = ~catalog.is_duplicate[: catalog.n_new]
     if not takes_part.any():
         raise UnusableData(_say_why_none(catalog))
-    items = Items(catalog.noun, embeddings, takes_part, pool_noun=catalog.noun)
+    items = Items(catalog.medium.noun, embeddings, takes_part, pool_noun=catalog.medium.noun)
     return select(goal, items, sources, normalize=worker.normalize_embeddings)
 
 
 def _say_why_none(catalog: Catalog) -> str:
-    noun = catalog.noun.singular
+    noun = catalog.medium.noun.singular
     if catalog.n_new:
         return f"Nothing to select from: every readable {noun} is an exact copy of one that was selected before."
     if catalog.n_pool:

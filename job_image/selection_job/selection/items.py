@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_job.catalog.noun import Noun
+from selection_job.manifest.noun import Noun
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,9 @@ from selection_api.selection_config import SelectionStrategy
 from selection_api.worker_config import WorkerConfig
 from selection_job.catalog.catalog import Catalog
 from selection_job.catalog.crop_columns import Crops
-from selection_job.catalog.noun import OBJECT
 from selection_job.errors import UnusableData
 from selection_job.manifest.goal import Goal, NamedStrategy, name_min_counts, name_strategies
+from selection_job.manifest.noun import OBJECT
 from selection_job.metadata.metadata_column import MetadataColumn, take_columns
 from selection_job.numeric.neighbours import nearest_rows
 from selection_job.predictions.task_predictions import OF_IMAGES, TaskPredictions, take_objects
@@ -104,7 +104,7 @@ def _read_for_crops(goal: Goal, task: str, min_counts: Collection[NamedStrategy]
     thresholds = tuple(entry for entry in goal.thresholds if entry not in min_counts)
     if len(rankings) == 1 and rankings[0].strategy.type == "DIVERSITY" and rankings[0].strength > 0:
         min_distance = rankings[0].strategy.stopping_condition_minimum_distance or 0.0
-        return Goal("coreset", goal.n_samples, min_distance, goal.seed, thresholds, rankings)
+        return Goal("coreset", goal.target, min_distance, goal.seed, thresholds, rankings)
     return replace(goal, thresholds=thresholds, rankings=rankings)
 
 

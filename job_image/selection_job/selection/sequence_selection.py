@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from selection_api.stopping_condition import SampleTarget
 from selection_api.worker_config import WorkerConfig
 from selection_job.catalog.catalog import Catalog
 from selection_job.catalog.image_names import quote_some
-from selection_job.catalog.noun import SEQUENCE
 from selection_job.errors import UnusableData
 from selection_job.manifest.goal import Goal
+from selection_job.manifest.noun import SEQUENCE
 from selection_job.numeric.neighbours import nearest_rows
 from selection_job.selection.items import Items
 from selection_job.selection.selecting import select
@@ -65,11 +66,11 @@ def select_sequences(
         )
     pool = np.arange(catalog.n_new, len(catalog.names))
     vectors = np.concatenate([average_rows(embeddings, sequences.rows), embeddings[pool]])
-    items = Items(SEQUENCE, vectors, takes_part, pool_noun=catalog.noun)
-    n_sequences = None if goal.n_samples is None else -(-goal.n_samples // length)
+    items = Items(SEQUENCE, vectors, takes_part, pool_noun=catalog.medium.noun)
+    target = None if goal.n_samples is None else SampleTarget(count=-(-goal.n_samples // length))
     try:
         selection = select(
-            replace(goal, n_samples=n_sequences),
+            replace(goal, target=target),
             items,
             SequenceSources(sources, sequences.rows, pool),
             normalize=normalize,

@@ -44,6 +44,7 @@ class DatapoolView:
     """What earlier runs selected."""
     pool: Datapool | None = None
     lock: Lease | None = None
+    notes: tuple[str, ...] = ()
 
     def leave_out_members(self, embedded: Embedded) -> Embedded:
         """Return the images without those that are in the pool: frames of a video that is looked at once more."""
@@ -110,35 +111,32 @@ def _read_part(context: RunContext, key: str) -> PoolPart:
 
 
 def _view(context: RunContext, listing: Listing, pool: Datapool, lock: Lease) -> DatapoolView:
-    digests = digest_objects(listing)
-    are_videos = context.spec.dataset.type == "VIDEOS"
-    process_all = context.worker.datasource.process_all
-    is_new = pool.find_new(digests, process_all=process_all, are_videos=are_videos)
-    noun = "videos" if are_videos else "images"
+    digests, medium = digest_objects(listing), context.medium
+    is_new = pool.find_new(digests, process_all=context.worker.datasource.process_all, medium=medium)
+    files = medium.file_noun.plural
     if not is_new.any():
-        raise UnusableData(
-            _say_nothing_is_new(context, pool, f"all {len(is_new)} {noun} in {context.source.url}", noun)
-        )
+        every = f"all {len(is_new)} {files} in {context.source.url}"
+        raise UnusableData(_say_nothing_is_new(context, pool, every))
     new = take_listing(listing, is_new)
-    members = pool.find_members(listing.names, digests, are_videos=are_videos)
+    members = pool.find_members(listing.names, digests, medium=medium)
     log.info(
         "Datapool %s: %d %s selected before, %d %s to look at.",
-        pool.url, len(members.names), "frames" if are_videos else "images", len(new.names), noun,
+        pool.url, len(members.names), medium.noun.plural, len(new.names), files,
     )  # fmt: skip
-    context.notes.append(
-        f"Datapool {pool.dataset}: {len(new.names)} of {len(listing.names)} listed {noun} are looked at."
-    )
-    return DatapoolView(new, digests[is_new], members, pool, lock)
+    note = f"Datapool {pool.dataset}: {len(new.names)} of {len(listing.names)} listed {files} are looked at."
+    return DatapoolView(new, digests[is_new], members, pool, lock, (note,))
 
 
-def _say_nothing_is_new(context: RunContext, pool: Datapool, every: str, noun: str) -> str:
+def _say_nothing_is_new(context: RunContext, pool: Datapool, every: str) -> str:
     process_all = context.worker.datasource.process_all
     if pool.own:
         return (
             f"{every[0].upper()}{every[1:]} are others than those that this run chose among before it was cut off. "
             f"Its picks of then are in the datapool {pool.url}: choose among these by a run of another name."
         )
-    runs = f"by earlier runs of the dataset {pool.dataset!r}, the last one {pool.parts[-1].header.run_id}. Add {noun}"
+    last = pool.parts[-1].header.run_id
+    files = context.medium.file_noun.plural
+    runs = f"by earlier runs of the dataset {pool.dataset!r}, the last one {last}. Add {files}"
     if process_all:
         return f"Nothing is new: {every} were selected {runs}."
     also = "workerConfig.datasource.process_all to choose among those that were not selected"

@@ -17,14 +17,13 @@ from selection_job.encoder.embedding import embed_pixels
 from selection_job.encoder.encoder import Encoder
 from selection_job.encoder.precision import choose_format
 from selection_job.errors import UnusableData
-from selection_job.manifest.data_needs import list_measures
 from selection_job.objects.crop_embedder import CropEmbedder
 from selection_job.objects.object_boxes import ObjectBoxes
 from selection_job.process.progress import Bar
 from selection_job.reading.catalog_builder import CatalogBuilder
 from selection_job.reading.images import ReadImage, make_read_options, read_images
 from selection_job.run.context import RunContext
-from selection_job.run.kept_stages import make_fingerprint
+from selection_job.run.kept_stages import KeptStage, make_fingerprint
 
 
 def check_images(context: RunContext, listing: Listing) -> Catalog:
@@ -45,7 +44,8 @@ def check_images(context: RunContext, listing: Listing) -> Catalog:
                 bar.advance()
         save_catalog(builder.build(), folder)
 
-    return check_usable(context, context.stages.reuse_or_make("checking", fingerprint, check, load_catalog))
+    catalog = context.stages.reuse_or_make(KeptStage("checking", fingerprint, check, load_catalog)).value
+    return check_usable(context, catalog)
 
 
 def embed_images(
@@ -62,9 +62,8 @@ def embed_images(
         with context.progress.bar("Reading and embedding", len(listing.names)) as bar:
             embed_into(folder, context, encoder, _ImageReading(context, listing, encoder, boxes), bar)
 
-    embedded = context.stages.reuse_or_make(
-        "embedding", fingerprint, embed, lambda folder: load_embedded(folder, len(boxes))
-    )
+    stage = KeptStage("embedding", fingerprint, embed, lambda folder: load_embedded(folder, len(boxes)))
+    embedded = context.stages.reuse_or_make(stage).value
     check_usable(context, embedded.catalog)
     return embedded
 
@@ -81,7 +80,7 @@ def fingerprint_embedding(context: RunContext, listing: Listing, encoder: Encode
         device=context.device.type,
         decoder=context.worker.decoder,
         check=context.worker.enable_corruptness_check,
-        measures=list_measures(context.spec),
+        measures=context.needs.measures,
         **more,
     )
 
@@ -143,7 +142,7 @@ class _ImageReading:
 
     def __init__(self, context: RunContext, listing: Listing, encoder: Encoder, boxes: Sequence[ObjectBoxes]) -> None:
         config = context.spec.lightly_config
-        measures = list_measures(context.spec)
+        measures = context.needs.measures
         self._builder = CatalogBuilder(measures)
         self._crops = CropEmbedder(
             encoder,
@@ -218,21 +217,21 @@ def _batches(pixels: Iterable[NDArray[np.uint8]], batch_size: int) -> Iterator[N
 
 def check_usable(context: RunContext, catalog: Catalog) -> Catalog:
     """Return the catalog, and note its counts. Raises UnusableData when every image is corrupt."""
-    is_known = context.worker.remove_exact_duplicates and context.worker.selected_sequence_length == 1
-    n_duplicates = int(catalog.is_duplicate.sum()) if is_known else 0
-    context.progress.count(corrupt=len(catalog.corrupt), duplicate=n_duplicates)
+    context.progress.count(corrupt=len(catalog.corrupt), duplicate=count_duplicates(context, catalog))
     if catalog.names:
         return catalog
-    noun, corrupt = "images", catalog.corrupt
-    if catalog.frames is not None:
-        noun, corrupt = ("frames", corrupt) if corrupt else ("videos", catalog.frames.corrupt_videos)
+    medium = catalog.medium
+    noun, corrupt = (medium.noun, catalog.corrupt) if catalog.corrupt else (medium.file_noun, catalog.corrupt_files)
     name, reason = next(iter(corrupt.items()))
-    told = (
-        f"All {len(corrupt)} {noun} are corrupt; the first is"
-        if len(corrupt) > 1
-        else f"The only {noun[:-1]} is corrupt:"
-    )
+    n = len(corrupt)
+    told = f"All {n} {noun.plural} are corrupt; the first is" if n > 1 else f"The only {noun.singular} is corrupt:"
     raise UnusableData(
-        f"{told} {name!r} ({reason}). "
-        f"Check that spec.datasources.input points at the {noun if noun == 'images' else 'videos'} themselves."
+        f"{told} {name!r} ({reason}). Check that spec.datasources.input points at the {medium.file_noun.plural} "
+        "themselves."
     )
+
+
+def count_duplicates(context: RunContext, catalog: Catalog) -> int:
+    """Return how many images are left out as exact copies, where that is known before the selection."""
+    is_known = context.worker.remove_exact_duplicates and context.worker.selected_sequence_length == 1
+    return int(catalog.is_duplicate.sum()) if is_known else 0

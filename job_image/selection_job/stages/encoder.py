@@ -11,10 +11,11 @@ from selection_job.encoder.image_source import ImageSource
 from selection_job.encoder.loading import load_encoder, load_trained
 from selection_job.encoder.training import train_encoder
 from selection_job.run.context import RunContext
-from selection_job.run.kept_stages import make_fingerprint
+from selection_job.run.kept_stages import KeptStage, Noted, make_fingerprint
 from selection_job.stages.embedding import check_images
 from selection_job.stages.training_frames import take_training_frames
 from selection_job.stages.videos import make_sampling
+from selection_job.stores.fetching import fetch_file
 
 _STAGE = "training"
 
@@ -24,10 +25,10 @@ def load_encoder_for_run(context: RunContext) -> Encoder:
 
     Raises UnusableData where neither can be had.
     """
-    return load_encoder(context.spec.lightly_config, checkpoint=_fetch_checkpoint(context), key=context.spec.checkpoint)
+    return load_encoder(context.spec.lightly_config, checkpoint=_fetch_start(context), key=context.spec.checkpoint)
 
 
-def train_on_images(context: RunContext, listing: Listing) -> Encoder:
+def train_on_images(context: RunContext, listing: Listing) -> Noted[Encoder]:
     """Find the readable images, and train on them; what an earlier try of this run has done is reused."""
     with context.progress.stage(Stage.CHECKING_CORRUPTNESS):
         checked = check_images(context, listing)
@@ -38,10 +39,10 @@ def train_on_images(context: RunContext, listing: Listing) -> Encoder:
         allow_truncated=not context.worker.enable_corruptness_check,
     )
     with context.progress.stage(Stage.TRAINING):
-        return _train(context, lambda: images, listing=listing.fingerprint, corrupt=sorted(checked.corrupt))
+        return _train(context, lambda: Noted(images), listing=listing.fingerprint, corrupt=sorted(checked.corrupt))
 
 
-def train_on_frames(context: RunContext, listing: Listing) -> Encoder:
+def train_on_frames(context: RunContext, listing: Listing) -> Noted[Encoder]:
     """Train on frames of the videos, at most MOST_TRAINING_FRAMES of those that the run looks at."""
     with context.progress.stage(Stage.TRAINING):
         return _train(
@@ -52,7 +53,7 @@ def train_on_frames(context: RunContext, listing: Listing) -> Encoder:
         )
 
 
-def _train(context: RunContext, take_images: Callable[[], ImageSource], **more: object) -> Encoder:
+def _train(context: RunContext, take_images: Callable[[], Noted[ImageSource]], **more: object) -> Noted[Encoder]:
     """Train, or return what an earlier try of this run trained.
 
     last.ckpt is kept while training goes on, and a retried run goes on from it.
@@ -60,7 +61,7 @@ def _train(context: RunContext, take_images: Callable[[], ImageSource], **more: 
     more         what decides over the images
     """
     config = context.spec.lightly_config
-    start = _fetch_checkpoint(context)
+    start = _fetch_start(context)
     fingerprint = make_fingerprint(
         config=config.model_dump(mode="json"),
         decoder=context.worker.decoder,
@@ -69,9 +70,10 @@ def _train(context: RunContext, take_images: Callable[[], ImageSource], **more: 
         **more,
     )
 
-    def train(folder: Path) -> None:
+    def train(folder: Path) -> tuple[str, ...]:
+        images = take_images()
         train_encoder(
-            take_images(),
+            images.value,
             config,
             folder=folder,
             start_checkpoint=start,
@@ -80,9 +82,11 @@ def _train(context: RunContext, take_images: Callable[[], ImageSource], **more: 
             progress=context.progress,
             device=context.device,
         )
+        return images.notes
 
     # Loaded from its files in any case, so that a resumed run and one in a single go embed with the same bits.
-    return context.stages.reuse_or_make(_STAGE, fingerprint, train, lambda folder: load_trained(config, folder))
+    stage = KeptStage(_STAGE, fingerprint, train, lambda folder: load_trained(config, folder))
+    return context.stages.reuse_or_make(stage)
 
 
 def trained_files(encoder: EmbeddingSource) -> dict[str, Path]:
@@ -93,13 +97,13 @@ def trained_files(encoder: EmbeddingSource) -> dict[str, Path]:
     return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.ckpt"))}
 
 
-def _fetch_checkpoint(context: RunContext) -> Path | None:
-    key = context.spec.checkpoint
-    if not key:
+def _fetch_start(context: RunContext) -> Path | None:
+    if not context.spec.checkpoint:
         return None
-    return context.fetch(
-        key,
-        "start.ckpt",
+    return fetch_file(
+        context.target,
+        context.spec.checkpoint,
+        context.scratch / "start.ckpt",
         field="spec.workerConfig.checkpoint",
         advice="Give the path of a checkpoint relative to the lightly datasource, for example "
         ".lightly/runs/<run>/lightly_epoch_99.ckpt.",

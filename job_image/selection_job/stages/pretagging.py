@@ -23,7 +23,8 @@ from selection_job.predictions.task_upload import check_folder, upload_task
 from selection_job.process.progress import Bar
 from selection_job.reading.images import ReadImage, ReadOptions, make_read_options, read_images
 from selection_job.run.context import RunContext
-from selection_job.run.kept_stages import make_fingerprint
+from selection_job.run.kept_stages import KeptStage, Noted, make_fingerprint
+from selection_job.stores.fetching import fetch_file
 
 IMAGES_PER_PART = 1000
 """A run that is cut off goes on with the part it was at; on a CPU an image takes seconds."""
@@ -34,7 +35,7 @@ _MOST_CHECKPOINT_BYTES = 1 << 30
 _FIELD = "spec.workerConfig.pretagging_config.checkpoint"
 
 
-def pretag_images(context: RunContext, listing: Listing) -> TaskPredictions:
+def pretag_images(context: RunContext, listing: Listing) -> Noted[TaskPredictions]:
     """Read every image once more and return what the detector finds, aligned with listing.names.
 
     Images that can't be read have no predictions. With pretagging_upload they are also written to the lightly
@@ -54,37 +55,44 @@ def pretag_images(context: RunContext, listing: Listing) -> TaskPredictions:
         check=context.worker.enable_corruptness_check,
         part=IMAGES_PER_PART,
     )
-    task = _concatenate(list(_detect_all(context, listing, detector, fingerprint)))
-    context.notes.append(
+    task = _detect_all(context, listing, detector, fingerprint)
+    found = (
         f"Pretagging found {len(task.owners):,} objects on {len(np.unique(task.owners)):,} of "
         f"{np.count_nonzero(task.has_file):,} readable images, by {detector.source} ({detector.fingerprint[:16]})."
     )
-    if context.worker.pretagging_upload:
-        context.notes.extend(upload_task(context, SCHEMA, task, listing.names, fingerprint))
-    return task
+    if not context.worker.pretagging_upload:
+        return Noted(task, (found,))
+
+    def upload(_: Path) -> list[str]:
+        return upload_task(context.target, SCHEMA, task, listing.names, progress=context.progress)
+
+    # Kept for its notes alone: a retried run does not write the files again.
+    stage = KeptStage("pretagging-upload", make_fingerprint(of=fingerprint), upload, lambda _: None)
+    return Noted(task, (found, *context.stages.reuse_or_make(stage).notes))
 
 
-def _detect_all(
-    context: RunContext, listing: Listing, detector: Detector, fingerprint: str
-) -> Iterator[TaskPredictions]:
-    """Yield the objects of one part of the images after the other; finished parts come from an earlier try."""
+def _detect_all(context: RunContext, listing: Listing, detector: Detector, fingerprint: str) -> TaskPredictions:
+    """Return the objects on all images, part by part; finished parts come from an earlier try."""
     n = len(listing.names)
+    bars: list[Bar] = []
     with ExitStack() as stack:
-        bar: Bar | None = None
-        for first in range(0, max(n, 1), IMAGES_PER_PART):
-            end = min(first + IMAGES_PER_PART, n)
 
-            def detect(folder: Path, first: int = first, end: int = end) -> None:
-                nonlocal bar
-                bar = bar or stack.enter_context(context.progress.bar("Detecting objects", n, done=first))
-                save_task_columns(_detect_part(context, listing, detector, slice(first, end), bar), folder)
+        def detect(part: slice, folder: Path) -> None:
+            if not bars:  # a resumed run's bar begins at the first part that is left
+                bars.append(stack.enter_context(context.progress.bar("Detecting objects", n, done=part.start)))
+            save_task_columns(_detect_part(context, listing, detector, part, bars[0]), folder)
 
-            yield context.stages.reuse_or_make(
-                f"pretagging-{first // IMAGES_PER_PART}",
+        cut = [slice(first, min(first + IMAGES_PER_PART, n)) for first in range(0, max(n, 1), IMAGES_PER_PART)]
+        parts = [
+            KeptStage(
+                f"pretagging-{number}",
                 fingerprint,
-                detect,
-                partial(load_task_columns, SCHEMA, end - first),
+                partial(detect, part),
+                partial(load_task_columns, SCHEMA, part.stop - part.start),
             )
+            for number, part in enumerate(cut)
+        ]
+        return context.stages.join(parts, _concatenate).value
 
 
 def _detect_part(context: RunContext, listing: Listing, detector: Detector, part: slice, bar: Bar) -> TaskPredictions:
@@ -178,14 +186,14 @@ def _load_detector(context: RunContext) -> Detector:
     shortest_px = max(settings.input_size, 0) or None
     if not settings.checkpoint:
         return load_detector(None, shortest_px=shortest_px)
-    path = _fetch_checkpoint(context, settings.checkpoint)
+    path = _fetch_weights(context, settings.checkpoint)
     try:
         return load_detector(path, key=settings.checkpoint, shortest_px=shortest_px)
     except UnusableData as error:
         raise UnusableData(f"{_FIELD}: {error}") from error
 
 
-def _fetch_checkpoint(context: RunContext, key: str) -> Path:
+def _fetch_weights(context: RunContext, key: str) -> Path:
     for info in context.target.list(key):
         if info.key == key and info.size_bytes > _MOST_CHECKPOINT_BYTES:
             raise UnusableData(
@@ -193,4 +201,4 @@ def _fetch_checkpoint(context: RunContext, key: str) -> Path:
                 f"of {_MOST_CHECKPOINT_BYTES}. Save the state_dict alone; torchvision's has 170 MB."
             )
     advice = "Give the path of a checkpoint relative to the lightly datasource."
-    return context.fetch(key, "detector.pth", field=_FIELD, advice=advice)
+    return fetch_file(context.target, key, context.scratch / "detector.pth", field=_FIELD, advice=advice)

@@ -7,7 +7,6 @@ import numpy as np
 
 from selection_job.catalog.crop_columns import Crops
 from selection_job.catalog.embedded import Embedded
-from selection_job.manifest.goal import make_goal
 from selection_job.objects.object_boxes import MOST_OBJECTS
 from selection_job.run.context import RunContext
 from selection_job.selection.gathered_sources import GatheredSources
@@ -32,20 +31,18 @@ def choose_images(context: RunContext, embedded: Embedded, sources: GatheredSour
     Raises UnusableData where nothing is left to choose from, or a source has not what a strategy needs.
     """
     catalog, embeddings, worker = embedded.catalog, embedded.embeddings, context.worker
-    for crops in embedded.crops:
-        context.notes.extend(_note_crops(crops, sources))
     if task := worker.object_level.task_name:
         crops = next(crops for crops in embedded.crops if crops.task == task)
-        objects = select_objects(make_goal(context.spec, len(crops)), catalog, crops, sources, worker)
+        objects = select_objects(context.goal.resolve(len(crops)), catalog, crops, sources, worker)
         return Chosen(keep_images(objects, embeddings, normalize=worker.normalize_embeddings), objects)
-    goal = make_goal(context.spec, catalog.n_input)
+    goal = context.goal.resolve(catalog.n_input)
     if worker.selected_sequence_length > 1:
         selection, sequences = select_sequences(goal, catalog, embeddings, sources, worker)
         return Chosen(selection, sequences=sequences)
     return Chosen(select_images(goal, catalog, embeddings, sources, worker))
 
 
-def _note_crops(crops: Crops, sources: GatheredSources) -> Iterator[str]:
+def note_crops(crops: Crops, sources: GatheredSources) -> Iterator[str]:
     """Yield how many objects were embedded, where that is not what the predictions say."""
     task = sources.tasks.get(crops.task)
     if task is None or len(task.owners) == len(crops):

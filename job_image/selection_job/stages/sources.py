@@ -12,23 +12,17 @@ from numpy.typing import NDArray
 
 from selection_api import Stage
 from selection_api.legacy_selection import PRETAGGING_TASK
-from selection_api.metadata_rules import COMPUTED
 from selection_job.catalog.catalog import Catalog, Listing
 from selection_job.catalog.embedded import Embedded
 from selection_job.embeddings.query_set import load_query_set, query_key
-from selection_job.manifest.data_needs import DataNeeds, find_needs, list_strategies
-from selection_job.metadata.loading import (
-    METADATA_FOLDER,
-    check_metadata_schema,
-    load_metadata,
-    uses_metadata_files,
-)
+from selection_job.metadata.loading import METADATA_FOLDER, check_metadata_schema, load_metadata
 from selection_job.metadata.metadata_column import MetadataColumn, make_measured_columns, take_columns
 from selection_job.predictions.image_sizes import note_misfits
 from selection_job.predictions.loading import load_predictions
 from selection_job.predictions.task_predictions import TaskPredictions, add_images, take_images
 from selection_job.predictions.task_schema import load_schemas
 from selection_job.run.context import RunContext
+from selection_job.run.kept_stages import Noted
 from selection_job.selection.gathered_sources import GatheredSources
 from selection_job.selection.strategy_checks import check_strategies
 from selection_job.stages.pretagging import pretag_images
@@ -41,6 +35,7 @@ class LoadedSources:
     names: list[str]
     tasks: dict[str, TaskPredictions] = field(default_factory=dict)
     columns: dict[str, MetadataColumn] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def list_source_versions(context: RunContext) -> list[tuple[str, str]]:
@@ -48,9 +43,9 @@ def list_source_versions(context: RunContext) -> list[tuple[str, str]]:
 
     They change when one of the files is changed.
     """
-    needs = find_needs(context.spec)
-    folders = [f".lightly/predictions/{task}/" for task in _tasks_in_files(context, needs)]
-    if uses_metadata_files(context.spec):
+    needs = context.needs
+    folders = [f".lightly/predictions/{task}/" for task in _list_tasks_in_files(context)]
+    if needs.metadata_in_files:
         folders.append(METADATA_FOLDER)
     keys = {query_key(*query_set) for query_set in needs.query_sets}
     if context.worker.pretagging and (checkpoint := context.worker.pretagging_config.checkpoint):
@@ -60,19 +55,15 @@ def list_source_versions(context: RunContext) -> list[tuple[str, str]]:
     return sorted(found)
 
 
-def _tasks_in_files(context: RunContext, needs: DataNeeds) -> list[str]:
-    return [task for task in needs.tasks if not (context.worker.pretagging and task == PRETAGGING_TASK)]
-
-
-def _has_custom(needs: DataNeeds) -> bool:
-    return any(not key.startswith(COMPUTED) for key in needs.metadata)
+def _list_tasks_in_files(context: RunContext) -> list[str]:
+    return [task for task in context.needs.tasks if not (context.worker.pretagging and task == PRETAGGING_TASK)]
 
 
 def check_schemas(context: RunContext) -> None:
     """Raise UnusableData where tasks.json or a schema is missing or wrong, before hours are spent on videos."""
-    if tasks := _tasks_in_files(context, find_needs(context.spec)):
+    if tasks := _list_tasks_in_files(context):
         load_schemas(context.target, tasks)
-    check_metadata_schema(context)
+    check_metadata_schema(context.target, context.goal.strategies, context.needs)
 
 
 def load_sources(context: RunContext, listing: Listing, pool: Sequence[str] = ()) -> LoadedSources:
@@ -81,46 +72,64 @@ def load_sources(context: RunContext, listing: Listing, pool: Sequence[str] = ()
     pool  names of the datapool's images, which come behind the listed ones
     Raises UnusableData where something that the configuration names is missing or wrong.
     """
-    needs, loaded = find_needs(context.spec), LoadedSources([*listing.names, *pool])
-    if _has_custom(needs):
-        with context.progress.stage(Stage.LOADING_METADATA):
-            loaded.columns.update({column.key: column for column in load_metadata(context, loaded.names)})
-    if tasks := _tasks_in_files(context, needs):
-        with context.progress.stage(Stage.LOADING_PREDICTION):
-            loaded.tasks.update(load_predictions(context, tasks, loaded.names))
+    loaded, target, stages, progress = (
+        LoadedSources([*listing.names, *pool]),
+        context.target,
+        context.stages,
+        context.progress,
+    )
+    if context.needs.custom_metadata:
+        with progress.stage(Stage.LOADING_METADATA):
+            metadata = load_metadata(
+                target, loaded.names, context.goal.strategies, context.needs, stages=stages, progress=progress
+            )
+        loaded.columns.update({column.key: column for column in metadata.value})
+        loaded.notes.extend(metadata.notes)
+    if tasks := _list_tasks_in_files(context):
+        with progress.stage(Stage.LOADING_PREDICTION):
+            predictions = load_predictions(
+                target, tasks, loaded.names, stages=stages, scratch=context.scratch, progress=progress
+            )
+        loaded.tasks.update(predictions.value)
+        loaded.notes.extend(predictions.notes)
     if context.worker.pretagging:
-        with context.progress.stage(Stage.PRETAGGING):
-            loaded.tasks[PRETAGGING_TASK] = add_images(pretag_images(context, listing), len(pool))
-    check_strategies(list_strategies(context.spec), loaded.tasks)
+        with progress.stage(Stage.PRETAGGING):
+            pretagged = pretag_images(context, listing)
+        loaded.tasks[PRETAGGING_TASK] = add_images(pretagged.value, len(pool))
+        loaded.notes.extend(pretagged.notes)
+    check_strategies(context.goal.strategies, loaded.tasks)
     return loaded
 
 
 def gather_sources(
     context: RunContext, loaded: LoadedSources, embedded: Embedded, table_scores: NDArray[np.float64] | None = None
-) -> GatheredSources:
+) -> Noted[GatheredSources]:
     """Align all that was loaded with the catalog, add what the images themselves gave, and compute the scores.
 
     table_scores  (n,) the al_score column of workerConfig.embeddings, where it has one
     Raises UnusableData where something that the configuration names is missing or wrong.
     """
-    needs, catalog = find_needs(context.spec), embedded.catalog
+    needs, catalog = context.needs, embedded.catalog
     rows = _rows_of(catalog, loaded.names)
-    measured = make_measured_columns(catalog) if any(key.startswith(COMPUTED) for key in needs.metadata) else {}
+    measured = make_measured_columns(catalog) if needs.computed_metadata else {}
     columns = {**take_columns(loaded.columns, rows), **measured}
     sources = GatheredSources(
         n=len(catalog.names),
         columns=columns,
         tasks={name: take_images(task, rows) for name, task in loaded.tasks.items()},
         objects={crops.task: (crops.vectors, crops.image_rows) for crops in embedded.crops},
-        queries=_load_queries(context, needs, embedded.embeddings.shape[1]),
+        queries=_load_queries(context, embedded.embeddings.shape[1]),
         scorer_config=context.worker.scorer_config,
         table_scores=table_scores,
     )
-    for name in _tasks_in_files(context, needs):
-        note_misfits(context, sources.tasks[name], catalog)
+    notes = [
+        note
+        for name in _list_tasks_in_files(context)
+        for note in note_misfits(sources.tasks[name], catalog, scratch=context.scratch)
+    ]
     if needs.scores:
         _compute_scores(context, sources)
-    return sources
+    return Noted(sources, tuple(notes))
 
 
 def _rows_of(catalog: Catalog, names: list[str]) -> NDArray[np.int64]:
@@ -133,16 +142,16 @@ def _rows_of(catalog: Catalog, names: list[str]) -> NDArray[np.int64]:
 
 def _compute_scores(context: RunContext, sources: GatheredSources) -> None:
     with context.progress.stage(Stage.COMPUTING_ACTIVE_LEARNING_SCORES):
-        for entry in list_strategies(context.spec):
+        for entry in context.goal.strategies:
             if entry.input.type == "SCORES":
                 with entry.located():
                     sources.scores(entry.input.task or "", entry.input.score or "")
 
 
-def _load_queries(context: RunContext, needs: DataNeeds, dimensions: int) -> dict[tuple[str, str], NDArray[np.float32]]:
+def _load_queries(context: RunContext, dimensions: int) -> dict[tuple[str, str], NDArray[np.float32]]:
     return {
         (dataset_id, tag_name): load_query_set(
             context.target, dataset_id, tag_name, dimensions=dimensions, scratch=context.scratch
         )
-        for dataset_id, tag_name in needs.query_sets
+        for dataset_id, tag_name in context.needs.query_sets
     }

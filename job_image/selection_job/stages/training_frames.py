@@ -17,6 +17,7 @@ from selection_job.errors import UnusableData
 from selection_job.reading.images import make_read_options
 from selection_job.reading.videos import ReadFrame, VideoEnd, read_frames
 from selection_job.run.context import RunContext
+from selection_job.run.kept_stages import Noted
 from selection_job.stages.videos import make_sampling, open_bytes_bar
 from selection_job.stores.local.store import LocalStore
 
@@ -28,7 +29,7 @@ _PER_INPUT_PX = 3  # crops cover at least 15% of an image: 39% of its edge, so n
 _QUALITY = 95
 
 
-def take_training_frames(context: RunContext, listing: Listing) -> ImageSource:
+def take_training_frames(context: RunContext, listing: Listing) -> Noted[ImageSource]:
     """Decode the videos once and keep pictures of the frames whose hashes are the lowest: the same in every try.
 
     Raises UnusableData where no frame is usable.
@@ -46,9 +47,10 @@ def take_training_frames(context: RunContext, listing: Listing) -> ImageSource:
     names = kept.list_names()
     if not names:
         raise UnusableData(f"No frame of the {len(listing.names)} videos can be decoded, so there is none to train on.")
-    if kept.n_offered > len(names):
-        context.notes.append(f"{len(names)} of {kept.n_offered} frames were trained on, evenly drawn by a hash.")
-    return ImageSource(LocalStore(folder), names)
+    images = ImageSource(LocalStore(folder), names)
+    if kept.n_offered == len(names):
+        return Noted(images)
+    return Noted(images, (f"{len(names)} of {kept.n_offered} frames were trained on, evenly drawn by a hash.",))
 
 
 def _read(context: RunContext, listing: Listing) -> Iterator[ReadFrame | VideoEnd]:

@@ -13,12 +13,12 @@ from selection_job.catalog.crop_columns import Crops
 from selection_job.catalog.embedded import Embedded
 from selection_job.catalog.frame_names import make_thumbnail_key
 from selection_job.encoder.encoder import Encoder
-from selection_job.manifest.data_needs import list_measures
 from selection_job.process.progress import Bar
 from selection_job.reading.frame_catalog import FrameCatalogBuilder
 from selection_job.reading.images import make_read_options
 from selection_job.reading.videos import VideoEnd, read_frames
 from selection_job.run.context import RunContext
+from selection_job.run.kept_stages import KeptStage
 from selection_job.stages.embedding import check_usable, embed_into, fingerprint_embedding, load_embedded
 from selection_job.videos.frame_sampling import FrameSampling
 
@@ -36,11 +36,9 @@ def embed_videos(context: RunContext, listing: Listing, encoder: Encoder) -> Emb
         with open_bytes_bar(context, "Decoding and embedding", listing) as bar:
             embed_into(folder, context, encoder, _VideoReading(context, listing, encoder, sampling), bar)
 
-    embedded = context.stages.reuse_or_make("embedding", fingerprint, embed, load_embedded)
+    embedded = context.stages.reuse_or_make(KeptStage("embedding", fingerprint, embed, load_embedded)).value
     context.progress.count(input=embedded.catalog.n_input)
     check_usable(context, embedded.catalog)
-    if embedded.catalog.frames is not None:
-        context.notes.extend(embedded.catalog.frames.notes)
     return embedded
 
 
@@ -54,7 +52,7 @@ class _VideoReading:
     """One pass over videos. Progress is in bytes: nobody knows how many frames there are."""
 
     def __init__(self, context: RunContext, listing: Listing, encoder: Encoder, sampling: FrameSampling) -> None:
-        measures = list_measures(context.spec)
+        measures = context.needs.measures
         self._builder = FrameCatalogBuilder(listing.names, measures)
         self._context, self._listing = context, listing
         self._start_bytes = context.source.bytes_read

@@ -6,8 +6,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from selection_job.manifest.noun import Noun
 from selection_job.report.plots.drawing import INK, MUTED, RANDOM, SELECTED, add_axes, add_title, figure, say_why_empty
-from selection_job.report.wording import Noun
 
 JsonObject = dict[str, Any]
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from selection_job.manifest.noun import SEQUENCE
 from selection_job.report.plots.coverage_figure import write_coverage
 from selection_job.report.plots.drawing import Thumbnail
 from selection_job.report.plots.histogram_figures import write_histograms
@@ -10,7 +11,7 @@ from selection_job.report.plots.pair_figures import write_decisions
 from selection_job.report.plots.scatter_figures import write_scatters
 from selection_job.report.plots.source_figures import write_source_plots
 from selection_job.report.plots.video_figures import write_video_plots
-from selection_job.report.wording import SEQUENCE, noun_of
+from selection_job.report.wording import noun_of
 
 JsonObject = dict[str, Any]
 

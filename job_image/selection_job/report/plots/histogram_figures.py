@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from selection_job.manifest.noun import Noun
 from selection_job.report.plots.drawing import (
     INK,
     INPUT,
@@ -19,7 +20,6 @@ from selection_job.report.plots.drawing import (
     figure,
     say_why_empty,
 )
-from selection_job.report.wording import Noun
 
 JsonObject = dict[str, Any]
 

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from numpy.typing import NDArray
 
+from selection_job.manifest.noun import Noun
 from selection_job.report.measures.maps import MAP_BOX, THUMBNAIL_INCHES, map_scale
 from selection_job.report.plots.drawing import (
     DPI,
@@ -25,7 +26,7 @@ from selection_job.report.plots.drawing import (
     read_thumbnail,
     say_why_empty,
 )
-from selection_job.report.wording import Noun, plural
+from selection_job.report.wording import plural
 
 JsonObject = dict[str, Any]
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from selection_api.legacy_selection import PRETAGGING_TASK
+from selection_job.manifest.noun import OBJECT, Noun
 from selection_job.report.plots.drawing import (
     INPUT,
     MUTED,
@@ -21,7 +22,7 @@ from selection_job.report.plots.drawing import (
     say_why_empty,
 )
 from selection_job.report.plots.fonts import drawable, name_font, shorten
-from selection_job.report.wording import OBJECT, Noun, noun_of, plural
+from selection_job.report.wording import noun_of, plural
 
 MOST_PLOTS = 12
 """Keys of metadata, and of scores, that have a plot."""

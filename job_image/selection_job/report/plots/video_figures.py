@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator, PercentFormatter
 
+from selection_job.manifest.noun import VIDEO
 from selection_job.report.plots.drawing import (
     FAINT,
     INPUT,
@@ -19,7 +20,7 @@ from selection_job.report.plots.drawing import (
     say_why_empty,
 )
 from selection_job.report.plots.fonts import fit_line, name_font
-from selection_job.report.wording import VIDEO, count, plural
+from selection_job.report.wording import count, plural
 
 MOST_ROWS = 40
 """Videos on the timeline: those with the most frames."""

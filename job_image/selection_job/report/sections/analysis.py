@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from selection_job.manifest.noun import Noun
 from selection_job.report.blocks.blocks import (
     MM,
     TEXT_WIDTH,
@@ -28,7 +29,7 @@ from selection_job.report.blocks.parts import (
     thumbnail_picture,
 )
 from selection_job.report.plots.drawing import Thumbnail
-from selection_job.report.wording import Noun, count, measure, noun_of, with_article
+from selection_job.report.wording import count, measure, noun_of
 
 JsonObject = dict[str, Any]
 
@@ -40,7 +41,7 @@ _COLUMNS = ("mean", "std", "min", "percentile10", "median", "percentile90", "max
 _HEADS = ("mean", "std", "min", "10th %", "median", "90th %", "max")
 _KINDS: dict[str, Callable[[Noun], str]] = {
     "pairwiseDistance": lambda noun: f"Between any two {noun.plural}",
-    "distanceToNearestNeighborInSet": lambda noun: f"From {with_article(noun)} to its nearest other one",
+    "distanceToNearestNeighborInSet": lambda noun: f"From {noun.with_article} to its nearest other one",
     "distanceToCoverInput": lambda noun: f"From an input {noun.singular} to the nearest chosen one",
 }
 _SETS = {"input": "input (before)", "selected": "selected (after)", "random": "random choice"}
@@ -113,7 +114,7 @@ def make_maps_section(report: JsonObject, plots: Path) -> list[Block]:
     """Return how maps are read, then two large ones with thumbnails, then all of them as points."""
     maps, noun = report["datasetAnalysis"]["embeddingInformation"]["scatterPlotData"], noun_of(report)
     words = (
-        f"Each point is {with_article(noun)}, drawn near those that look alike to the encoder: selected ones in "
+        f"Each point is {noun.with_article}, drawn near those that look alike to the encoder: selected ones in "
         "orange, removed ones in grey. PCA is a true shadow of the space along its two widest directions. UMAP bends "
         "the space to keep neighbours together; k says how many it looks at, few for fine groups, many for the large "
         "picture."

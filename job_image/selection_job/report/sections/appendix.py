@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from selection_job.manifest.noun import Noun
 from selection_job.report.blocks.blocks import MM, TEXT_WIDTH, Block, Look, PageBreak, Space
 from selection_job.report.blocks.parts import (
     bold,
@@ -19,7 +20,7 @@ from selection_job.report.blocks.parts import (
 from selection_job.report.plots.drawing import Thumbnail
 from selection_job.report.plots.fonts import shorten
 from selection_job.report.sections.groups import make_copies
-from selection_job.report.wording import Noun, count, dollars, form, noun_of, plural
+from selection_job.report.wording import count, dollars, noun_of, plural
 
 JsonObject = dict[str, Any]
 
@@ -93,7 +94,7 @@ def make_savings_section(report: JsonObject) -> list[Block]:
     tasks = [(words, savings[key]) for key, words in _TASKS.items() if key in savings]
     n = savings["nImagesNotLabelled"]
     words = say(
-        f"What is saved where the {count(n)} readable {form(n, noun)} that the run did not select "
+        f"What is saved where the {count(n)} readable {noun.form(n)} that the run did not select "
         f"{'gets' if n == 1 else 'get'} no labels. These are ",
         bold("estimates"),
         f": numbers of {noun.plural} times the factors below. Set workerConfig.report to factors of your own.",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from selection_job.manifest.noun import VIDEO, Noun
 from selection_job.report.blocks.blocks import (
     LINE_BREAK,
     MM,
@@ -23,7 +24,7 @@ from selection_job.report.blocks.parts import bar, bold, name, paragraph, say, s
 from selection_job.report.plots.drawing import INK, INPUT, MUTED, RANDOM, SELECTED, Thumbnail
 from selection_job.report.sections.sequences import say_sequences
 from selection_job.report.sections.videos import say_sampling
-from selection_job.report.wording import VIDEO, Noun, count, dollars, measure, noun_of, plural, share
+from selection_job.report.wording import count, dollars, measure, noun_of, plural, share
 
 JsonObject = dict[str, Any]
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from selection_job.manifest.noun import Noun
 from selection_job.report.blocks.blocks import MM, Block, PageBreak, Space
 from selection_job.report.blocks.parts import (
     captioned,
@@ -15,7 +16,7 @@ from selection_job.report.blocks.parts import (
     thumbnail_picture,
 )
 from selection_job.report.plots.drawing import Thumbnail
-from selection_job.report.wording import Noun, count, measure, noun_of, plural
+from selection_job.report.wording import count, measure, noun_of, plural
 
 JsonObject = dict[str, Any]
 

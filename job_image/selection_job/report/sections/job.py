@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from selection_job.manifest.noun import IMAGE, VIDEO, Noun
 from selection_job.report.blocks.blocks import MM, TEXT_WIDTH, Block, Look, Space
 from selection_job.report.blocks.parts import bar, facts_table, name, paragraph, section, subsection, table
 from selection_job.report.plots.drawing import INPUT
-from selection_job.report.wording import IMAGE, VIDEO, Noun, count, duration, noun_of, size
+from selection_job.report.wording import count, duration, noun_of, size
 
 JsonObject = dict[str, Any]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from PIL import Image
 
+from selection_job.manifest.noun import IMAGE, OBJECT, Noun
 from selection_job.report.blocks.blocks import MM, TEXT_WIDTH, Block, BoxedPicture, Look, Picture, Space
 from selection_job.report.blocks.parts import (
     captioned,
@@ -21,7 +22,7 @@ from selection_job.report.blocks.parts import (
 )
 from selection_job.report.plots.drawing import Thumbnail
 from selection_job.report.sections.selection import describe_strategies
-from selection_job.report.wording import IMAGE, OBJECT, Noun, count, measure, plural, share
+from selection_job.report.wording import count, measure, plural, share
 
 JsonObject = dict[str, Any]
 

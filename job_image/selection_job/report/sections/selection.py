@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from selection_job.manifest.noun import Noun
 from selection_job.report.blocks.blocks import MM, TEXT_WIDTH, Block, Heading, KeepTogether, Look, Space
 from selection_job.report.blocks.parts import captioned_plot, name, paragraph, section, subsection, table
-from selection_job.report.wording import Noun, count, noun_of, plural, share
+from selection_job.report.wording import count, noun_of, plural, share
 
 JsonObject = dict[str, Any]
 

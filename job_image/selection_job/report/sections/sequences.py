@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from selection_job.manifest.noun import SEQUENCE
 from selection_job.report.blocks.blocks import Block
 from selection_job.report.blocks.parts import paragraph, section
 from selection_job.report.sections.selection import ask_for_radius, describe_strategies, show_radii
-from selection_job.report.wording import SEQUENCE, count, measure, plural
+from selection_job.report.wording import count, measure, plural
 
 JsonObject = dict[str, Any]
 

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from selection_api.legacy_selection import PRETAGGING_TASK
+from selection_job.manifest.noun import OBJECT, Noun
 from selection_job.report.blocks.blocks import MM, TEXT_WIDTH, Block, KeepTogether, PageBreak, Space
 from selection_job.report.blocks.parts import captioned_plot, name, paragraph, section, subsection, table
 from selection_job.report.measures.value_sets import SETS
 from selection_job.report.plots.drawing import Thumbnail
 from selection_job.report.plots.source_figures import list_plots
 from selection_job.report.sections.objects import make_box_examples, make_detector_pictures
-from selection_job.report.wording import OBJECT, Noun, count, noun_of
+from selection_job.report.wording import count, noun_of
 
 JsonObject = dict[str, Any]
 

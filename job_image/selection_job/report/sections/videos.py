@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from selection_job.manifest.noun import FRAME, VIDEO
 from selection_job.report.blocks.blocks import MM, TEXT_WIDTH, Block, KeepTogether, Look, PageBreak, Space
 from selection_job.report.blocks.parts import captioned_plot, name, paragraph, say_rest, section, subsection, table
 from selection_job.report.plots.fonts import shorten
 from selection_job.report.plots.video_figures import MOST_ROWS, has_many_videos
-from selection_job.report.wording import FRAME, VIDEO, count, duration, form, plural
+from selection_job.report.wording import count, duration, plural
 
 JsonObject = dict[str, Any]
 
@@ -74,7 +75,7 @@ def _timeline(information: JsonObject, plots: Path) -> list[Block]:
         "crowd in one place stand for a scene with much variety; a bar with few ticks repeats what others show."
     )
     more = len(information["videos"]) + information["otherVideos"]["nVideos"] - MOST_ROWS
-    rest = f"{count(more)} shorter {form(more, VIDEO)} not drawn: see data/frames.csv."
+    rest = f"{count(more)} shorter {VIDEO.form(more)} not drawn: see data/frames.csv."
     drawn = [subsection("Timeline"), captioned_plot(plots / "video_timeline.png", words)]
     return [KeepTogether((*drawn, *([paragraph(rest, Look.SMALL)] if more > 0 else [])))]
 

@@ -3,11 +3,10 @@
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain, count
 from pathlib import PurePosixPath
-from typing import TypeVar
 
 from PIL import Image
 
@@ -16,20 +15,14 @@ from selection_api.worker_config import WorkerConfig
 from selection_job.catalog.catalog import Catalog
 from selection_job.errors import ObjectMissing, ObjectRefused
 from selection_job.images.decoding import MAX_PIXELS, CorruptImage, decode_rgb
-from selection_job.process.parallel_calls import call_in_parallel
+from selection_job.process.parallel_calls import call_in_parallel, check_before_each
 from selection_job.process.progress import Progress
 from selection_job.selection.selection import Selection
 from selection_job.stores.store import Store
 
-T = TypeVar("T")
-
 _PIL_FORMATS = {"jpg": "JPEG", "jpeg": "JPEG", "tif": "TIFF", "pgm": "PPM"}
 _THUMBNAIL_PX = 128
 _PARALLEL_COPIES = 16  # each may hold an image
-
-
-def _see_nothing() -> None:
-    """Check no lease."""
 
 
 def dump_images(
@@ -41,14 +34,14 @@ def dump_images(
     selection: Selection,
     worker: WorkerConfig,
     progress: Progress,
-    check_cheaply: Callable[[], None] = _see_nothing,
+    check_cheaply: Callable[[], None] = lambda: None,
 ) -> list[str]:
     """Copy the readable images to data/clean/ and the selected ones to data/sampled/; return notes on what was missing.
 
     clean/ is a copy of the bytes. sampled/ is so too, unless output_image_size says otherwise: then images are decoded,
     resized and written in output_image_format. Bytes that stay as they are don't come here where the storage copies
     them by itself.
-    check_cheaply    called before each copy is begun; what it raises ends the copying after those under way (Lease's)
+    check_cheaply  called before each copy is begun; what it raises ends the copying after those under way
     """
     new = catalog.names[: catalog.n_new]
     recode = worker.output_image_size != -1
@@ -62,17 +55,11 @@ def dump_images(
     )
     notes: list[str] = []
     with progress.bar("Copying images", len(new) + len(selected)) as bar:
-        copies = _before_each(check_cheaply, chain(clean, sampled))
+        copies = check_before_each(check_cheaply, chain(clean, sampled))
         for note in call_in_parallel(copies, min(target.parallel_reads, _PARALLEL_COPIES)):
             notes.extend(note)
             bar.advance()
     return notes
-
-
-def _before_each(check_cheaply: Callable[[], None], items: Iterable[T]) -> Iterator[T]:
-    for item in items:
-        check_cheaply()
-        yield item
 
 
 def name_copies(names: list[str], image_format: str | None) -> list[str]:
@@ -150,19 +137,19 @@ def write_thumbnails(
     names: Iterable[str],
     thumbnail: Callable[[str], bytes | None],
     *,
-    check_cheaply: Callable[[], None] = _see_nothing,
+    check_cheaply: Callable[[], None] = lambda: None,
 ) -> list[str]:
     """Write a thumbnail of each named image to the lightly datasource by thumbnailSuffix; return notes on failures.
 
-    thumbnail        name -> JPEG, or None where there is none; called in threads
-    check_cheaply    as in dump_images
+    thumbnail      name -> JPEG, or None where there is none; called in threads
+    check_cheaply  as in dump_images
     """
     suffix = datasources.lightly.thumbnail_suffix or datasources.input.thumbnail_suffix
     if not suffix:
         return []
     calls = (partial(_write_thumbnail, target, suffix, name, thumbnail) for name in names)
     parallel = min(target.parallel_reads, _PARALLEL_COPIES)
-    return list(chain.from_iterable(call_in_parallel(_before_each(check_cheaply, calls), parallel)))
+    return list(chain.from_iterable(call_in_parallel(check_before_each(check_cheaply, calls), parallel)))
 
 
 def _write_thumbnail(target: Store, suffix: str, name: str, thumbnail: Callable[[str], bytes | None]) -> list[str]:

@@ -1,14 +1,13 @@
 """data/al_score_embeddings.csv: what took part in the selection, with the scores that weighed it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selection_api.legacy_selection import TABLE_SCORE
-from selection_api.spec import SelectionRunSpec
 from selection_job.formats.csv_fields import quote_field
-from selection_job.manifest.data_needs import list_scores
 from selection_job.results.tables.embedding_lines import format_table
 from selection_job.selection.gathered_sources import GatheredSources
 
@@ -21,16 +20,16 @@ def write_score_table(
     embeddings: NDArray[np.float32],
     rows: NDArray[np.int64],
     *,
-    spec: SelectionRunSpec,
+    scores: Sequence[tuple[str, str]],
     sources: GatheredSources,
     labels: NDArray[np.int64] | None = None,
 ) -> None:
     """Write the given rows as embeddings.csv has them, and behind labels a column a score; nothing without scores.
 
+    scores  task and score of each
     The first score is al_score, which workerConfig.embeddings of another run takes; further ones are called by task
     and score. Nine significant digits. sources and labels, as write_embeddings takes them, are aligned with names.
     """
-    scores = list_scores(spec)
     if not scores:
         return
     d = embeddings.shape[1]

@@ -3,20 +3,23 @@
 from collections.abc import Mapping
 
 from selection_api import RunSummary, Stage
+from selection_job.manifest.medium import Medium
 
 
-def console_summary(summary: RunSummary, stage_seconds: Mapping[str, float], *, are_videos: bool = False) -> str:
-    """Return the summary for people, some fifteen lines. Of videos the counts are of frames."""
-    counts, times = _counts(summary, are_videos=are_videos), _times(stage_seconds, "videos" if are_videos else "images")
+def console_summary(summary: RunSummary, stage_seconds: Mapping[str, float], medium: Medium) -> str:
+    """Return the summary for people, some fifteen lines."""
+    nouns, files = medium.noun.plural, medium.file_noun.plural
+    came_in = f"{nouns} of {files} were looked at" if medium.has_many_per_file else f"{nouns} came in"
+    counts, times = _counts(summary, came_in), _times(stage_seconds, files)
     return "\n".join(["", *counts, "", *times, "", *_places(summary), ""])
 
 
-def _counts(summary: RunSummary, *, are_videos: bool) -> list[str]:
+def _counts(summary: RunSummary, came_in: str) -> list[str]:
     counts = summary.counts
     if counts is None:
         return []
     rows = [
-        ("frames of videos were looked at" if are_videos else "images came in", counts.input),
+        (came_in, counts.input),
         ("can't be read", counts.corrupt),
         ("are exact copies of another", counts.duplicate),
         ("lie close to one that is kept", counts.removed),
@@ -28,9 +31,9 @@ def _counts(summary: RunSummary, *, are_videos: bool) -> list[str]:
     return lines
 
 
-def _times(stage_seconds: Mapping[str, float], medium: str) -> list[str]:
+def _times(stage_seconds: Mapping[str, float], files: str) -> list[str]:
     if not stage_seconds.keys() - {Stage.LOADING_DATASET}:  # a finished run is recognised by its listing
-        return [f"  This run had finished before, over the same {medium}: nothing was done again."]
+        return [f"  This run had finished before, over the same {files}: nothing was done again."]
     longest = max(stage_seconds.values())
     lines = [
         f"  {stage:<32} {seconds:>8.1f} s  {'▇' * max(1, round(24 * seconds / longest))}"
