@@ -17,7 +17,6 @@ from selection_job.report.measures.video_information import N_PARTS, describe_vi
 from selection_job.report.measures.video_times import measure_lengths, place_in_time
 from selection_job.report.plots.video_figures import say_time
 from selection_job.report.report_json import read_schema, report_json_bytes
-from selection_job.report.wording import retell
 
 LENGTHS = {"a/long.mp4": 130, "b <&>\n.mp4": 40, "日本.mov": 75, "one.avi": 1}
 CORRUPT = {("a/long.mp4", 50), ("b <&>\n.mp4", 0)}
@@ -181,19 +180,6 @@ def test_a_run_over_images_says_nothing_of_videos(make_report_input, tmp_path):
     assert "Timeline" not in text
     assert "every usable image" not in text
     assert "1 of 2 images" in text
-
-
-@pytest.mark.parametrize(
-    ("sentence", "told"),
-    [
-        ("An image, images", "A frame, frames"),
-        ("than an image", "than a frame"),
-        ("selectedImage n_example_images image_1", "selectedImage n_example_images image_1"),
-    ],
-)
-def test_our_sentences_are_told_of_frames(sentence, told):
-    assert retell(sentence, "frame") == told
-    assert retell(sentence, "image") == sentence
 
 
 @pytest.mark.parametrize(

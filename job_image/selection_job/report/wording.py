@@ -1,11 +1,9 @@
 """Numbers and nouns in words, the same in every part of the report."""
 
-import re
 from typing import Any
 
 from selection_job.manifest.noun import FRAME, IMAGE, Noun
 
-_IMAGE = re.compile(r"\b(?P<article>an )?(?P<image>image)(?=s?\b)", re.IGNORECASE)
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -94,20 +92,3 @@ def measure(value: float | None, digits: int = 3) -> str:
     if value is None:
         return "–"
     return f"{value:.2g}" if _NOISE < abs(value) < 10**-digits else f"{value:,.{digits}f}"
-
-
-def retell(sentence: str, noun: str) -> str:
-    """Return a sentence of ours about images as one about what the report is about. Not for names.
-
-    >>> retell("Images: an image, n_example_images", "frame")
-    'Frames: a frame, n_example_images'
-    """
-    if noun == "image":
-        return sentence
-
-    def replace(found: re.Match[str]) -> str:
-        article, word = found["article"] or "", found["image"]
-        named = noun.capitalize() if word[0].isupper() else noun
-        return article.replace("n ", " ") + named
-
-    return _IMAGE.sub(replace, sentence)
