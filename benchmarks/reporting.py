@@ -65,7 +65,9 @@ def main() -> None:
 def measure(n: int) -> str:
     """Return the row for n images."""
     vectors, catalog, run = make_vectors(n), make_catalog(n), parse_manifest(make_manifest(n))
-    selection = select_images(make_goal(run.spec, n), catalog, vectors, GatheredSources(n), run.spec.worker_config)
+    selection = select_images(
+        make_goal(run.spec).resolve(n), catalog, vectors, GatheredSources(n), run.spec.worker_config
+    )
     with tempfile.TemporaryDirectory() as folder, watch_parts() as seconds:
         with stopwatch(seconds, "all"):
             write_report(Path(folder), n, vectors, catalog, selection, run)

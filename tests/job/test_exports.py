@@ -17,7 +17,7 @@ from lightly.utils.io import load_embeddings
 
 from selection_api.datasource import Datasource
 from selection_job.catalog.catalog import Catalog
-from selection_job.catalog.frames import Frames
+from selection_job.catalog.frames import NO_FRAMES, Frames
 from selection_job.predictions.task_predictions import Category, TaskPredictions
 from selection_job.publishing import publishing
 from selection_job.results.exports import label_studio, parquet_tables
@@ -60,7 +60,7 @@ def make_selection(selected=SELECTED, n=N):
     )
 
 
-def make_catalog(names=NAMES, size=(200, 100), frames=None):
+def make_catalog(names=NAMES, size=(200, 100), frames=NO_FRAMES):
     n = len(names)
     return Catalog(
         names=list(names),

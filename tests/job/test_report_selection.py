@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pypdf import PdfReader
 
+from selection_job.manifest.noun import IMAGE
 from selection_job.numeric.farthest_first import farthest_first
 from selection_job.report.blocks.blocks import Paragraph
 from selection_job.report.measures.candidates import make_candidates
@@ -42,7 +43,7 @@ def make_selection(n=30, k=6, **fields):
 def describe(*records, thresholds=()):
     vectors, selection = make_selection(rankings=records, thresholds=thresholds)
     pool = make_candidates(vectors, selection, normalize=False, seed=4)
-    effects = describe_strategies(selection, pool, NEAREST, "image")
+    effects = describe_strategies(selection, pool, NEAREST, IMAGE)
     return [effect.to_json_values() for effect in effects], pool, vectors
 
 

@@ -17,7 +17,7 @@ from test_datapool import NAMES, VECTORS, Dataset
 from test_selecting_pool import BY_LIGHT, DIVERSE, EVEN, HEAVY, entry, gather, make_catalog, make_sources, make_spec
 
 from selection_job.catalog.frame_names import name_frame
-from selection_job.catalog.frames import Frames
+from selection_job.catalog.frames import NO_FRAMES, Frames
 from selection_job.errors import UnusableData
 from selection_job.metadata.metadata_column import MetadataColumn
 from selection_job.numeric.farthest_first import farthest_first
@@ -413,7 +413,9 @@ def test_single_frames_are_sequences_of_one_and_single_images_are_none(tmp_path,
     selection = choose_images(catalog, VECTORS[:5], spec, GatheredSources(5))
     assert write_sequence_information(tmp_path / "a.json", catalog, selection)
     assert [one["frame_indices"] for one in read_json(tmp_path / "a.json")] == [[i] for i in selection.selected]
-    assert not write_sequence_information(tmp_path / "b.json", dataclasses.replace(catalog, frames=None), selection)
+    assert not write_sequence_information(
+        tmp_path / "b.json", dataclasses.replace(catalog, frames=NO_FRAMES), selection
+    )
     assert not (tmp_path / "b.json").exists()
 
 

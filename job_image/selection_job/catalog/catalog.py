@@ -7,7 +7,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_job.catalog.frames import Frames
+from selection_job.catalog.frames import NO_FRAMES, Frames
 from selection_job.manifest.medium import IMAGES, VIDEOS, Medium
 
 
@@ -52,23 +52,29 @@ class Catalog:
     was_read: bool = True
     """False where embeddings were given and no image was opened: then digests, widths and heights are zeros, and
     duplicates are images with equal vectors."""
-    frames: Frames | None = None
-    """Where the images come from, when they are frames of videos."""
+    frames: Frames = NO_FRAMES
+    """Where frames of videos come from."""
 
     @property
     def medium(self) -> Medium:
         """What its rows are."""
-        return IMAGES if self.frames is None else VIDEOS
+        return VIDEOS if self.frames.videos else IMAGES
 
     @property
     def corrupt_files(self) -> dict[str, str]:
         """Name of each input file of which nothing can be used, and why, where a file holds many of what is chosen."""
-        return {} if self.frames is None else self.frames.corrupt_videos
+        return self.frames.corrupt_videos
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What people should know about single input files, in sentences."""
-        return () if self.frames is None else self.frames.notes
+        return self.frames.notes
+
+    def name_files(self, rows: NDArray[np.int64]) -> list[str]:
+        """Return the input file that each of these rows is, or comes from; none of the pool's."""
+        if not self.medium.has_many_per_file:
+            return [self.names[row] for row in rows.tolist()]
+        return [self.frames.videos[row] for row in self.frames.video_rows[rows].tolist()]
 
     @property
     def n_input(self) -> int:
@@ -99,5 +105,5 @@ def take_rows(catalog: Catalog, rows: NDArray[np.int64]) -> Catalog:
         **{column: getattr(catalog, column)[rows] for column in ("sha256", "sizes_bytes", "widths_px", "heights_px")},
         duplicate_of=first[inverse],
         measures={name: values[rows] for name, values in catalog.measures.items()},
-        frames=None if catalog.frames is None else catalog.frames.take(rows),
+        frames=catalog.frames.take(rows),
     )

@@ -49,12 +49,26 @@ class Frames:
 
     def take(self, rows: NDArray[np.int64]) -> "Frames":
         """Return the source of some of the frames."""
+        if not self.videos:
+            return self
         return replace(self, **{column: getattr(self, column)[rows] for column in _COLUMNS})
 
 
-def pack_frames(frames: Frames | None) -> dict[str, Any]:
-    """Return columns for a file; none where there are no frames."""
-    if frames is None:
+NO_FRAMES = Frames(
+    videos=[],
+    n_frames=np.zeros(0, dtype=np.int64),
+    video_rows=np.zeros(0, dtype=np.int32),
+    indices=np.zeros(0, dtype=np.int64),
+    pts=np.zeros(0, dtype=np.int64),
+    seconds=np.zeros(0, dtype=np.float64),
+    corrupt_videos={},
+)
+"""Of images, which come from no video."""
+
+
+def pack_frames(frames: Frames) -> dict[str, Any]:
+    """Return columns for a file; none of images."""
+    if not frames.videos:
         return {}
     return {
         **{f"{_PREFIX}{column}": getattr(frames, column) for column in (*_COLUMNS, "n_frames")},
@@ -65,10 +79,10 @@ def pack_frames(frames: Frames | None) -> dict[str, Any]:
     }
 
 
-def unpack_frames(file: ColumnFile, n: int) -> Frames | None:
+def unpack_frames(file: ColumnFile, n: int) -> Frames:
     """Return what pack_frames packed, of n frames. Raises ValueError or KeyError where it is something else."""
     if f"{_PREFIX}n_frames" not in file.names:
-        return None
+        return NO_FRAMES
     videos = file.take_texts(f"{_PREFIX}videos")
     reasons = (file.take_texts(f"{_PREFIX}{part}") for part in ("corrupt_videos", "corrupt_reasons"))
 

@@ -154,9 +154,7 @@ def make_part(
     catalog = embedded.catalog
     names = [catalog.names[row] for row in selected.tolist()]
     places = {name: place for place, name in enumerate(listing.names)}
-    frames = catalog.frames
-    sources = names if frames is None else [frames.videos[row] for row in frames.video_rows[selected].tolist()]
-    own = digests[[places[name] for name in sources]] if names else digests[:0]
+    own = digests[[places[name] for name in catalog.name_files(selected)]] if names else digests[:0]
     return PoolPart(
         header,
         names,

@@ -23,7 +23,7 @@ from selection_job.report.measures.maps import make_maps
 from selection_job.report.measures.savings import estimate_savings
 from selection_job.report.measures.source_statistics import describe_metadata, describe_predictions
 from selection_job.report.measures.strategy_effects import describe_strategies
-from selection_job.report.measures.video_information import describe_videos, name_rows
+from selection_job.report.measures.video_information import describe_videos
 from selection_job.report.models.general import (
     Credentials,
     DatasetInformation,
@@ -73,12 +73,12 @@ def build_report(
     sources: SourceFindings,
 ) -> Report:
     """Return the report, without NaN or infinity. Measures distances and makes the maps."""
-    maps, umap_seconds = make_maps(pool, catalog.names, name_rows(catalog))
+    maps, umap_seconds = make_maps(pool, catalog.names, catalog.medium.noun)
     distances = compare_distances(pool)
     outliers, n_searched = find_outliers(pool, catalog.names)
     normalize, seed = worker.normalize_embeddings, facts.seed
     video_sizes = videos = objects = sequences = None
-    if catalog.frames is not None:
+    if catalog.medium.has_many_per_file:
         video_sizes, videos = describe_videos(catalog.frames, catalog, selection, pool=pool, facts=facts)
     if sources.objects is not None:
         objects = describe_object_level(sources.objects, normalize=normalize, seed=seed)
@@ -180,7 +180,7 @@ def _describe_selection(
         cover_radius_by_pick=describe_curve(selection),
         coverage=describe_coverage(selection),
         n_filtered=selection.n_filtered,
-        strategies=describe_strategies(of_images, pool, means, name_rows(catalog)),
+        strategies=describe_strategies(of_images, pool, means, catalog.medium.noun),
     )
 
 
@@ -217,7 +217,7 @@ def _list_duplicates(catalog: Catalog, selection: Selection) -> ExactDuplicates:
 
 def _name_comparison(catalog: Catalog) -> Literal["bytes", "pixels", "vectors"]:
     """Say what copies have in common; frames are compared as they were decoded."""
-    if catalog.frames is not None:
+    if catalog.medium.has_many_per_file:
         return "pixels"
     return "bytes" if catalog.was_read else "vectors"
 

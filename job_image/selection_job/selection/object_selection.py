@@ -20,7 +20,7 @@ from selection_job.predictions.task_predictions import OF_IMAGES, TaskPrediction
 from selection_job.selection.gathered_sources import GatheredSources
 from selection_job.selection.items import Items
 from selection_job.selection.selecting import select
-from selection_job.selection.selection import PASSED, Selection, StrategyRecord
+from selection_job.selection.selection import BY_OBJECTS, PASSED, Selection, StrategyRecord
 from selection_job.selection.thresholds import apply_thresholds
 from selection_job.selection.vectors import normalize_rows
 
@@ -177,7 +177,7 @@ def keep_images(objects: ObjectSelection, embeddings: NDArray[np.float32], *, no
         removed=removed,
         nearest_selected=selected[nearest],
         nearest_distance=distances,
-        method="objects",
+        method=BY_OBJECTS,
         stopped_by=of_crops.stopped_by,
         distances=of_crops.distances[first],
         contributions=np.empty((len(selected), 0)),

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+BY_OBJECTS = "objects"
+"""The method of images that are kept because objects on them were chosen."""
+
 PASSED = -1
 """In Selection.filtered_by: no THRESHOLD kept the item out."""
 

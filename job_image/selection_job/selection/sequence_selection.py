@@ -103,7 +103,7 @@ def _note_left_out(sequences: Sequences) -> Iterator[str]:
 
 def _note_order(catalog: Catalog) -> Iterator[str]:
     """Yield that images are not in the order of their numbers, where that is so."""
-    found = None if catalog.frames is not None else find_misplaced(catalog.names[: catalog.n_new])
+    found = None if catalog.medium.has_many_per_file else find_misplaced(catalog.names[: catalog.n_new])
     if found:
         first, second = (quote_some([name]) for name in found)
         yield (

@@ -46,7 +46,7 @@ def cut_sequences(catalog: Catalog, length: int) -> Sequences:
     Every sequence begins where the one before it ends. A corrupt frame has its place in one, which is none then. What
     earlier runs selected has no place: sequences end before it and begin anew behind it. A second for a million frames.
     """
-    track = _lay_out_images(catalog) if catalog.frames is None else _lay_out_frames(catalog, catalog.frames)
+    track = _lay_out_frames(catalog, catalog.frames) if catalog.medium.has_many_per_file else _lay_out_images(catalog)
     parts = _number_parts(track, length)
     is_whole = np.bincount(parts) == length
     has_corrupt = np.bincount(parts, weights=track.rows == _CORRUPT) > 0

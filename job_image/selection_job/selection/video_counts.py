@@ -75,7 +75,7 @@ def number_videos(catalog: Catalog) -> NDArray[np.int64] | None:
     Videos of the datapool that are not listed are numbered on from there, as they come.
     """
     frames = catalog.frames
-    if frames is None:
+    if not catalog.medium.has_many_per_file:
         return None
     numbers = {name: row for row, name in enumerate(frames.videos)}
     pool = []

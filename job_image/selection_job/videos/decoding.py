@@ -16,6 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from selection_job.images.decoding import MAX_PIXELS
+from selection_job.manifest.noun import FRAME
 from selection_job.videos.video_file import OpenVideo, explain
 
 _HEALED_AFTER = 300
@@ -92,16 +93,16 @@ class Decoding:
 
     def _find_oddities(self) -> Iterator[str]:
         if self._n_damaged_spots:
-            shown = f", {_count(self._n_damaged_frames, 'frame')} may show it" if self._n_damaged_frames else ""
+            shown = f", {_count(self._n_damaged_frames, FRAME.singular)} may show it" if self._n_damaged_frames else ""
             yield f"{_count(self._n_damaged_spots, 'damaged spot')}{shown}"
         if self._early_end:
-            yield f"it breaks off after {_count(self.n_frames, 'frame')}: {self._early_end}"
+            yield f"it breaks off after {_count(self.n_frames, FRAME.singular)}: {self._early_end}"
         elif 0 < self._n_packets < (promised := len(self._video.stream.index_entries)):
             yield f"it breaks off: its index promises {promised} frames, {self._n_packets} are there"
         elif (missing := self._missing_seconds()) > max(_SECONDS_ASIDE, 2 / (self.average_rate or 1)):
             yield f"it breaks off: its last frame is {missing:.1f} s before the end that its header promises"
         if self._n_untimed:
-            yield f"{_count(self._n_untimed, 'frame')} without a timestamp"
+            yield f"{_count(self._n_untimed, FRAME.singular)} without a timestamp"
         if self._n_unordered:
             yield f"{_count(self._n_unordered, 'timestamp')} not after the one before"
 

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from selection_job.manifest.noun import OBJECT, SEQUENCE, Noun
 from selection_job.numeric.histograms import neighbour_distances
 from selection_job.report.measures.candidates import Candidates, make_candidates
 from selection_job.report.measures.coverage import describe_curve, list_picks_for_radii
@@ -33,7 +34,7 @@ def describe_object_level(objects: ObjectSelection, *, normalize: bool, seed: in
         for name, rows in _list_sets(pool).items()
     }
     return ObjectLevelInformation(
-        **dict(_describe_choice(pool, selection, "object")),
+        **dict(_describe_choice(pool, selection, OBJECT)),
         task=crops.task,
         n_objects=len(crops),
         n_images_with_objects=len(np.unique(crops.image_rows)),
@@ -52,7 +53,7 @@ def describe_sequence_level(chosen: SequenceSelection, *, normalize: bool, seed:
     sequences, selection = chosen.sequences, chosen.selection
     pool = make_candidates(chosen.vectors, selection, normalize=normalize, seed=seed)
     return SequenceInformation(
-        **dict(_describe_choice(pool, selection, "sequence")),
+        **dict(_describe_choice(pool, selection, SEQUENCE)),
         length=sequences.length,
         n_sequences=len(sequences.rows),
         n_duplicate=len(sequences.rows) - len(selection.candidates),
@@ -64,7 +65,7 @@ def describe_sequence_level(chosen: SequenceSelection, *, normalize: bool, seed:
     )
 
 
-def _describe_choice(pool: Candidates, selection: Selection, noun: str) -> Choice:
+def _describe_choice(pool: Candidates, selection: Selection, noun: Noun) -> Choice:
     """Return what the report says of any choice: why it ended, radii, what each strategy did."""
     means = {name: _mean_to_nearest(pool.vectors[rows], pool.seed) for name, rows in _list_sets(pool).items()}
     return Choice(

@@ -12,22 +12,22 @@ from selection_job.report.models.selection import (
     CoverRadiusByPick,
     ImagesForRadius,
 )
-from selection_job.selection.selection import Selection
+from selection_job.selection.selection import BY_OBJECTS, Selection
 
+_OF_SEQUENCES = (
+    "What was chosen are sequences of frames, each by the mean of its frames, so the frames themselves were not chosen "
+    "for a radius; only the one at their end is known."
+)
+_OF_MIXES = (
+    "Where several strategies are combined, or one is turned round, only the radius at the end is known; DIVERSITY on "
+    "EMBEDDINGS alone knows it after each pick."
+)
 _WHY_NOT = {
-    "objects": (
+    BY_OBJECTS: (
         "What was chosen are objects on the images, so the images themselves were not chosen for a radius; only the "
         "one at their end is known."
     ),
-    "sequences": (
-        "What was chosen are sequences of frames, each by the mean of its frames, so the frames themselves were not "
-        "chosen for a radius; only the one at their end is known."
-    ),
     "random": "A random choice does not aim at a radius, so only the one at its end is known.",
-    "strategies": (
-        "Where several strategies are combined, or one is turned round, only the radius at the end is known; DIVERSITY "
-        "on EMBEDDINGS alone knows it after each pick."
-    ),
 }
 
 
@@ -37,10 +37,10 @@ def describe_coverage(selection: Selection) -> Coverage:
     It is empty, and why_unknown says why, for other methods than coreset.
     """
     is_known = _is_known(selection)
-    why = "sequences" if selection.sequences is not None else selection.method
+    why = _OF_SEQUENCES if selection.sequences is not None else _WHY_NOT.get(selection.method, _OF_MIXES)
     return Coverage(
         is_exact=is_known,
-        why_unknown=None if is_known else _WHY_NOT.get(why, _WHY_NOT["strategies"]),
+        why_unknown=None if is_known else why,
         images_for_radius=[
             ImagesForRadius(radius=radius, n_images=n_picks) for radius, n_picks in list_picks_for_radii(selection)
         ],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from selection_job.manifest.noun import Noun
 from selection_job.numeric.projections import (
     LEAST_UMAP_ROWS,
     find_neighbourhoods,
@@ -44,7 +45,7 @@ class MapSample:
     choice_order: NDArray[np.int64]  # (p,) indices into positions: selected in order of choice, then removed
 
 
-def make_maps(pool: Candidates, names: Sequence[str], noun: str) -> tuple[ScatterPlotData, float]:
+def make_maps(pool: Candidates, names: Sequence[str], noun: Noun) -> tuple[ScatterPlotData, float]:
     """Return the maps, and how many seconds UMAP took.
 
     names  of the catalog's rows
@@ -114,12 +115,12 @@ def _make_umaps(
     shown: Sequence[str],
     *,
     seed: int,
-    noun: str,
+    noun: Noun,
 ) -> UmapMaps:
     """Return one map for each of UMAP_NEIGHBOURS, or the reason why there is none."""
     n = len(vectors)
     if n < LEAST_UMAP_ROWS:
-        reason = f"UMAP needs at least {LEAST_UMAP_ROWS} {noun}s, and {n} took part."
+        reason = f"UMAP needs at least {LEAST_UMAP_ROWS} {noun.plural}, and {n} took part."
         absent = UmapMap(
             input_2d_embeddings=[], datapool_2d_embeddings=[], example_images=[], n_neighbors=None, reason=reason
         )

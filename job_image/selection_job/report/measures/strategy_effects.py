@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from selection_job.manifest.noun import Noun
 from selection_job.numeric.histograms import neighbour_distances
 from selection_job.report.measures.candidates import Candidates
 from selection_job.report.models.selection import ClassShare, StrategyEffect
@@ -18,7 +19,7 @@ Numbers = Mapping[str, float | None]
 
 
 def describe_strategies(
-    selection: Selection, pool: Candidates, mean_to_nearest: Numbers, noun: str
+    selection: Selection, pool: Candidates, mean_to_nearest: Numbers, noun: Noun
 ) -> list[StrategyEffect]:
     """Return what each strategy did, thresholds first.
 
@@ -26,7 +27,7 @@ def describe_strategies(
     noun             what the strategies choose among
     """
     sets = {"input": np.arange(len(pool.vectors)), "selected": pool.selected, "random": pool.random}
-    by_distance = (f"mean distance to the nearest other {noun}", mean_to_nearest)
+    by_distance = (f"mean distance to the nearest other {noun.singular}", mean_to_nearest)
     records = (*selection.thresholds, *selection.rankings)
     return [_describe(record, sets, _measure_objects(record, sets, pool.seed) or by_distance) for record in records]
 

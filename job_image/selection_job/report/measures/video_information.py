@@ -29,11 +29,6 @@ from selection_job.selection.selection import Selection
 from selection_job.selection.video_counts import VideoCounts, count_frames
 
 
-def name_rows(catalog: Catalog) -> str:
-    """Return what the rows of the catalog are: image or frame."""
-    return "image" if catalog.frames is None else "frame"
-
-
 def describe_videos(
     frames: Frames, catalog: Catalog, selection: Selection, *, pool: Candidates, facts: RunFacts
 ) -> tuple[VideoLevelSizes, VideoInformation]:

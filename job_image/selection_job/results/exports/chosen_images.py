@@ -71,8 +71,8 @@ class ChosenImages:
     def _values(self, i: int, row: int) -> dict[str, Any]:
         values: dict[str, Any] = {"taken_at_distance": float(self.selection.distances[i])}
         values |= {name: _to_plain(column[row]) for name, column in self.columns.items()}
-        frames = self.catalog.frames
-        if frames is not None:
+        if self.catalog.medium.has_many_per_file:
+            frames = self.catalog.frames
             values["video"] = frames.videos[int(frames.video_rows[row])]
             values["frame_index"] = int(frames.indices[row])
             values["timestamp_sec"] = float(frames.seconds[row])

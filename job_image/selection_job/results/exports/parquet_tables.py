@@ -93,7 +93,7 @@ def _value_columns(chosen: ChosenImages, rows: NDArray[np.int64]) -> dict[str, p
 
 def _frame_columns(catalog: Catalog, rows: NDArray[np.int64]) -> dict[str, pa.Array]:
     frames = catalog.frames
-    if frames is None:
+    if not catalog.medium.has_many_per_file:
         return {}
     seconds = frames.seconds[rows]
     return {
@@ -140,7 +140,7 @@ def _embedding_columns(
 def _frame_columns_of_new(catalog: Catalog, rows: NDArray[np.int64]) -> dict[str, pa.Array]:
     """Return the source of frames; null for those of the pool, whose names say it."""
     frames = catalog.frames
-    if frames is None:
+    if not catalog.medium.has_many_per_file:
         return {}
     is_new = rows < catalog.n_new
     own = np.where(is_new, rows, 0) if catalog.n_new else np.zeros(0, dtype=np.int64)

@@ -13,6 +13,7 @@ from selection_job.catalog.frame_names import find_thumbnail_key
 from selection_job.catalog.frames import Frames
 from selection_job.images.decoding import CorruptImage
 from selection_job.images.thumbnails import Thumbnails, make_thumbnail
+from selection_job.manifest.noun import FRAME
 from selection_job.process.parallel_calls import call_in_parallel, check_before_each
 from selection_job.process.progress import Progress
 from selection_job.results.pictures.image_copies import name_copies, write_changed
@@ -35,7 +36,6 @@ class FramePictures:
     def read(self, rows: list[int]) -> Iterator[tuple[int, Image.Image | str]]:
         """Yield row and image, or what is wrong, of each of the rows of the catalog, which come video by video."""
         frames = self.catalog.frames
-        assert frames is not None
         places = {name: place for place, name in enumerate(self.listing.names)}
         for video_row, group in groupby(rows, key=lambda row: int(frames.video_rows[row])):
             name = frames.videos[video_row]
@@ -105,7 +105,7 @@ def write_frame_images(
 
     notes: list[str] = []
     calls = (partial(write, row, image) for row, image in pictures.read(sorted(keys)))  # decoded as calls are taken
-    with progress.bar("Writing selected frames", len(selected), "frames") as bar:
+    with progress.bar("Writing selected frames", len(selected), FRAME.plural) as bar:
         for note in call_in_parallel(check_before_each(check_cheaply, calls), _PARALLEL_FRAMES):
             notes.extend(note)
             bar.advance()

@@ -23,8 +23,8 @@ def write_name_lists(folder: Path, catalog: Catalog, selection: Selection) -> No
     took_part = np.zeros(catalog.n_new, dtype=bool)
     took_part[selection.candidates] = True
     _write(folder / "corrupt_filenames.txt", sorted(catalog.corrupt))
-    if catalog.frames is not None:
-        _write(folder / "corrupt_videos.txt", sorted(catalog.frames.corrupt_videos))
+    if catalog.medium.has_many_per_file:
+        _write(folder / "corrupt_videos.txt", sorted(catalog.corrupt_files))
     _write(folder / "duplicate_filenames.txt", (catalog.names[row] for row in np.flatnonzero(~took_part).tolist()))
     _write(folder / "removed_filenames.txt", (catalog.names[row] for row in selection.removed.tolist()))
     _write(
@@ -54,7 +54,6 @@ def write_corruptness_check(path: Path, catalog: Catalog) -> None:
     exception, the reasons here are words.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    videos = catalog.frames.corrupt_videos if catalog.frames is not None else {}
-    content = {"corrupt_samples": catalog.corrupt, "corrupt_videos": videos}
+    content = {"corrupt_samples": catalog.corrupt, "corrupt_videos": catalog.corrupt_files}
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1)
     path.write_bytes(text.encode("utf-8", "backslashreplace") + b"\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_job.catalog.frames import Frames
+from selection_job.catalog.frames import NO_FRAMES, Frames
 from selection_job.formats.csv_fields import quote_field
 from selection_job.results.tables.frame_columns import PLACE_HEAD, format_places
 from selection_job.selection.selection import PASSED, Selection, StrategyRecord
@@ -16,23 +16,23 @@ _BLOCK = 65536
 _HEAD = ("filename", "decision", "rank", "taken_at_distance", "nearest_selected", "distance_to_it", "filtered_by")
 
 
-def write_selection_table(path: Path, names: list[str], selection: Selection, frames: Frames | None = None) -> None:
+def write_selection_table(path: Path, names: list[str], selection: Selection, frames: Frames = NO_FRAMES) -> None:
     """Write a line for each selected image in the order of choice, then for each removed one by name.
 
     names   of the catalog
-    frames  where the images are frames of videos: three more columns say of which
+    frames  of videos: three more columns say of which
 
     The columns: docs/outputs.md. Written block by block; some 3 µs and no memory for a row.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
-        head = [*_make_head(selection), *(PLACE_HEAD if frames else ())]
+        head = [*_make_head(selection), *(PLACE_HEAD if frames.videos else ())]
         file.write(",".join(map(quote_field, head)) + "\n")
         for rows, make_lines in ((selection.selected, _selected_lines), (selection.removed, _removed_lines)):
             for start in range(0, len(rows), _BLOCK):
                 block = slice(start, start + _BLOCK)
                 lines = make_lines(names, selection, block)
-                file.writelines(_append_places(lines, frames, rows[block]) if frames else lines)
+                file.writelines(_append_places(lines, frames, rows[block]) if frames.videos else lines)
 
 
 def _append_places(lines: Iterable[str], frames: Frames, rows: NDArray[np.int64]) -> Iterator[str]:

@@ -23,18 +23,18 @@ def write_sequence_information(path: Path, catalog: Catalog, selection: Selectio
     {filenames}, one sequence after the other. Nothing is written, and False returned, for single images. Streamed: some
     5 µs and no memory for a frame.
     """
-    if catalog.frames is None and selection.sequences is None:
+    if not catalog.medium.has_many_per_file and selection.sequences is None:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-        if catalog.frames is None:
+        if catalog.medium.has_many_per_file:
+            file.writelines(_write_list(_entries(catalog, catalog.frames, selection)))
+            file.write("\n")
+        else:
             names = (catalog.names[row] for row in selection.selected.tolist())
             file.write('{"filenames": ')
             file.writelines(_write_list(names))
             file.write("}\n")
-        else:
-            file.writelines(_write_list(_entries(catalog, catalog.frames, selection)))
-            file.write("\n")
     return True
 
 

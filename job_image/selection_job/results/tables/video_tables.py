@@ -23,7 +23,7 @@ def write_video_tables(folder: Path, catalog: Catalog, selection: Selection) -> 
 
     The columns: docs/outputs.md. frames.csv is written block by block: about 1 µs, and a byte of memory, for a frame.
     """
-    if catalog.frames is None:
+    if not catalog.medium.has_many_per_file:
         return
     folder.mkdir(parents=True, exist_ok=True)
     _write_frames(folder / "frames.csv", catalog.frames, catalog.names, _decide(selection, catalog.n_new))
