@@ -19,7 +19,8 @@ export NUMBA_CACHE_DIR := $(SELECTION_CACHE)/numba-$(firstword $(shell cksum < c
 export UV_HTTP_TIMEOUT ?= 180
 
 # Workers share the cores; which worker takes which tests is told in tests/cluster/testbed/spreading.py.
-THREADS := $(shell echo $$((($$(getconf _NPROCESSORS_ONLN) + $(WORKERS) - 1) / $(WORKERS:0=1))))
+SHARES := $(or $(filter-out 0,$(WORKERS)),1)
+THREADS := $(shell echo $$((($$(getconf _NPROCESSORS_ONLN) + $(SHARES) - 1) / $(SHARES))))
 BOUNDED := OMP_NUM_THREADS=$(THREADS) NUMBA_NUM_THREADS=$(THREADS)
 PYTEST := $(BOUNDED) $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 

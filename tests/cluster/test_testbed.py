@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from testbed.builds import build_everything
 from testbed.control_plane import connect_control_plane, start_control_plane
 from testbed.processes import Processes
 from testbed.waiting import wait_until
@@ -67,6 +68,17 @@ def test_authorization_is_by_roles(control_plane, namespace):
         "auth", "can-i", "list", "pods", f"--as=system:serviceaccount:{namespace}:default", check=False
     )
     assert answer.stdout.strip() == "no"
+
+
+def test_what_can_not_be_built_is_named_and_the_rest_is_built(capsys):
+    def fail():
+        raise RuntimeError("no compiler")
+
+    built = []
+    assert build_everything({"one": fail, "two": lambda: built.append("two")}) == 1
+    assert built == ["two"]
+    assert "one could not be built: no compiler\nNot built: one." in capsys.readouterr().err
+    assert build_everything({"two": lambda: None}) == 0
 
 
 def test_processes_end_when_they_are_stopped(tmp_path):

@@ -2,7 +2,7 @@
 
 import atexit
 import contextlib
-import random
+import secrets
 import shutil
 import signal
 import socket
@@ -16,7 +16,7 @@ PORTS = range(20000, 30000)
 def free_port():
     """Return a TCP port that nobody listens on."""
     while True:
-        port = random.choice(PORTS)
+        port = secrets.choice(PORTS)  # not by `random`, which a training seeds
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) and _can_bind(port):
                 return port
