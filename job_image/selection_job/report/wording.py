@@ -30,6 +30,15 @@ def plural(number: int, noun: Noun) -> str:
     return f"{number:,} {noun.form(number)}"
 
 
+def four_digits(value: float | None) -> str:
+    """Return a number of any size by four digits, or a dash where there is none.
+
+    >>> four_digits(0.123456), four_digits(12345.6), four_digits(None)
+    ('0.1235', '1.235e+04', '–')
+    """
+    return "–" if value is None else f"{value:.4g}"
+
+
 def share(part: float, whole: float) -> str:
     """Return a share in percent, with a digit after the point below 10%.
 

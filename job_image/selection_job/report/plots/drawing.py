@@ -95,3 +95,8 @@ def read_thumbnail(thumbnail: Thumbnail, name: str, side_px: int) -> NDArray[np.
     scale = side_px / max(rgb.size)
     size = (max(1, round(rgb.width * scale)), max(1, round(rgb.height * scale)))
     return np.asarray(rgb.resize(size, Image.Resampling.LANCZOS))
+
+
+def to_shares(counts: list[int]) -> NDArray[np.float64]:
+    """Return counts as shares of their sum, so that sets of different sizes stand side by side."""
+    return np.array(counts, dtype=np.float64) / max(sum(counts), 1)

@@ -19,6 +19,7 @@ from selection_job.report.plots.drawing import (
     add_title,
     figure,
     say_why_empty,
+    to_shares,
 )
 
 JsonObject = dict[str, Any]
@@ -73,7 +74,7 @@ def _write(path: Path, pairwise: JsonObject, name: str, title: str) -> None:
 
 def _draw_bars(axes: Axes, pairwise: JsonObject, name: str) -> None:
     edges = np.array(pairwise["bins"])
-    shares = {key: _shares(pairwise[key]["counts"]) for key in ("input", "selected", "random")}
+    shares = {key: to_shares(pairwise[key]["counts"]) for key in ("input", "selected", "random")}
     color = INPUT if name == "input" else SELECTED
     axes.bar(edges[:-1], shares[name], np.diff(edges), align="edge", color=color, linewidth=0)
     if name == "selected":
@@ -85,10 +86,6 @@ def _draw_bars(axes: Axes, pairwise: JsonObject, name: str) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
     axes.grid(axis="x", visible=False)
     axes.set_xlabel("distance")
-
-
-def _shares(counts: list[int]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.array(counts, dtype=np.float64) / max(sum(counts), 1)
 
 
 def _draw_metrics(drawn: Figure, metrics: JsonObject) -> None:

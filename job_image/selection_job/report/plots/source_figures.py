@@ -20,6 +20,7 @@ from selection_job.report.plots.drawing import (
     add_title,
     figure,
     say_why_empty,
+    to_shares,
 )
 from selection_job.report.plots.fonts import drawable, name_font, shorten
 from selection_job.report.wording import noun_of, plural
@@ -99,7 +100,7 @@ def _draw_numbers(path: Path, shown: SourcePlot) -> None:
             return
         axes = add_axes(drawn, 0.75, 0.45, 7.9, 1.4)
         edges = np.array(values["bins"])
-        shares = {name: _shares(values[name]["counts"]) for name in _COLOURS}
+        shares = {name: to_shares(values[name]["counts"]) for name in _COLOURS}
         axes.bar(edges[:-1], shares["input"], np.diff(edges), align="edge", color=INPUT, linewidth=0, label="input")
         axes.stairs(shares["selected"], edges, color=SELECTED, linewidth=1.8, label="selected")
         dashed = (0, (4, 2))
@@ -174,7 +175,3 @@ def _legend(drawn: Figure, axes: Axes) -> None:
 
 def _short(label: str) -> str:
     return shorten(drawable(label), _LABEL_LENGTH)
-
-
-def _shares(counts: list[int]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.array(counts, dtype=np.float64) / max(sum(counts), 1)

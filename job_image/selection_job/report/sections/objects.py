@@ -20,6 +20,7 @@ from selection_job.report.blocks.parts import (
     subsection,
     table,
 )
+from selection_job.report.measures.value_sets import SETS
 from selection_job.report.plots.drawing import Thumbnail
 from selection_job.report.sections.selection import describe_strategies
 from selection_job.report.wording import count, measure, plural, share
@@ -32,7 +33,6 @@ MOST_CATEGORIES = 15
 MOST_PICTURES = 12
 """Pictures of bounding_boxes_examples that are shown; the folder has more."""
 
-_SETS = ("input", "selected", "random")
 _COLUMNS = 5
 _SIDE = TEXT_WIDTH / _COLUMNS - 4 * MM
 _PICTURE_PX = 420
@@ -65,7 +65,7 @@ def _categories(level: JsonObject) -> list[Block]:
     ranked = sorted(level["categories"], key=lambda one: -one["input"])
     shown = ranked[:MOST_CATEGORIES]
     rows: list[list[Block | str]] = [
-        [name(one["name"], 80), *[count(one[which]) for which in _SETS], share(one["selected"], one["input"])]
+        [name(one["name"], 80), *[count(one[which]) for which in SETS], share(one["selected"], one["input"])]
         for one in shown
     ]
     widths = [TEXT_WIDTH - 96 * MM, *[24 * MM] * 4]

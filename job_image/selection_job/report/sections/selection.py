@@ -7,14 +7,13 @@ from typing import Any
 from selection_job.manifest.noun import Noun
 from selection_job.report.blocks.blocks import MM, TEXT_WIDTH, Block, Heading, KeepTogether, Look, Space
 from selection_job.report.blocks.parts import captioned_plot, name, paragraph, section, subsection, table
-from selection_job.report.wording import count, noun_of, plural, share
+from selection_job.report.measures.value_sets import SETS
+from selection_job.report.wording import count, four_digits, noun_of, plural, share
 
 JsonObject = dict[str, Any]
 
 MOST_CLASSES = 15
 """Classes of a BALANCE that are shown; report.json has all."""
-
-_SETS = ("input", "selected", "random")
 
 
 def make_selection_section(report: JsonObject, plots: Path) -> list[Block]:
@@ -50,12 +49,12 @@ def describe_strategies(selection: JsonObject, noun: Noun) -> list[Block]:
             name(entry["name"]),
             "–" if entry["strength"] is None else f"{entry['strength']:g}",
             entry["measure"],
-            *[_measure(entry[which]) for which in _SETS],
+            *[four_digits(entry[which]) for which in SETS],
         ]
         for entry in strategies
     ]
     widths = [52 * MM, 18 * MM, TEXT_WIDTH - 124 * MM, 18 * MM, 18 * MM, 18 * MM]
-    head = ["strategy", "strength", "measure", *_SETS]
+    head = ["strategy", "strength", "measure", *SETS]
     return [
         *by_chance,
         paragraph(words),
@@ -64,15 +63,6 @@ def describe_strategies(selection: JsonObject, noun: Noun) -> list[Block]:
         *[paragraph(_say_filtered(entry, selection, noun)) for entry in strategies if "nPassing" in entry],
         *_balances(strategies),
     ]
-
-
-def _measure(value: float | None) -> str:
-    """Return four digits, or a dash.
-
-    >>> _measure(0.123456), _measure(12345.6), _measure(None)
-    ('0.1235', '1.235e+04', '–')
-    """
-    return "–" if value is None else f"{value:.4g}"
 
 
 def _say_filtered(entry: JsonObject, selection: JsonObject, noun: Noun) -> str:
@@ -113,8 +103,8 @@ def _say_pool(report: JsonObject) -> list[Block]:
 
 
 def _classes(classes: list[JsonObject]) -> list[Block]:
-    shown = sorted(classes, key=lambda one: -max(one[which] or 0.0 for which in ("target", *_SETS)))[:MOST_CLASSES]
-    columns = ("target", *_SETS)
+    shown = sorted(classes, key=lambda one: -max(one[which] or 0.0 for which in ("target", *SETS)))[:MOST_CLASSES]
+    columns = ("target", *SETS)
     rows: list[list[Block | str]] = [
         [name(one["name"], 80), *[share(one[column] or 0.0, 1) for column in columns]] for one in shown
     ]

@@ -12,7 +12,7 @@ from selection_job.report.measures.value_sets import SETS
 from selection_job.report.plots.drawing import Thumbnail
 from selection_job.report.plots.source_figures import list_plots
 from selection_job.report.sections.objects import make_box_examples, make_detector_pictures
-from selection_job.report.wording import count, noun_of
+from selection_job.report.wording import count, four_digits, noun_of
 
 JsonObject = dict[str, Any]
 
@@ -56,16 +56,12 @@ def _numbers_table(entries: Iterable[tuple[str, JsonObject]]) -> list[Block]:
     for key, values in entries:
         means = [(values[which]["metrics"] or {}).get("mean") for which in SETS]
         spans = values["input"]["metrics"] or {}
-        rows.append([name(key, 80), *[_number(spans.get(end)) for end in ("min", "max")], *map(_number, means)])
+        rows.append([name(key, 80), *[four_digits(spans.get(end)) for end in ("min", "max")], *map(four_digits, means)])
     if not rows:
         return []
     widths = [TEXT_WIDTH - 110 * MM, *[22 * MM] * 5]
     head = ["mean value of", "smallest", "largest", *SETS]
     return [subsection("Numbers"), table(head, rows, widths, numbers=5), Space(3 * MM)]
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
 
 
 def _describe_task(task: str, described: JsonObject, plots: Path, place: int, noun: Noun) -> list[Block]:
@@ -75,7 +71,7 @@ def _describe_task(task: str, described: JsonObject, plots: Path, place: int, no
     rows = [
         [f"{noun.plural} with predictions", *[count(with_file[which]) for which in SETS]],
         [OBJECT.plural, *[count(objects[which]) for which in SETS]],
-        ["evenness of classes (entropy, 1 is even)", *[_number(evenness[which]) for which in SETS]],
+        ["evenness of classes (entropy, 1 is even)", *[four_digits(evenness[which]) for which in SETS]],
     ]
     widths = [TEXT_WIDTH - 78 * MM, *[26 * MM] * 3]
     words = f"{described['taskType']}, classes: {count(described['nCategories'])}"
