@@ -95,9 +95,9 @@ def load(base: Path, lightly: dict[str, Any], names: list[str]) -> int:
     }
     head = {"apiVersion": "dataselection.io/v1alpha1", "kind": "SelectionRun", "metadata": {"name": "benchmark"}}
     with tempfile.TemporaryDirectory() as scratch:
-        place = set_up(parse_manifest({**head, "spec": spec}), Path(scratch), Progress(quiet=True))
+        context = set_up(parse_manifest({**head, "spec": spec}), Path(scratch), Progress(quiet=True))
         loaded = load_predictions(
-            place.target, ["cars"], names, stages=place.stages, scratch=place.scratch, progress=place.progress
+            context.target, ["cars"], names, stages=context.stages, scratch=context.scratch, progress=context.progress
         )
         task = loaded.value["cars"]
         assert task.has_file.all(), loaded.notes

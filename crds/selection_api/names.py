@@ -115,7 +115,6 @@ LONGEST_NAME = 54
 LONGEST_SUMMARY_BYTES = 4096
 """What the kubelet keeps of a termination message."""
 
-LIGHTLY_FOLDER = ".lightly/"
 RUNS_FOLDER = ".lightly/runs/"
 
 LABEL_RUN = f"{GROUP}/run"

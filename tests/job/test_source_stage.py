@@ -60,7 +60,7 @@ def make_place(tmp_path):
 
 def test_every_kind_of_input_is_found(make_place):
     assert make_place(EVERYTHING).needs == DataNeeds(
-        tasks=("a", "b", "c", "d"), scores=(("a", "s"), ("b", "s")), object_tasks=("d",),
+        tasks=("a", "b", "c", "d"), scores=(("a", "s"), ("b", "s")),
         metadata=("lightly.sharpness",), query_sets=((DATASET, TAG),),
     )  # fmt: skip
 
@@ -68,7 +68,7 @@ def test_every_kind_of_input_is_found(make_place):
 def test_the_older_form_needs_its_task_and_the_plain_coreset_nothing(make_place):
     stopping = {"stopping_condition": {"n_samples": 2}}
     assert make_place(active_learning={"task_name": "t"}, **stopping).needs.tasks == ("t",)
-    assert make_place(**stopping).needs == DataNeeds((), (), (), (), ())
+    assert make_place(**stopping).needs == DataNeeds((), (), (), ())
 
 
 def write(folder, key, text="x"):

@@ -14,8 +14,6 @@ from selection_job.stores.cloud.provider_client import VendorError
 from selection_job.stores.cloud.retrying import RetryPolicy
 from selection_job.stores.opening import open_bucket
 
-TOO_MUCH = VendorError(503, "SlowDown", "", retry_after_s=0)
-
 
 def test_a_cut_halves_and_a_round_of_answers_adds_one():
     allowance = Allowance()

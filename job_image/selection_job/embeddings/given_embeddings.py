@@ -23,7 +23,7 @@ _BLOCK = 65536
 
 @dataclass(frozen=True, eq=False)
 class GivenEmbeddings:
-    """Where the embeddings come from, an encoder.Origin, and what the table says besides them."""
+    """Where the embeddings come from, an EmbeddingSource, and what the table says besides them."""
 
     scores: NDArray[np.float64] | None  # (n,) al_score, aligned with the catalog; None: no such column
     source: str

@@ -17,8 +17,6 @@ class DataNeeds:
     """Whose predictions are read: for scores, counts, classes and objects."""
     scores: tuple[tuple[str, str], ...]
     """Task and score."""
-    object_tasks: tuple[str, ...]
-    """Whose objects are looked at; auto_tasks are not among them."""
     metadata: tuple[str, ...]
     """Keys."""
     query_sets: tuple[tuple[str, str], ...]
@@ -60,7 +58,6 @@ def find_needs(spec: SelectionRunSpec, goal: Goal) -> DataNeeds:
     return DataNeeds(
         tasks=tuple(sorted({task for task, _ in goal.scores if task} | counted | object_tasks)),
         scores=tuple(sorted(goal.scores)),
-        object_tasks=tuple(sorted(object_tasks)),
         metadata=tuple(sorted({entry.input.key or "" for entry in _of_type(goal, "METADATA")})),
         query_sets=tuple(sorted((dataset, tag) for dataset, tag in queries if dataset and tag)),
         path_regex=config.lightly_path_regex if config else None,
@@ -68,6 +65,7 @@ def find_needs(spec: SelectionRunSpec, goal: Goal) -> DataNeeds:
 
 
 def _name_object_tasks(spec: SelectionRunSpec, goal: Goal) -> set[str]:
+    """Return the tasks whose objects are looked at, but for auto_tasks, which have no files."""
     config, own = spec.selection_config, spec.worker_config.object_level.task_name
     auto = {task.name for task in config.auto_tasks} if config else set()
     named = {entry.input.task for entry in _of_type(goal, "EMBEDDINGS") if entry.input.task}

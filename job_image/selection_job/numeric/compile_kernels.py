@@ -1,6 +1,6 @@
 """Compile every kernel into a folder, for an image to ship: python -m selection_job.numeric.compile_kernels FOLDER
 
-With the name of a group after the folder, only that group's kernels: helping.py starts such processes.
+With the name of a group after the folder, only that group's kernels: compile_helpers.py starts such processes.
 """
 
 import os

@@ -72,7 +72,7 @@ def inner(kernel: Kernel) -> Kernel:
 
 
 def inner_freely(kernel: Kernel) -> Kernel:
-    """Return a kernel as compiled_freely does that other kernels alone call; called from Python, it crashes."""
+    """Return a kernel as compiled_fastmath does that other kernels alone call; called from Python, it crashes."""
     return _keep(kernel, numba.njit(**_FREE, no_cpython_wrapper=True)(kernel))
 
 

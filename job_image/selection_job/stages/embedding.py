@@ -69,7 +69,7 @@ def embed_images(
 
 
 def fingerprint_embedding(context: RunContext, listing: Listing, encoder: Encoder, **more: object) -> str:
-    """Return 64 hex digits for all that decides over the stage's result; `more` is what only some media have."""
+    """Return 16 hex digits for all that decides over the stage's result; `more` is what only some media have."""
     config = context.spec.lightly_config
     return make_fingerprint(
         listing=listing.fingerprint,

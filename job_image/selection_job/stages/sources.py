@@ -72,12 +72,8 @@ def load_sources(context: RunContext, listing: Listing, pool: Sequence[str] = ()
     pool  names of the datapool's images, which come behind the listed ones
     Raises UnusableData where something that the configuration names is missing or wrong.
     """
-    loaded, target, stages, progress = (
-        LoadedSources([*listing.names, *pool]),
-        context.target,
-        context.stages,
-        context.progress,
-    )
+    loaded = LoadedSources([*listing.names, *pool])
+    target, stages, progress = context.target, context.stages, context.progress
     if context.needs.custom_metadata:
         with progress.stage(Stage.LOADING_METADATA):
             metadata = load_metadata(

@@ -18,7 +18,6 @@ class FoundObject:
     """A prediction on an image."""
 
     category: str
-    category_place: int  # in the task's categories
     score: float
     box_px: tuple[float, float, float, float] | None  # x, y, width, height
 
@@ -88,12 +87,10 @@ def list_objects(task: TaskPredictions, row: int) -> Iterator[FoundObject]:
     """Yield what the task found on an image of the catalog."""
     start, end = np.searchsorted(task.owners, [row, row + 1]).tolist()
     for place in range(start, end):
-        category = int(task.category_index[place])
         box = None if task.boxes_px is None else task.boxes_px[place]
         known = box is not None and bool(np.isfinite(box).all())
         yield FoundObject(
-            task.categories[category].name,
-            category,
+            task.categories[int(task.category_index[place])].name,
             float(task.scores[place]),
             tuple(float(value) for value in box) if known and box is not None else None,  # type: ignore[arg-type]
         )

@@ -21,7 +21,6 @@ from selection_job.selection.selection import Selection
 from selection_job.stores.store import Store
 
 _PIL_FORMATS = {"jpg": "JPEG", "jpeg": "JPEG", "tif": "TIFF", "pgm": "PPM"}
-_THUMBNAIL_PX = 128
 _PARALLEL_COPIES = 16  # each may hold an image
 
 

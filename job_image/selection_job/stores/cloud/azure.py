@@ -75,7 +75,7 @@ def connect_azure(datasource: Datasource, container: str, purpose: str) -> Conne
 
 
 class AzureVendor:
-    """Vendor over azure-storage-blob. Listing is read by us: the SDK's own parser takes ten times as long."""
+    """ProviderClient over azure-storage-blob. Listing is read by us: the SDK's own parser takes ten times as long."""
 
     def __init__(
         self, client: ContainerClient, address: str, access: AzureAccess, pool: urllib3.PoolManager, *, service: str

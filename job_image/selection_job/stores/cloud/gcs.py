@@ -75,7 +75,7 @@ def _make_fast(
 
 
 class GcsVendor:
-    """Vendor over google-cloud-storage; listing by the same JSON API, without an object of its own per blob."""
+    """ProviderClient over google-cloud-storage; listing by the same JSON API, without an object of its own per blob."""
 
     def __init__(
         self, client: storage.Client, session: AuthorizedSession, bucket: str, address: str, method: str

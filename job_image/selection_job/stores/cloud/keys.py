@@ -1,8 +1,5 @@
 """Keys: which ones the fast client reproduces, and which go through the vendor's own."""
 
-MAX_KEY_BYTES = 1024
-"""What S3, Google Cloud Storage and Azure take; in UTF-8."""
-
 
 def has_dot_parts(key: str) -> bool:
     """Say whether a part of the key is '.' or '..': an address with such a part is another one's.

@@ -1,4 +1,4 @@
-"""Vendor: one bucket through its vendor's SDK. It takes every key, and its errors carry what the provider said."""
+"""ProviderClient: one bucket by its vendor's SDK. It takes every key, and its errors carry what the provider said."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -114,7 +114,7 @@ def _find_address(client: Any, bucket: str) -> str:
 
 
 class S3Vendor:
-    """Vendor over boto3. Listing is signed by boto3 and read by us: its own parser takes ten times as long."""
+    """ProviderClient over boto3. Listing is signed by boto3 and read by us: its own parser takes ten times as long."""
 
     def __init__(
         self, client: Any, bucket: str, credentials: str, pool: urllib3.PoolManager, datasource: Datasource
