@@ -17,7 +17,7 @@ def run_pipeline(context: RunContext) -> RunSummary:
     Raises the errors of selection_job.errors, TryAgain among them where another process is at work on this very run;
     report.json exists only after everything else does.
     """
-    with hold(context.lock):
+    with hold(context.lease):
         return _run_alone(context)
 
 

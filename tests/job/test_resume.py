@@ -141,7 +141,7 @@ def test_cut_off_at_any_write_of_publishing_there_is_no_report_json_and_the_next
     lock.acquire()
 
     def make_place(target):
-        return SimpleNamespace(target=target, run_key="run/", lock=lock, progress=Progress(quiet=True))
+        return SimpleNamespace(target=target, run_key="run/", lease=lock, progress=Progress(quiet=True))
 
     for n in range(len(names) + 1):
         with pytest.raises(StorageUnavailable):

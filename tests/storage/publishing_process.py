@@ -42,15 +42,15 @@ def write(datasource, secrets, scratch, n, calls):
     stages = KeptStages(store, RUN, scratch / "stages")
     place = SimpleNamespace(
         target=store, run_key=RUN, scratch=scratch, stages=stages, progress=Progress(quiet=True), spec=None,
-        lock=Lease(store, ".lightly/locks/test-1.json"),
+        lease=Lease(store, ".lightly/locks/test-1.json"),
     )  # fmt: skip
     publishing._write_data = write_files
     publishing._write_report = lambda *_: {"files": sorted(FILES)}
     publishing._add_to_datapool = lambda *_: None
     publishing._fingerprint_input = lambda *_: "fingerprint"
     publishing.summarize = lambda *_: SimpleNamespace(model_dump=lambda **_: {"reason": "Complete"})
-    with hold(place.lock):
-        publishing.write_results(place, SimpleNamespace(listing=None))
+    with hold(place.lease):
+        publishing.write_results(place, SimpleNamespace(view=SimpleNamespace(listing=None)))
     calls.value = store.calls
 
 

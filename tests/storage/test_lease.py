@@ -173,7 +173,7 @@ def publishing(store, tmp_path):
         target = Recording(store, lambda n: act(n, lock, clock))
         lock = make_lock(target, clock)
         lock.acquire()
-        place = SimpleNamespace(target=target, run_key="run/", lock=lock, progress=Progress(quiet=True))
+        place = SimpleNamespace(target=target, run_key="run/", lease=lock, progress=Progress(quiet=True))
         return target, lambda: publish(folder, place, b"{}")
 
     return prepare

@@ -76,7 +76,7 @@ def _fingerprint_input(context: RunContext, listing: Listing) -> str:
 def write_results(context: RunContext, results: RunResults) -> RunSummary:
     """Write the whole output tree and return the run's summary."""
     folder = context.scratch / "results"
-    context.lock.check()
+    context.lease.check()
     _clear_outdated(context)
     with context.progress.stage(Stage.SAVING_RESULTS):
         notes = _write_data(folder, context, results)
@@ -88,7 +88,7 @@ def write_results(context: RunContext, results: RunResults) -> RunSummary:
             "inputFingerprint": _fingerprint_input(context, results.view.listing),
             "summary": summary.model_dump(mode="json", by_alias=True, exclude_none=True),
         }
-        context.lock.check()
+        context.lease.check()
         publish(folder, context, report_json_bytes(report), lambda: _add_to_datapool(context, results))
         context.stages.forget()
     return summary
@@ -137,7 +137,7 @@ def _write_data(folder: Path, context: RunContext, results: RunResults) -> list[
     selected_names = (catalog.names[row] for row in selection.selected.tolist())
     thumbnail, datasources = _make_thumbnails(context, results), context.spec.datasources
     return notes + write_thumbnails(
-        context.target, datasources, selected_names, thumbnail, check_cheaply=context.lock.check_cheaply
+        context.target, datasources, selected_names, thumbnail, check_cheaply=context.lease.check_cheaply
     )
 
 
@@ -160,7 +160,7 @@ def _write_objects(folder: Path, context: RunContext, results: RunResults) -> li
         objects=objects,
         worker=context.worker,
         progress=context.progress,
-        check_cheaply=context.lock.check_cheaply,
+        check_cheaply=context.lease.check_cheaply,
     )
 
 
@@ -191,9 +191,9 @@ def publish(folder: Path, context: RunContext, report: bytes, before_report: Cal
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     with context.progress.bar("Publishing results", len(paths), "files") as bar:
         for path in paths:
-            context.lock.check_cheaply()
+            context.lease.check_cheaply()
             context.target.upload(f"{context.run_key}{path.relative_to(folder).as_posix()}", path)
             bar.advance()
-    context.lock.check()
+    context.lease.check()
     before_report()
     context.target.write(f"{context.run_key}report.json", report)

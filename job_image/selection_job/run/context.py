@@ -46,7 +46,7 @@ class RunContext:
     progress: Progress
     thumbnails: Thumbnails
     stages: KeptStages
-    lock: Lease
+    lease: Lease
     device: torch.device
     now: Callable[[], datetime]
     started_at: datetime
@@ -100,7 +100,7 @@ def set_up(
         progress=progress,
         thumbnails=Thumbnails(scratch / "thumbnails", _THUMBNAIL_CACHE_BYTES),
         stages=KeptStages(target, run_folder(run), scratch / "stages"),
-        lock=Lease(target, f".lightly/locks/{identify_run(run)}.json"),
+        lease=Lease(target, f".lightly/locks/{identify_run(run)}.json"),
         device=device,
         now=clock,
         started_at=clock(),

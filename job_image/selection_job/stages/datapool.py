@@ -43,7 +43,7 @@ class DatapoolView:
     members: Members = field(default_factory=Members)
     """What earlier runs selected."""
     pool: Datapool | None = None
-    lock: Lease | None = None
+    lease: Lease | None = None
     notes: tuple[str, ...] = ()
 
     def leave_out_members(self, embedded: Embedded) -> Embedded:
@@ -77,9 +77,9 @@ def open_datapool(context: RunContext, listing: Listing) -> Iterator[DatapoolVie
         yield DatapoolView(listing)
         return
     dataset = context.run.dataset_name
-    lock = Lease(context.target, f".lightly/locks/datapool-{dataset}.json", holders=f"run of the dataset {dataset!r}")
-    with hold(lock, is_patient=True):
-        yield _view(context, listing, load_datapool(context), lock)
+    lease = Lease(context.target, f".lightly/locks/datapool-{dataset}.json", holders=f"run of the dataset {dataset!r}")
+    with hold(lease, is_patient=True):
+        yield _view(context, listing, load_datapool(context), lease)
 
 
 def load_datapool(context: RunContext) -> Datapool:
@@ -110,7 +110,7 @@ def _read_part(context: RunContext, key: str) -> PoolPart:
         ) from error
 
 
-def _view(context: RunContext, listing: Listing, pool: Datapool, lock: Lease) -> DatapoolView:
+def _view(context: RunContext, listing: Listing, pool: Datapool, lease: Lease) -> DatapoolView:
     digests, medium = digest_objects(listing), context.medium
     is_new = pool.find_new(digests, process_all=context.worker.datasource.process_all, medium=medium)
     files = medium.file_noun.plural
@@ -124,7 +124,7 @@ def _view(context: RunContext, listing: Listing, pool: Datapool, lock: Lease) ->
         pool.url, len(members.names), medium.noun.plural, len(new.names), files,
     )  # fmt: skip
     note = f"Datapool {pool.dataset}: {len(new.names)} of {len(listing.names)} listed {files} are looked at."
-    return DatapoolView(new, digests[is_new], members, pool, lock, (note,))
+    return DatapoolView(new, digests[is_new], members, pool, lease, (note,))
 
 
 def _say_nothing_is_new(context: RunContext, pool: Datapool, every: str) -> str:
@@ -162,8 +162,8 @@ def add_to_datapool(
     n_own = len(embedded.catalog.names) - len(view.members.names)
     added = np.concatenate([np.arange(embedded.catalog.n_new, n_own), selected])
     part = make_part(header, view.listing, embedded, added, view.digests)
-    if view.lock is not None:
-        view.lock.check()
+    if view.lease is not None:
+        view.lease.check()
     context.target.write(f".lightly/datapool/{view.pool.dataset}/{context.run_id}.npz", dump_part(part))
 
 

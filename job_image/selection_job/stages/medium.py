@@ -116,7 +116,7 @@ class ImageStages:
             selection=selection,
             worker=context.worker,
             progress=context.progress,
-            check_cheaply=context.lock.check_cheaply,
+            check_cheaply=context.lease.check_cheaply,
         )
 
     def find_files(self, context: RunContext, names: list[str]) -> tuple[MediaPlace, list[str]]:
@@ -157,7 +157,7 @@ class VideoStages:
             selection=selection,
             worker=context.worker,
             progress=context.progress,
-            check_cheaply=context.lock.check_cheaply,
+            check_cheaply=context.lease.check_cheaply,
         )
 
     def find_files(self, context: RunContext, names: list[str]) -> tuple[MediaPlace, list[str]]:
