@@ -131,7 +131,7 @@ def test_an_unexpected_exception_leaves_its_class_and_message_and_passes(run, me
     def fail(*_, **__):
         raise ZeroDivisionError("the impossible")
 
-    monkeypatch.setattr("selection_job.pipeline.embed_images", fail)
+    monkeypatch.setattr("selection_job.stages.medium.embed_images", fail)
     with pytest.raises(ZeroDivisionError):
         run()
     left = RunSummary.from_bytes(message.read_bytes())
