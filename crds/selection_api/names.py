@@ -11,7 +11,7 @@ SHORT_NAME = "selrun"
 
 
 class ExitCode(IntEnum):
-    """How the job ends. 2, 3 and 4 are never retried."""
+    """How the job ends."""
 
     DONE = 0
     UNEXPECTED = 1
@@ -19,6 +19,10 @@ class ExitCode(IntEnum):
     UNUSABLE_DATA = 3
     STORAGE_REFUSED = 4
     TRY_AGAIN = 75
+
+
+NEVER_RETRIED = (ExitCode.INVALID_MANIFEST, ExitCode.UNUSABLE_DATA, ExitCode.STORAGE_REFUSED)
+"""Whoever wrote the manifest has to act first."""
 
 
 class Stage(StrEnum):

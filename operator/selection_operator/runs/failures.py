@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from selection_api import ExitCode, RunSummary, Stage
-from selection_api.names import REASON_OF_EXIT, Reason
+from selection_api.names import NEVER_RETRIED, REASON_OF_EXIT, Reason
 from selection_api.status import Failure
 from selection_operator.views.jobs import JobView
 from selection_operator.views.pods import PodView
@@ -54,7 +54,7 @@ def failure_of_job(job: JobView, pods: Sequence[PodView]) -> Failure:
         message = f"The run took longer than activeDeadlineSeconds ({job.deadline_seconds}). Finished stages are kept."
         return Failure(reason=Reason.DEADLINE_EXCEEDED, message=message)
     failed = failed_pods(pods)
-    never_retried = [pod for pod in failed if pod.end is not None and pod.end.exit_code in (2, 3, 4)]
+    never_retried = [pod for pod in failed if pod.end is not None and pod.end.exit_code in NEVER_RETRIED]
     deciding = never_retried or failed
     words = job.end.message if job.end is not None else ""
     if not deciding:

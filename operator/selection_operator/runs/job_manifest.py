@@ -11,9 +11,9 @@ from selection_api.names import (
     LABEL_MANAGED_BY,
     LABEL_RUN,
     LABEL_RUN_UID,
+    NEVER_RETRIED,
     OPERATOR_NAME,
     PROGRESS_PORT,
-    ExitCode,
 )
 from selection_operator.kind import Patch
 from selection_operator.runs.plan import KEPT_LABELS, Plan
@@ -37,7 +37,6 @@ ENVIRONMENT = {
     "SELECTION_SECRETS": SECRETS,
     "SELECTION_PROGRESS_ADDRESS": f":{PROGRESS_PORT}",  # IPv4 and IPv6
 }
-NEVER_RETRIED = [int(code) for code in (ExitCode.INVALID_MANIFEST, ExitCode.UNUSABLE_DATA, ExitCode.STORAGE_REFUSED)]
 
 
 def make_job(plan: Plan, settings: Settings) -> Object:
@@ -103,7 +102,7 @@ def _metadata(plan: Plan) -> Object:
 def _failure_rules() -> list[Object]:
     """Return the rules in order: a disruption never counts, a user's mistake is never retried."""
     disrupted = {"type": "DisruptionTarget", "status": "True"}
-    codes = {"containerName": JOB_CONTAINER, "operator": "In", "values": NEVER_RETRIED}
+    codes = {"containerName": JOB_CONTAINER, "operator": "In", "values": [int(code) for code in NEVER_RETRIED]}
     return [{"action": "Ignore", "onPodConditions": [disrupted]}, {"action": "FailJob", "onExitCodes": codes}]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from selection_api.names import ExitCode, Reason
+from selection_api.names import NEVER_RETRIED, ExitCode, Reason
 from selection_operator.views.jobs import JobView
 from selection_operator.views.pods import EventView, PodView
 
@@ -16,7 +16,7 @@ IMAGE_TROUBLE |= {"ImageInspectError", "SignatureValidationFailed"}
 NORMAL_WAITS = {"", "ContainerCreating", "PodInitializing"}
 VOLUME_EVENTS = {"FailedMount", "FailedAttachVolume", "FailedMapVolume"}
 LONGEST_QUOTE = 2048
-FINAL_EXIT_CODES = {ExitCode.DONE, ExitCode.INVALID_MANIFEST, ExitCode.UNUSABLE_DATA, ExitCode.STORAGE_REFUSED}
+FINAL_EXIT_CODES = {ExitCode.DONE, *NEVER_RETRIED}
 """After these no other attempt follows."""
 
 
