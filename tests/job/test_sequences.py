@@ -19,6 +19,7 @@ from test_selecting_pool import BY_LIGHT, DIVERSE, EVEN, HEAVY, entry, gather, m
 from selection_job.catalog.frame_names import name_frame
 from selection_job.catalog.frames import NO_FRAMES, Frames
 from selection_job.errors import UnusableData
+from selection_job.manifest.noun import IMAGE
 from selection_job.metadata.metadata_column import MetadataColumn
 from selection_job.numeric.farthest_first import farthest_first
 from selection_job.pipeline import run_pipeline
@@ -321,7 +322,7 @@ def test_every_strategy_chooses_sequences_as_images_that_are_their_means(mix):
     assert filtered == set(expected.removed[expected.filtered_by != PASSED].tolist())
     described = describe_sequence_level(chosen, normalize=False, seed=1).strategies
     of_images = describe_strategies(
-        expected, make_candidates(chosen.vectors, expected, normalize=False, seed=1), NO_DISTANCES, "image"
+        expected, make_candidates(chosen.vectors, expected, normalize=False, seed=1), NO_DISTANCES, IMAGE
     )
     for one, other in zip(described, of_images, strict=True):
         assert one.name == other.name
