@@ -141,7 +141,7 @@ def pod(make_manifest, photos, tmp_path):
 def test_a_run_writes_to_its_scratch_and_its_results_alone_and_tells_its_progress(pod, make_manifest, photos):
     seen = []
     pod.start(make_manifest(photos.folder, **TRAINED))
-    wait_until(lambda: seen.append(pod.progress()) or pod.process.poll() is not None, timeout=300)
+    wait_until(lambda: seen.append(pod.progress()) or pod.process.poll() is not None, timeout=800)
     assert pod.process.returncode == 0, pod.log
     assert pod.word.counts.input == photos.total
     assert {said["stage"] for said in seen} & {"TRAINING", "GENERATING_REPORT"}
