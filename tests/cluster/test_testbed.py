@@ -89,6 +89,16 @@ def test_processes_end_when_they_are_stopped(tmp_path):
     assert [process.popen.returncode for process in started] == [-9, -9]
 
 
+def test_a_process_that_was_ended_is_not_missed(tmp_path):
+    processes = Processes(tmp_path)
+    first, second = (processes.start(name, ["sleep", "600"]) for name in ("one", "two"))
+    processes.end(first, patience=10)
+    assert first.popen.returncode == -15
+    assert processes.are_running() and processes.pids() == [second.pid]
+    processes.stop()
+    assert second.popen.returncode == -9
+
+
 def test_a_process_that_ends_by_itself_is_told_with_its_log(tmp_path):
     processes = Processes(tmp_path)
     processes.start("short", ["sh", "-c", "echo no such luck >&2; exit 3"])

@@ -1,5 +1,6 @@
 """Training as a whole: repeatable, resumable at any batch, and clear about what goes wrong."""
 
+import math
 import random
 import subprocess
 import sys
@@ -192,11 +193,19 @@ def test_the_epoch_of_the_lowest_mean_loss_embeds(train, tiny_config):
     assert encoder.checkpoint.name == min(losses, key=losses.get)
 
 
-def test_the_loss_falls(train, tiny_config):
-    config = tiny_config(trainer={"max_epochs": 12}, loader={"batch_size": 10}, checkpoint_callback={"save_top_k": -1})
+CROPS_ONLY = {"min_scale": 0.5} | dict.fromkeys(
+    ("cj_prob", "random_gray_scale", "gaussian_blur", "hf_prob", "vf_prob", "rr_prob"), 0
+)
+
+
+def test_the_loss_falls_from_chance_where_views_differ_by_their_crop(train, tiny_config):
+    config = tiny_config(
+        trainer={"max_epochs": 8}, loader={"batch_size": 10}, checkpoint_callback={"save_top_k": -1}, collate=CROPS_ONLY
+    )
     folder = train(config).checkpoint.parent
-    first, last = (read_checkpoint(folder / f"lightly_epoch_{epoch}.ckpt").settings["loss"] for epoch in (0, 11))
-    assert last < first - 0.1
+    first, last = (read_checkpoint(folder / f"lightly_epoch_{epoch}.ckpt").settings["loss"] for epoch in (0, 7))
+    assert first == pytest.approx(math.log(19), abs=0.2)  # the other view among the 19 others of a batch
+    assert last < first - 0.5
 
 
 def test_what_training_returns_can_be_loaded_again(train, tiny_config, tmp_path):

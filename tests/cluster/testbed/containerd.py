@@ -63,7 +63,7 @@ class Containerd:
         self._start(config)
         self.remove_leases()
         if self.remove_containers():  # the kubelet's half of containerd still knows them
-            self.process.stop(patience=10)
+            self.processes.end(self.process, patience=10)
             self._start(config)
 
     def _start(self, config):
