@@ -7,6 +7,9 @@ from pydantic import Field
 from selection_api.model import Count, Integer, Items, ServerModel
 from selection_api.names import Phase, Stage
 
+LONGEST_IDENTITY = 320
+"""Characters of an operator's name: a namespace, a slash, an object's name."""
+
 Text = Annotated[str, Field(max_length=2048)]
 Time = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
 Percent = Annotated[Integer, Field(ge=0, le=100)]
@@ -160,6 +163,9 @@ class Status(ServerModel):
 
     disruptions: Disruptions | None = None
     """How often the run's pods were taken away, once one was. After 10 in a row the run fails."""
+
+    operator: Annotated[str, Field(max_length=LONGEST_IDENTITY)] | None = None
+    """The operator that serves the run. Another one that sees the run too leaves it alone while this one does."""
 
     conditions: Annotated[
         Items[Condition],

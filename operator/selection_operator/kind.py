@@ -114,6 +114,8 @@ class Kind(Generic[C, O]):
     """What must be read anew for this pass; mostly nothing."""
     observe: Callable[[C, Surroundings, Settings], O]
     decide: Callable[[C, O, Settings], Decision]
+    substance: Callable[[Mapping[str, Any]], object]
+    """What of a status is more than words and progress, which are left alone where another process wrote them."""
     make_event: Callable[[C, Mapping[str, Any], datetime], dict[str, Any] | None]
     """The Event for a status just written, given the one before; None when there is nothing new to tell."""
 

@@ -4,10 +4,12 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from pydantic import TypeAdapter, ValidationError
 
 from selection_api.pod_template import Resources
+from selection_api.status import LONGEST_IDENTITY
 
 TRUE_WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
@@ -54,6 +56,9 @@ class Settings:
     kueue_enabled: bool = False
     """Whether Workloads may be patched, so that spec.suspend works under a Kueue queue."""
 
+    identity: str = "selection-operator"
+    """The name that it leaves in the statuses it writes: the same after a restart, another for another installation."""
+
     log_level: str = "INFO"
     """As in logging."""
 
@@ -64,6 +69,7 @@ class Settings:
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings from SELECTION_* variables. Raises InvalidSettings naming the wrong variable."""
     read = _Reader(environment)
+    namespaces = read.names("WATCH_NAMESPACES")
     return Settings(
         job_image=read.needed("JOB_IMAGE"),
         job_image_pull_policy=read.choice("JOB_IMAGE_PULL_POLICY", PULL_POLICIES, "IfNotPresent"),
@@ -72,10 +78,11 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         gpu_resource=read.text("GPU_RESOURCE", "nvidia.com/gpu"),
         shared_memory_size=read.text("SHARED_MEMORY_SIZE", "2Gi"),
         scratch_size=read.text("SCRATCH_SIZE", "20Gi"),
-        watch_namespaces=read.names("WATCH_NAMESPACES"),
+        watch_namespaces=namespaces,
         resync_seconds=read.seconds("RESYNC_SECONDS", 300.0),
         progress_seconds=read.seconds("PROGRESS_SECONDS", 10.0),
         kueue_enabled=read.flag("KUEUE_ENABLED"),
+        identity=read.identity("IDENTITY", namespaces),
         log_level=read.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
         listen=read.address("LISTEN", "0.0.0.0:8080"),
     )
@@ -92,6 +99,15 @@ class _Reader:
         value = self.text(name, "")
         if not value:
             raise InvalidSettings(f"SELECTION_{name} is not set")
+        return value
+
+    def identity(self, name: str, namespaces: tuple[str, ...]) -> str:
+        """Return the name given; else one that tells operators of different namespaces apart."""
+        where = ",".join(sorted(namespaces))
+        suffix = f"-{sha256(where.encode()).hexdigest()[:8]}" if where else ""
+        value = self.text(name, f"{Settings.identity}{suffix}")
+        if len(value) > LONGEST_IDENTITY:
+            raise InvalidSettings(f"SELECTION_{name} has {len(value)} characters; at most {LONGEST_IDENTITY} are taken")
         return value
 
     def names(self, name: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import pytest
 from testbed.lanes import complete_summary, conditions_of, held, message_of, summary
 from testbed.lives import JOB, LIVES, end_state
 from testbed.operator_process import OperatorProcess
+from testbed.played_pods import ProgressPage, answer_json
 from testbed.rest import JSON_PATCH
 from testbed.waiting import wait_until
 
@@ -111,6 +112,37 @@ def test_two_operators_at_once_make_one_job_each_and_agree(own_lane, proxied):
     versions = {run["metadata"]["name"]: own_lane.read(run)["metadata"]["resourceVersion"] for run in runs}
     _let_resyncs_pass(pairs[0][0])
     assert {r["metadata"]["name"]: own_lane.read(r)["metadata"]["resourceVersion"] for r in runs} == versions
+
+
+def test_of_two_operators_for_different_namespaces_one_serves_a_run_and_the_other_stands_back(own_lane, proxied):
+    """Each hears something else of the pod whenever it asks; still the writes are those of one operator."""
+    scopes = ([own_lane.namespace], [own_lane.namespace, "default"])
+    pairs = [proxied(scope, progress_seconds=1, resync_seconds=2) for scope in scopes]
+    for _, running in pairs:
+        running.start(wait=False)
+    for _, running in pairs:
+        running.wait_until_healthy()
+
+    def count_up(handler):
+        asked.append(handler.path)
+        answer_json(handler, {"stage": "EMBEDDING", "done": len(asked), "total": 2000 * (len(asked) % 2)})
+
+    asked = []
+    with ProgressPage(count_up) as page:
+        run, pod = own_lane.start(address=page.address)
+        wait_until(lambda: len(asked) >= 12, ENOUGH)
+        own_lane.finish(run, pod, ENOUGH)
+    name = run["metadata"]["name"]
+    statuses = [
+        [one for one in proxy.writes_about(name) if one.what == "PUT selectionruns/status" and one.status < 300]
+        for proxy, _ in pairs
+    ]
+    serving, standing = sorted(statuses, key=len, reverse=True)
+    assert standing == []
+    assert len(serving) <= 3 + len(asked)
+    assert len(own_lane.jobs_of(run)) == 1
+    assert own_lane.read(run)["status"]["operator"].startswith("selection-operator-")
+    assert sum("stands back" in str(line.get("message")) for _, running in pairs for line in running.log()) == 1
 
 
 def _let_resyncs_pass(proxy, count=3):

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -13,7 +13,8 @@ from selection_operator.loop.controller import Controller
 from selection_operator.loop.queue import WorkQueue
 from selection_operator.runs.reconcile import SELECTION_RUN
 from selection_operator.views.custom_objects import CustomObject, Key
-from selection_operator.views.resources import EVENTS, JOBS, Resource
+from selection_operator.views.progress import read_progress
+from selection_operator.views.resources import EVENTS, JOBS, PODS, Resource
 
 
 class Server:
@@ -160,7 +161,7 @@ def decide_note(note, pages, settings):
     status = {"pages": len(pages)}
     page = {"metadata": {"name": f"{note.key.name}-page", "namespace": "team"}, "note": note.key.name}
     actions = () if pages else (Create(PAGES, page),)
-    return Decision(None if note.status == status else status, actions, None if pages else 0.01)
+    return Decision(None if note.status.get("pages") == len(pages) else status, actions, None if pages else 0.01)
 
 
 NOTE = Kind(
@@ -170,6 +171,7 @@ NOTE = Kind(
     lookups=lambda note, known, settings: [Lookup(EVENTS, note.key.namespace)],
     observe=lambda note, known, settings: known.of(PAGES),
     decide=decide_note,
+    substance=lambda status: status,
     make_event=lambda note, before, now: None,
 )
 """A kind that nobody but this test knows: a note has one page, and is deleted when it is read."""
@@ -186,7 +188,9 @@ def test_another_kind_shares_the_loop_by_its_kind_alone(play, settings):
 
     def done(_):
         return (
-            "jobs" in server.objects and list(notes) == ["dashcam"] and notes["dashcam"].get("status") == {"pages": 1}
+            "jobs" in server.objects
+            and list(notes) == ["dashcam"]
+            and notes["dashcam"].get("status", {}).get("pages") == 1
         )
 
     controller = work(server, settings, (SELECTION_RUN, NOTE), done, play.NOW)
@@ -201,3 +205,117 @@ def test_another_kind_shares_the_loop_by_its_kind_alone(play, settings):
     assert [resource.plural for resource in controller.caches.indices] == [
         "selectionruns", "jobs", "pods", "notes", "pages"
     ]  # fmt: skip
+
+
+class WatchedServer(Server):
+    """Takes a status only over the version that it replaces, and tells every controller of each change."""
+
+    def __init__(self, **objects):
+        super().__init__(**objects)
+        self.controllers, self.writers = [], []
+
+    def _put(self, resource, raw):
+        seen = super()._put(resource, raw)
+        for controller in self.controllers:
+            controller.caches[resource].watch(seen, deleted=False)
+            controller.queue.add(seen.owner)
+        return seen
+
+    async def write_status(self, resource, owner, status):
+        await asyncio.sleep(0)
+        if self.objects[resource.plural][owner.key.name]["metadata"]["resourceVersion"] != owner.resource_version:
+            raise ApiFailure(409, "the object has been modified")
+        self.writers.append((status["operator"], status["phase"]))
+        return await super().write_status(resource, owner, status)
+
+    def change(self, resource, raw):
+        self._put(resource, raw)
+
+
+def operate_together(server, settings, names, scene):
+    """Let an operator of each name work on one server while the scene, a coroutine function of them, is played."""
+
+    async def play():
+        for name in names:
+            clock = asyncio.get_running_loop().time
+            controller = Controller(server, (SELECTION_RUN,), replace(settings, identity=name), WorkQueue(clock))
+            server.controllers.append(controller)
+        for controller in server.controllers:
+            controller.start()
+        try:
+            async with asyncio.timeout(20):
+                await scene(*server.controllers)
+        finally:
+            await asyncio.gather(*(controller.stop() for controller in server.controllers))
+
+    asyncio.run(play())
+
+
+async def settle(server, *controllers):
+    """Wait until nobody has anything to do for some rounds of the event loop."""
+    quiet, before = 0, -1
+    while quiet < 50:
+        idle = all(controller.queue.longest_wait() == 0 for controller in controllers)
+        quiet, before = (quiet + 1, before) if idle and len(server.writers) == before else (0, len(server.writers))
+        await asyncio.sleep(0)
+
+
+def hear(controller, pod_uid, done, total):
+    """Let a running pod have told a controller how far it is."""
+    page = {"stage": "EMBEDDING", "done": done, "total": total}
+    controller.caches.live[pod_uid] = read_progress(json.dumps(page).encode())
+    controller.queue.add(RUN_KEY)
+
+
+def progress_of(server):
+    return server.objects["selectionruns"]["dashcam"]["status"].get("progress", {}).get("done")
+
+
+@pytest.mark.parametrize(
+    ("names", "writes_a_word"),
+    [(("team-a/operator", "all/operator"), 1), (("one/operator", "one/operator"), 2)],
+    ids=["two installations", "two pods of one"],
+)
+def test_operators_that_heard_differently_do_not_write_over_each_other(play, settings, names, writes_a_word):
+    """Each has its own last word of the pod: of two installations one writes, of two pods each what it heard, once."""
+    server = WatchedServer(selectionruns=[play.raw_run()])
+
+    async def scene(one, other):
+        await settle(server, one, other)
+        pod = play.running()
+        pod["metadata"]["ownerReferences"][0]["uid"] = server.objects["jobs"]["dashcam-1f2e3d4c"]["metadata"]["uid"]
+        server.change(PODS, pod)
+        await settle(server, one, other)
+        begin = len(server.writers)
+        for done in range(2, 22, 2):
+            hear(one, "pod-one", done, 20)
+            hear(other, "pod-one", done - 2, 0 if done == 2 else 20)
+            await settle(server, one, other)
+        assert 10 <= len(server.writers) - begin <= 10 * writes_a_word
+        assert Counter(server.writes)["create", "jobs", "dashcam-1f2e3d4c"] == 1
+
+    operate_together(server, settings, names, scene)
+
+
+def test_the_operator_that_wrote_first_serves_a_run_until_it_falls_silent(play, settings):
+    server = WatchedServer(selectionruns=[play.raw_run()])
+
+    async def scene(one, other):
+        await settle(server, one, other)
+        status = server.objects["selectionruns"]["dashcam"]["status"]
+        assert {name for name, _ in server.writers} == {status["operator"]}
+        serving, standing = (one, other) if status["operator"] == one.settings.identity else (other, one)
+        await serving.stop()
+        server.controllers.remove(serving)
+        job = server.objects["jobs"]["dashcam-1f2e3d4c"]
+        complete = play.condition("Complete")
+        server.change(JOBS, {**job, "status": {"conditions": [complete]}})
+        await settle(server, standing)
+        assert server.objects["selectionruns"]["dashcam"]["status"]["phase"] != "Complete"
+        standing.ownership.clock = lambda: asyncio.get_running_loop().time() + 61
+        standing.queue.add(RUN_KEY)
+        await settle(server, standing)
+        status = server.objects["selectionruns"]["dashcam"]["status"]
+        assert (status["phase"], status["operator"]) == ("Complete", standing.settings.identity)
+
+    operate_together(server, settings, ("team-a/operator", "all/operator"), scene)

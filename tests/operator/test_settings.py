@@ -28,6 +28,7 @@ def test_every_variable_is_read():
             "SELECTION_RESYNC_SECONDS": "60",
             "SELECTION_PROGRESS_SECONDS": "5",
             "SELECTION_KUEUE_ENABLED": "true",
+            "SELECTION_IDENTITY": "vision/selection-operator",
             "SELECTION_LOG_LEVEL": "DEBUG",
             "SELECTION_LISTEN": "[::]:9000",
         }

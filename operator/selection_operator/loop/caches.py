@@ -98,6 +98,8 @@ class Caches:
     indices: dict[Resource[Any], ObjectIndex[Any]]
     live: dict[str, LiveProgress] = field(default_factory=dict)
     """What pods have said of themselves, by pod uid."""
+    told: dict[str, LiveProgress] = field(default_factory=dict)
+    """What a status has told of it, or what another operator has written over."""
     create_failures: dict[str, CreateFailure] = field(default_factory=dict)
     """Why an object's child could not be made, by the object's uid; forgotten once it is, or is not wanted any more."""
 
@@ -105,6 +107,16 @@ class Caches:
     def holding(cls, resources: Iterable[Resource[Any]]) -> "Caches":
         """Return empty caches for these resources."""
         return cls({resource: ObjectIndex() for resource in resources})
+
+    def live_of(self, uids: Iterable[str]) -> dict[str, LiveProgress]:
+        """Return what these pods have said of themselves, and drop what ended ones had."""
+        for uid in self.told.keys() - self.live.keys():
+            del self.told[uid]
+        return {uid: self.live[uid] for uid in uids if uid in self.live}
+
+    def is_news(self, live: Mapping[str, LiveProgress]) -> bool:
+        """Say whether any of this has not been told yet."""
+        return any(self.told.get(uid) != said for uid, said in live.items())
 
     def __getitem__(self, resource: Resource[V]) -> ObjectIndex[V]:
         return self.indices[resource]

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from selection_operator.cluster.api_server import ApiFailure, ApiServer
-from selection_operator.kind import Action, Create, CreateFailure, Delete, Kind, Patch, Surroundings
+from selection_operator.kind import Action, Create, CreateFailure, Decision, Delete, Kind, Patch, Surroundings
 from selection_operator.loop.caches import Caches
 from selection_operator.loop.health import WatchLiveness, find_health_problems
+from selection_operator.loop.ownership import PATIENCE_SECONDS, Ownership
 from selection_operator.loop.queue import WorkQueue, backoff
 from selection_operator.serving.metrics import QUEUE_DEPTH, RECONCILE_ERRORS, RECONCILE_SECONDS
 from selection_operator.settings import Settings
@@ -51,12 +52,16 @@ class Controller:
     settings: Settings
     queue: WorkQueue[Key]
     caches: Caches = field(init=False)
+    ownership: Ownership = field(init=False)
     liveness: WatchLiveness = field(default_factory=WatchLiveness)
     now: Callable[[], datetime] = read_clock
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.caches = Caches.holding(resource for kind in self.kinds for resource in kind.watched)
+        # While it waits to take over, each pod is asked at least twice how far it is.
+        patience = max(PATIENCE_SECONDS, 2 * self.settings.progress_seconds)
+        self.ownership = Ownership(self.settings.identity, self.queue.clock, patience)
 
     def start(self, *others: Coroutine[Any, Any, None]) -> None:
         """Start to list and work, and other tasks beside; health_problems() tells when one of them has ended."""
@@ -146,24 +151,45 @@ class Controller:
         owner = self.caches[kind.resource].newest(key)
         if owner is None:
             self.queue.forget(key)
+            self.ownership.forget(key)
             return None
-        observed = kind.observe(owner, await self._look_around(kind, owner), self.settings)
-        decision = kind.decide(owner, observed, self.settings)
-        if decision.status is not None:
-            owner = await self._write_status(kind, owner, decision.status)
+        known = await self._look_around(kind, owner)
+        decision = kind.decide(owner, kind.observe(owner, known, self.settings), self.settings)
+        if wait := self._stand_back(kind, owner, known, decision):
+            return min(wait, decision.again_after or wait)
+        if (status := self._status_to_write(owner, decision)) is not None:
+            owner = await self._write_status(kind, owner, status)
+        self.ownership.agree(owner)
+        self.caches.told |= known.live
         if not any(isinstance(action, Create) for action in decision.actions):
             self.caches.create_failures.pop(owner.uid, None)
         for action in decision.actions:
             await self._perform(kind, owner, action)
         return decision.again_after
 
+    def _stand_back(self, kind: AnyKind, owner: CustomObject, known: Surroundings, decision: Decision) -> float:
+        """Return for how many seconds the decision is left to another operator; 0 when it is ours to carry out."""
+        overtaken, status = self.ownership.is_overtaken(owner), decision.status
+        differs = status is None or kind.substance(status) != kind.substance(owner.status)
+        wait = self.ownership.seconds_to_wait(owner, decision, in_substance=differs or self.caches.is_news(known.live))
+        if overtaken:
+            self.caches.told |= known.live
+        return wait
+
+    def _status_to_write(self, owner: CustomObject, decision: Decision) -> dict[str, Any] | None:
+        """Return the status with our name; None where none is due. Who acts for another takes the object over first."""
+        claims = bool(decision.actions) and self.ownership.is_foreign(owner)
+        status = dict(owner.status) if decision.status is None and claims else decision.status
+        return None if status is None else {**status, "operator": self.settings.identity}
+
     async def _look_around(self, kind: AnyKind, owner: CustomObject) -> Surroundings:
         """Return what the caches hold for an object, and what its kind wants to be read anew."""
         failure = self.caches.create_failures.get(owner.uid)
+        objects = {resource: self.caches[resource].of(owner.key) for resource in kind.children}
         cached = Surroundings(
             now=self.now(),
-            objects={resource: self.caches[resource].of(owner.key) for resource in kind.children},
-            live=self.caches.live,
+            objects=objects,
+            live=self.caches.live_of(child.uid for children in objects.values() for child in children),
             create_failure=failure if failure and failure.generation == owner.generation else None,
         )
         lookups = kind.lookups(owner, cached, self.settings)

@@ -14,7 +14,7 @@ from selection_operator.runs.pending_reasons import newest_live, seconds_since
 from selection_operator.runs.plan import Rejected, make_plan
 from selection_operator.runs.run_events import make_event
 from selection_operator.runs.situation import Situation, situation_of
-from selection_operator.runs.status import derive_status, read_status, same_but_for_uid, write_status
+from selection_operator.runs.status import derive_status, read_status, same_but_for_uid, substance_of, write_status
 from selection_operator.settings import Settings
 from selection_operator.views.jobs import JobView
 from selection_operator.views.resources import JOBS, PODS, RUNS
@@ -154,6 +154,7 @@ SELECTION_RUN = Kind(
     lookups=list_lookups,
     observe=observe,
     decide=decide,
+    substance=substance_of,
     make_event=make_event,
 )
 """All that the loop knows of runs."""

@@ -99,13 +99,23 @@ def write_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def substance_of(status: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a status is neither words nor progress: what every operator sees alike."""
+    kept = {key: status.get(key) for key in ("observedGeneration", "phase", "startTime", "disruptions")}
+    conditions = [(each["type"], each["status"], each["reason"]) for each in status.get("conditions", [])]
+    return {**kept, "job": (status.get("job") or {}).get("name"), "conditions": conditions}
+
+
 def same_but_for_uid(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
-    """Say whether two statuses differ in nothing that is worth a write: the Job's uid alone waits for the next one."""
+    """Say whether two statuses differ in nothing that is worth a write.
+
+    The Job's uid alone waits for the next one, and who writes is the loop's matter.
+    """
     return _without_uid(new) == _without_uid(old)
 
 
 def _without_uid(status: Mapping[str, Any]) -> dict[str, Any]:
-    return {**status, "job": (status.get("job") or {}).get("name")}
+    return {**status, "job": (status.get("job") or {}).get("name"), "operator": None}
 
 
 def _words(kind: ConditionType, holds: bool, situation: Situation) -> tuple[str, str]:

@@ -33,6 +33,11 @@ class CustomObject:
         """Whose pass looks at it: its own."""
         return self.key
 
+    @property
+    def operator(self) -> str:
+        """The operator that wrote its status; '' when none has, or one that leaves no name."""
+        return str(self.status.get("operator", ""))
+
     def is_true(self, condition: str) -> bool:
         """Say whether the status holds a condition of this type with status True."""
         return any(each["type"] == condition and each["status"] == "True" for each in self.status.get("conditions", []))
