@@ -73,6 +73,7 @@ def fresh_plane(oldest_control_plane):
     """The oldest Kubernetes that the chart accepts, which never saw the CRD."""
     plane = oldest_control_plane
     plane.kubectl("delete", "crd", CRD, "--ignore-not-found", "--timeout=60s")
+    plane.kubectl("delete", "clusterrole", "-l", "app.kubernetes.io/name=selection-operator")  # of users: they stay
     yield plane
     plane.kubectl("delete", "crd", CRD, "--ignore-not-found", "--timeout=60s")
     plane.kubectl("apply", "-f", ROOT / f"crds/{CRD}.yaml")

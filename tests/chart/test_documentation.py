@@ -64,3 +64,21 @@ def test_the_documented_progress_policy_fits_the_job_s_pods(root):
 def test_the_chart_s_readme_and_the_pages_name_each_other(root):
     assert "../helm/selection-operator/README.md" in (root / "docs/install.md").read_text()
     assert "docs/install.md" in (root / "helm/selection-operator/README.md").read_text()
+
+
+def test_kubernetes_admin_holds_the_rights_on_runs_that_an_operator_is_given(root):
+    """The API server lets nobody give a right that he lacks; Jobs, pods and Events are in Kubernetes' own role."""
+
+    def rights(name):
+        document = yaml.safe_load((root / f"kustomize/base/{name}.yaml").read_text())
+        return {
+            (resource, verb)
+            for rule in document["rules"]
+            if rule["apiGroups"] == ["dataselection.io"]
+            for resource in rule["resources"]
+            for verb in rule["verbs"]
+        }
+
+    held = rights("clusterrole-view") | rights("clusterrole-edit") | rights("clusterrole-admin")
+    assert rights("clusterrole")
+    assert rights("clusterrole") - held == set()

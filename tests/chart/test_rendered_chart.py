@@ -90,7 +90,9 @@ def test_both_helms_render_the_same_objects(helm3, helm4, values):
 
 
 def test_the_chart_s_values_give_the_operator_s_own_defaults(helm4):
-    assert settings_of(helm4.render()) == Settings(job_image="localhost/selection-job:0.1.0")
+    assert settings_of(helm4.render()) == Settings(
+        job_image="localhost/selection-job:0.1.0", identity="installed/release-selection-operator"
+    )
 
 
 def test_each_setting_of_the_operator_comes_from_a_value(helm4):
@@ -274,12 +276,14 @@ def test_an_administrator_of_namespaces_can_install_it_without_rights_on_the_clu
     assert not {d["kind"] for d in helm4.render(values)} & CLUSTER_WIDE
 
 
-def test_users_may_read_or_write_runs_and_never_their_status(helm4):
+def test_users_may_read_or_write_runs_and_only_administrators_their_status(helm4):
     documents = helm4.render()
     view = rights_of(of_kind(documents, "ClusterRole", "release-selection-operator-view"))
     edit = rights_of(of_kind(documents, "ClusterRole", "release-selection-operator-edit"))
     assert {verb for _, _, verb in view} == {"get", "list", "watch"}
     assert {resource for _, resource, _ in edit} == {"selectionruns"}
+    admin = rights_of(of_kind(documents, "ClusterRole", "release-selection-operator-admin"))
+    assert admin == {("dataselection.io", "selectionruns/status", "update")}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import re
+import shlex
 
 import pytest
 from testbed.fixtures import make_namespace
@@ -136,11 +138,15 @@ def test_the_api_server_refuses_the_impersonated_operator_a_secret(install, cont
     assert control_plane.kubectl("-n", namespace, "auth", "can-i", "create", "jobs", "--as", user).stdout == "yes\n"
 
 
+READ_STATUS = {("selectionruns/status", verb) for verb in ("get", "list", "watch")}
+
+
 @pytest.mark.parametrize(
     ("role", "allowed"),
     [
-        ("view", {("selectionruns", verb) for verb in ("get", "list", "watch")}),
-        ("edit", {("selectionruns", verb) for verb in VERBS}),
+        ("view", READ_STATUS | {("selectionruns", verb) for verb in ("get", "list", "watch")}),
+        ("edit", READ_STATUS | {("selectionruns", verb) for verb in VERBS}),
+        ("admin", READ_STATUS | {("selectionruns/status", "update")} | {("selectionruns", verb) for verb in VERBS}),
     ],
 )
 def test_kubernetes_roles_for_users_take_up_runs(install, control_plane, namespace, role, allowed):
@@ -152,8 +158,31 @@ def test_kubernetes_roles_for_users_take_up_runs(install, control_plane, namespa
         found = ask_for_all(control_plane, user, namespace)
         return {(resource, verb) for group, resource, verb in found if group == "dataselection.io"}
 
-    status = {("selectionruns/status", verb) for verb in ("get", "list", "watch")}
-    wait_until(lambda: rights() == allowed | status, 30, "the roles are aggregated")
+    wait_until(lambda: rights() == allowed, 30, "the roles are aggregated")
+
+
+def test_who_has_admin_in_a_namespace_can_install_an_operator_there_as_documented(
+    helm, fresh_plane, chart, unique, root
+):
+    """What the administrator applies first, and what the user then types, are taken from docs/install.md."""
+    text = (root / "docs/install.md").read_text(encoding="utf-8").partition("## Without rights on the cluster")[2]
+    first, then = re.findall(r"```console\n(.*?)```", text, re.DOTALL)[:2]
+    user = f"{unique}@example.com"
+    fresh_plane.kubectl("create", "namespace", unique)
+    fresh_plane.kubectl("-n", unique, "create", "rolebinding", "admin", "--clusterrole=admin", f"--user={user}")
+    install = shlex.split(then.replace("\\\n", "").replace("team-a", unique))[1:]
+    install[install.index("helm/selection-operator")] = chart
+    on = helm.at(fresh_plane)
+    refused = on(*install, "--kube-as-user", user, check=False).stderr
+    assert "dataselection.io" in refused
+    on("uninstall", "selection-operator", "-n", unique, check=False)
+    for line in first.strip().splitlines():
+        fresh_plane.kubectl(*[root / word if word.endswith(".yaml") else word for word in line.split()[1:]])
+    can = ["-n", unique, "auth", "can-i", "update", "selectionruns", "--subresource=status", "--as", user]
+    wait_until(lambda: fresh_plane.kubectl(*can, check=False).stdout == "yes\n", 30, "the roles are aggregated")
+    on(*install, "--kube-as-user", user)
+    on("uninstall", "selection-operator", "-n", unique, "--kube-as-user", user)
+    fresh_plane.kubectl("delete", "namespace", unique, "--wait=false")
 
 
 @pytest.fixture
