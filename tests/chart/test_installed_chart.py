@@ -93,6 +93,9 @@ def test_a_fresh_cluster_from_install_to_uninstall_and_back(helm, fresh_plane, c
     left = fresh_plane.get("-n", unique, KINDS, "-l", f"app.kubernetes.io/instance={unique}")["items"]
     assert [each["metadata"]["name"] for each in left if "deletionTimestamp" not in each["metadata"]] == []
     assert fresh_plane.get("-n", unique, "selectionrun/dashcam")["status"]["observedGeneration"] == -1
+    roles = fresh_plane.get("clusterrole", "-l", f"app.kubernetes.io/instance={unique}")["items"]
+    named = {role["metadata"]["name"].removeprefix(f"{unique}-selection-operator-") for role in roles}
+    assert named == {"view", "edit", "admin"}
     on("install", unique, chart, "--namespace", unique)
     on("uninstall", unique, "--namespace", unique)
     fresh_plane.kubectl("delete", "namespace", unique, "--wait=false")

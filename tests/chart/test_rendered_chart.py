@@ -298,6 +298,15 @@ def test_the_crd_is_the_project_s_but_for_labels_and_the_policy(helm4, crds, ann
     assert crd == yaml.safe_load((root / "crds/selectionruns.dataselection.io.yaml").read_text())
 
 
+@pytest.mark.parametrize("crds", [{}, {"enabled": False}, {"keep": False}], ids=["kept", "another's", "not kept"])
+def test_the_roles_of_users_stay_where_the_runs_do(helm4, crds):
+    documents = helm4.render({"crds": crds}, options=["--no-hooks"])
+    roles = [d["metadata"] for d in documents if any("aggregate-to" in key for key in d["metadata"].get("labels", {}))]
+    assert len(roles) == 3
+    kept = {} if crds.get("keep") is False else {"helm.sh/resource-policy": "keep"}
+    assert [role.get("annotations", {}) for role in roles] == [kept] * 3
+
+
 def test_the_crd_can_be_left_out(helm4):
     assert "CustomResourceDefinition" not in {d["kind"] for d in helm4.render({"crds": {"enabled": False}})}
 

@@ -25,6 +25,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.serviceAccount.name | default (.Values.serviceAccount.create | ternary (include "selection-operator.fullname" .) "default") }}
 {{- end }}
 
+{{- /* The annotations of what is left with all runs when the chart is uninstalled. */}}
+{{- define "selection-operator.kept" -}}
+{{- if .Values.crds.keep -}}
+annotations:
+  helm.sh/resource-policy: keep
+{{- end }}
+{{- end }}
+
 {{- /* An image's reference: call it with (dict "image" VALUES "chart" .Chart). */}}
 {{- define "selection-operator.image" -}}
 {{- $name := list .image.registry .image.repository | compact | join "/" }}
