@@ -144,6 +144,7 @@ def _rule_of_name() -> Node:
     return {
         "rule": f"self.metadata.name.size() <= {LONGEST_NAME} && !self.metadata.name.contains('.')",
         "message": f"metadata.name must be at most {LONGEST_NAME} characters without '.', so that the Job's name fits",
+        "fieldPath": ".metadata",
     }
 
 
@@ -155,6 +156,7 @@ def _rule_of_freeze(fields: list[str]) -> Node:
         "rule": f"!has(oldSelf.status) || !has(oldSelf.status.job) || ({same})",
         "message": "the spec is frozen once the run has its Job: only suspend and ttlSecondsAfterFinished may change. "
         "Delete the run, or apply the manifest under another name",
+        "fieldPath": ".spec",
     }
 
 

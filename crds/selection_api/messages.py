@@ -6,7 +6,7 @@ from typing import Any
 from selection_api.model import PATTERN_WORDS
 from selection_api.problems import Location, Problem, describe_value, quote, render_path
 from selection_api.schema import Node, describe_range, node_at
-from selection_api.unknown_keys import closest, explain_unknown_key
+from selection_api.unknown_keys import explain_unknown_key, nearest
 
 Error = dict[str, Any]
 """One of ValidationError.errors()."""
@@ -86,7 +86,8 @@ def _explain_choice(error: Error, node: Node) -> str:
     if len(choices) == 1:
         return f"expected {quote(choices[0])}; found {describe_value(value)}"
     message = f"expected {describe_range(node)}; found {describe_value(value)}"
-    return f"{message}. Did you mean {quote(closest(value, choices))}?" if isinstance(value, str) and value else message
+    near = nearest(value, choices) if isinstance(value, str) else None
+    return message if near is None else f"{message}. Did you mean {quote(near)}?"
 
 
 def _explain_pattern(error: Error, _: Node) -> str:

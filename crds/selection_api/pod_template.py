@@ -39,6 +39,16 @@ class Resources(KubernetesModel):
     requests: Annotated[dict[LabelKey, Quantity], Field(max_length=32)] = Field(default_factory=dict)
     """What it is promised; the limits when absent."""
 
+    @property
+    def gpu_limit(self) -> int:
+        """How many GPUs, or parts of one, it may use."""
+        return sum(int(v) for k, v in self.limits.items() if _is_gpu(k) and str(v).isdigit())
+
+
+def _is_gpu(resource: str) -> bool:
+    """Say whether a resource of a node is a GPU or a part of one."""
+    return resource.endswith("/gpu") or resource.startswith(("nvidia.com/gpu", "nvidia.com/mig-", "gpu.intel.com/"))
+
 
 class Toleration(KubernetesModel):
     """A taint that the pod tolerates."""

@@ -209,17 +209,12 @@ def find_in_gpus(lightly: LightlyConfig, resources: Resources | None) -> Iterato
     """Yield a trainer that asks for more GPUs than the pod gets."""
     if resources is None or "gpus" not in lightly.trainer.model_fields_set:
         return
-    limit = sum(int(v) for k, v in resources.limits.items() if is_gpu(k) and str(v).isdigit())
+    limit = resources.gpu_limit
     if lightly.trainer.gpus > limit:
         message = (
             f"asks for {lightly.trainer.gpus}, above the {limit} of spec.resources.limits; raise the limit or lower it"
         )
         yield Finding((*LIGHTLY, "trainer", "gpus"), message, ((SPEC, "resources"),))
-
-
-def is_gpu(resource: str) -> bool:
-    """Say whether a resource of a node is a GPU or a part of one."""
-    return resource.endswith("/gpu") or resource.startswith(("nvidia.com/gpu", "nvidia.com/mig-", "gpu.intel.com/"))
 
 
 def find_in_pod_template(template: PodTemplate) -> Iterator[Finding]:

@@ -74,6 +74,14 @@ class SelectionRunSpec(KubernetesModel):
     """What the Job's pod gets besides what the operator decides."""
 
     @property
+    def expects_gpu(self) -> bool:
+        """Whether a machine without a GPU is a surprise: not where resources give none and trainer.gpus is unset."""
+        trainer = self.lightly_config.trainer
+        if self.resources is None or "gpus" in trainer.model_fields_set:
+            return trainer.gpus > 0
+        return self.resources.gpu_limit > 0
+
+    @property
     def writes_images(self) -> bool:
         """Whether selected images are written as files: workerConfig.dump_dataset, which videos turn on."""
         asked = self.worker_config.dump_dataset

@@ -1,11 +1,14 @@
-"""What to say about a key that does not exist: the nearest one that does, and where it may have been meant to go."""
+"""What to say about a key that does not exist: one that is spelt nearly so, where it belongs, or what there is."""
 
 from collections.abc import Iterable, Sequence
-from difflib import SequenceMatcher
+from difflib import get_close_matches
 from functools import cache
 
 from selection_api.problems import Location, quote, render_path
 from selection_api.schema import Node, known_keys, manifest_schema
+
+LEAST_LIKENESS = 0.65
+"""Twice the letters in common, in order, over all letters: one letter too many in a word of one is 0.67."""
 
 ELSEWHERE = {
     "token": "no account and no token are needed",
@@ -31,21 +34,23 @@ def explain_unknown_key(location: Location) -> str:
     """Return the message for an unknown key at a location."""
     key, parent = str(location[-1]), location[:-1]
     siblings = known_keys(parent)
+    near = nearest(key, siblings)
     message = f"Option {quote(key)} does not exist!"
-    if siblings:
-        message += f" Did you mean {quote(closest(key, siblings))}?"
+    if near is not None:
+        message += f" Did you mean {quote(near)}?"
     if key in ELSEWHERE:
         return f"{message} ({ELSEWHERE[key]})"
     homes = sorted(_homes().get(key, ()), key=lambda home: -_shared(home, parent))
-    return f"{message} ({quote(key)} belongs to {render_path(homes[0][:-1])})" if homes else message
+    if homes:
+        return f"{message} ({quote(key)} belongs to {render_path(homes[0][:-1])})"
+    return f"{message} Expected one of {', '.join(sorted(siblings))}" if siblings and near is None else message
 
 
-def closest(word: str, candidates: Iterable[str]) -> str:
-    """Return the candidate most like the word, whatever its case and its underscores; the first of equals."""
-    plain = _plain(word)
-    return max(
-        candidates, key=lambda candidate: SequenceMatcher(None, plain, _plain(candidate), autojunk=False).ratio()
-    )
+def nearest(word: str, candidates: Iterable[str]) -> str | None:
+    """Return the candidate that is spelt most like the word, whatever case and underscores; None when none is near."""
+    spelt = {_plain(candidate): candidate for candidate in candidates}
+    found = get_close_matches(_plain(word), spelt, n=1, cutoff=LEAST_LIKENESS)
+    return spelt[found[0]] if found else None
 
 
 def _shared(one: Location, other: Location) -> int:

@@ -166,6 +166,13 @@ def test_rules_name_only_fields_that_exist():
         assert named <= set(datasource["properties"])
 
 
+def test_what_breaks_a_rule_of_the_whole_object_is_shown_where_it_stands():
+    """Without a fieldPath the API server says `<nil>: Invalid value`; it takes paths of the schema only."""
+    paths = [rule["fieldPath"] for rule in SCHEMA["x-kubernetes-validations"]]
+    assert sorted(paths) == [".metadata", ".spec"]
+    assert {path.removeprefix(".") for path in paths} <= set(SCHEMA["properties"])
+
+
 def test_messages_of_rules_are_sentences_for_people():
     rules = [rule for node in NODES.values() for rule in node.get("x-kubernetes-validations", [])]
     assert len(rules) > 20

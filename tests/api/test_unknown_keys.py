@@ -1,4 +1,4 @@
-"""A misspelt key, at any depth, is answered with a key that exists there."""
+"""A misspelt key, at any depth, is answered with the key that is meant, or with those that there are."""
 
 import copy
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from selection_api import ManifestError, parse_manifest
 from selection_api.schema import manifest_schema
-from selection_api.unknown_keys import ELSEWHERE, closest
+from selection_api.unknown_keys import ELSEWHERE, nearest
 
 
 def full_example(node):
@@ -69,7 +69,7 @@ def test_one_letter_too_many_is_answered_with_a_sibling_that_is_at_least_as_near
     if wrong in siblings:
         return
     message = problems_with(path, wrong)[f"spec{render(path)}.{wrong}"]
-    assert message.startswith(f"Option '{wrong}' does not exist! Did you mean '{closest(wrong, siblings)}'?")
+    assert message.startswith(f"Option '{wrong}' does not exist! Did you mean '{nearest(wrong, siblings)}'?")
 
 
 def test_every_key_with_its_last_letter_doubled_is_answered_with_the_key_itself():
@@ -120,8 +120,61 @@ def test_place_is_the_nearest_of_several(problems):
 @pytest.mark.parametrize("key", ELSEWHERE)
 def test_key_of_the_worker_that_has_another_place_is_told_where(problems, key):
     message = problems({f"spec.workerConfig.{key}": 1})[f"spec.workerConfig.{key}"]
-    assert message.startswith(f"Option '{key}' does not exist! Did you mean '")
+    assert message.startswith(f"Option '{key}' does not exist! ")
     assert message.endswith(f"({ELSEWHERE[key]})")
+
+
+OF_A_POD = [
+    "volumes",
+    "volumeMounts",
+    "containers",
+    "initContainers",
+    "hostNetwork",
+    "nodeName",
+    "securityContext",
+    "dnsPolicy",
+    "restartPolicy",
+    "schedulerName",
+    "command",
+    "args",
+    "hostAliases",
+    "imagePullPolicy",
+    "terminationGracePeriodSeconds",
+    "topologySpreadConstraints",
+]
+
+
+@pytest.mark.parametrize("key", OF_A_POD)
+def test_what_is_spelt_like_nothing_here_is_answered_with_all_that_is_taken(problems, key):
+    message = problems({f"spec.podTemplate.{key}": 1})[f"spec.podTemplate.{key}"]
+    taken = ", ".join(sorted(SPEC["podTemplate"]))
+    assert message == f"Option '{key}' does not exist! Expected one of {taken}"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(KEYS), st.text(LETTERS, min_size=1, max_size=20))
+def test_a_suggestion_has_most_letters_in_common(place, wrong):
+    """Counted by brute force: the longest common subsequence is at least two thirds of both words, nearly."""
+    path, _ = place
+    siblings = list(at(SPEC, path))
+    message = problems_with(path, wrong).get(f"spec{render(path)}.{wrong}", "")
+    if "Did you mean '" in message:
+        near = message.partition("Did you mean '")[2].partition("'")[0]
+        assert near in siblings
+        assert 2 * common_letters(wrong, near.replace("_", "").lower()) >= 0.6 * len(wrong + near.replace("_", ""))
+    elif wrong not in siblings and "belongs to" not in message and wrong not in ELSEWHERE:
+        assert message.endswith(f"Expected one of {', '.join(sorted(siblings))}")
+
+
+def common_letters(one, other):
+    """Return the length of the longest common subsequence."""
+    row = [0] * (len(other) + 1)
+    for letter in one:
+        above = row
+        row = [0]
+        for i, its in enumerate(other):
+            row.append(above[i] + 1 if letter == its else max(row[i], above[i + 1]))
+    return row[-1]
 
 
 def test_hostile_key_stays_on_one_short_line(problems):

@@ -217,7 +217,16 @@ WRONG = {
     "no quantity": ({"job": {"scratchSize": "20 GB"}}, "scratchSize"),
     "list for one namespace": ({"watchNamespaces": "team-a"}, "watchNamespaces"),
     "no namespace": ({"watchNamespaces": ["Team_A"]}, "watchNamespaces"),
-    "setting by extraEnv": ({"extraEnv": [{"name": "SELECTION_LOG_LEVEL", "value": "DEBUG"}]}, "extraEnv"),
+    "setting by extraEnv": (
+        {"extraEnv": [{"name": "SELECTION_LOG_LEVEL", "value": "DEBUG"}]},
+        "extraEnv names SELECTION_LOG_LEVEL: the chart sets every SELECTION_ variable itself, this one by logLevel",
+    ),
+    "no setting by extraEnv": (
+        {"extraEnv": [{"name": "HTTPS_PROXY", "value": "x"}, {"name": "SELECTION_X", "value": ""}]},
+        "the operator has no such setting",
+    ),
+    "scheme in the registry": ({"image": {"registry": "https://registry.example.com"}}, "image.registry is https://"),
+    "scheme in the Jobs' registry": ({"job": {"image": {"registry": "oci://a/b"}}}, "job.image.registry is oci://"),
     "selector by podLabels": ({"podLabels": {"app.kubernetes.io/name": "x"}}, "podLabels"),
     "GPUs in job.resources": ({"job": {"resources": {"limits": {"nvidia.com/gpu": 1}}}}, "trainer.gpus"),
     "monitor without service": (
@@ -237,6 +246,17 @@ def test_a_wrong_value_is_refused_by_name(helm, chart, name):
     done = helm("template", chart, "--kube-version", "1.31.0", values=values, check=False)
     assert done.returncode != 0
     assert word in done.stderr
+
+
+def test_each_setting_has_the_value_that_extra_env_is_told_of(chart):
+    helpers = (chart / "templates/_helpers.tpl").read_text()
+    table = yaml.safe_load(helpers.partition('"selection-operator.settings" -}}')[2].partition("{{-")[0])
+    assert set(table) == {f"SELECTION_{field.upper()}" for field in Settings.__dataclass_fields__}
+    values = yaml.safe_load((chart / "values.yaml").read_text())
+    for path in table.values():
+        node = values
+        for key in path.split("."):
+            node = node[key]
 
 
 def test_an_older_kubernetes_is_refused(helm, chart):

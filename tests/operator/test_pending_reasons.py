@@ -27,6 +27,12 @@ def test_a_job_without_pod_waits_for(play, events, reason, words):
     assert words in wait.message
 
 
+def test_an_event_that_stands_for_many_is_quoted_as_the_first_one_was(play):
+    """From the tenth on, client-go combines Events about one object, and says so in front of the last one's words."""
+    combined = why_no_pod([play.event("FailedCreate", f"(combined from similar events): {QUOTA}")])
+    assert combined == why_no_pod([play.event("FailedCreate", QUOTA)])
+
+
 def test_a_refusal_from_before_the_last_pod_is_old_news(play):
     assert why_no_pod([play.event("FailedCreate", QUOTA, 60)], since=play.ago(30)).reason == "Pending"
 

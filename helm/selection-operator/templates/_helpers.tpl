@@ -82,6 +82,24 @@ seccompProfile:
 {{- end }}
 {{- end }}
 
+{{- /* The value from which each of the operator's settings comes. */}}
+{{- define "selection-operator.settings" -}}
+SELECTION_JOB_IMAGE: job.image
+SELECTION_JOB_IMAGE_PULL_POLICY: job.image.pullPolicy
+SELECTION_JOB_IMAGE_PULL_SECRETS: job.imagePullSecrets
+SELECTION_JOB_RESOURCES: job.resources
+SELECTION_GPU_RESOURCE: job.gpuResource
+SELECTION_SHARED_MEMORY_SIZE: job.sharedMemorySize
+SELECTION_SCRATCH_SIZE: job.scratchSize
+SELECTION_WATCH_NAMESPACES: watchNamespaces
+SELECTION_RESYNC_SECONDS: resyncSeconds
+SELECTION_PROGRESS_SECONDS: progressSeconds
+SELECTION_KUEUE_ENABLED: kueue.enabled
+SELECTION_IDENTITY: fullnameOverride
+SELECTION_LOG_LEVEL: logLevel
+SELECTION_LISTEN: listen
+{{- end }}
+
 {{- /* Refuses values that a schema can't: those that contradict each other. */}}
 {{- define "selection-operator.check" -}}
 {{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.service) }}
@@ -89,6 +107,17 @@ seccompProfile:
 {{- end }}
 {{- if and .Values.serviceAccount.annotations (not .Values.serviceAccount.create) }}
 {{- fail "serviceAccount.annotations needs serviceAccount.create=true: the chart does not edit a service account that it did not make." }}
+{{- end }}
+{{- $values := include "selection-operator.settings" . | fromYaml }}
+{{- range .Values.extraEnv }}
+{{- if hasPrefix "SELECTION_" .name }}
+{{- fail (printf "extraEnv names %s: the chart sets every SELECTION_ variable itself, this one by %s" .name (get $values .name | default "none of its values: the operator has no such setting")) }}
+{{- end }}
+{{- end }}
+{{- range $path, $image := dict "image" .Values.image "job.image" .Values.job.image }}
+{{- if contains "://" $image.registry }}
+{{- fail (printf "%s.registry is %s: leave out what stands before ://; expected a host, with port and path if it has them, such as registry.example.com:5000/team" $path $image.registry) }}
+{{- end }}
 {{- end }}
 {{- range $part := list "limits" "requests" }}
 {{- if hasKey (dig $part dict $.Values.job.resources) $.Values.job.gpuResource }}

@@ -28,11 +28,11 @@ def count_cores(cpu_max: Path = _CPU_MAX) -> int:
     return cores if quota == "max" else max(1, min(cores, math.ceil(int(quota) / int(period))))
 
 
-def choose_device(gpus: int) -> torch.device:
-    """Return the GPU where trainer.gpus asks for one and one is there, else the CPU, and say so."""
+def choose_device(gpus: int, *, expected: bool = True) -> torch.device:
+    """Return the GPU where trainer.gpus asks for one and one is there, else the CPU; say so where one was expected."""
     if gpus > 0 and torch.cuda.is_available():
         return torch.device("cuda", 0)
-    if gpus > 0:
+    if gpus > 0 and expected:
         log.warning("lightlyConfig.trainer.gpus is %d and no GPU is visible here: running on the CPU.", gpus)
     return torch.device("cpu")
 

@@ -86,7 +86,7 @@ def set_up(
     Raises StorageRefused where a datasource can't be opened.
     """
     clock = now or (lambda: datetime.now(UTC))
-    device = choose_device(run.spec.lightly_config.trainer.gpus)
+    device = choose_device(run.spec.lightly_config.trainer.gpus, expected=run.spec.expects_gpu)
     datasources, goal = run.spec.datasources, make_goal(run.spec)
     target = open_store(datasources.lightly, field="spec.datasources.lightly", writable=True)
     return RunContext(

@@ -7,6 +7,9 @@ from selection_operator.views.custom_objects import Key
 from selection_operator.views.raw import Raw, controller_of, words_of
 from selection_operator.views.runs import RUN
 
+COMBINED = "(combined from similar events): "
+"""What client-go puts before the message of the last of many Events that are alike."""
+
 
 @dataclass(frozen=True)
 class Termination:
@@ -94,7 +97,7 @@ def view_pod(raw: Raw) -> PodView:
 def view_event(raw: Raw) -> EventView:
     """Return the view of an Event; repeated ones carry the time of the last."""
     time = raw.get("lastTimestamp") or raw.get("eventTime") or raw["metadata"].get("creationTimestamp") or ""
-    return EventView(raw.get("reason") or "", raw.get("message") or "", time)
+    return EventView(raw.get("reason") or "", (raw.get("message") or "").removeprefix(COMBINED), time)
 
 
 def _termination(terminated: Raw | None) -> Termination | None:
