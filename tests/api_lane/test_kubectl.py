@@ -2,8 +2,10 @@
 
 import json
 import re
+import shlex
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import yaml
@@ -104,6 +106,31 @@ def test_wait_ends_with_the_run(kubectl, condition):
         )
         kubectl.lane.pods.end(pod, 0, complete_summary(run))
         assert "condition met" in waiting.result().stdout
+
+
+@pytest.mark.parametrize(
+    ("end", "is_success"), [("complete", True), ("failed", False), ("invalid", False), ("suspended", False)]
+)
+def test_the_documented_script_ends_with_the_run_and_says_how(kubectl, end, is_success):
+    """Its lines are those of docs/install.md, with kubectl's own words for them."""
+    text = (Path(__file__).parents[2] / "docs/install.md").read_text(encoding="utf-8")
+    [script] = [block for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) if "Reconciling" in block]
+    wait, look = (shlex.split(line) for line in script.replace("$(", "").replace(')"', '"').splitlines())
+    run = kubectl.lane.create({"invalid": {"workerConfig": {"no": 1}}, "suspended": {"suspend": True}}.get(end, {}))
+    name = run["metadata"]["name"]
+    with ThreadPoolExecutor(1) as thread:
+        options = [word.replace("my-run", name).replace("=2h", "=60s") for word in wait[3:]]
+        waiting = thread.submit(kubectl, *options)
+        if end in ("complete", "failed"):
+            pod = kubectl.lane.pod_of(run)
+            kubectl.lane.pods.run(pod)
+            kubectl.lane.pods.end(pod, *((0, complete_summary(run)) if is_success else (3, "")))
+        assert "condition met" in waiting.result().stdout
+    assert look[0] == "test"
+    asked = look[1].replace("my-run", name).split()[3:]
+    shown = kubectl(*[word.strip("'") for word in asked]).stdout
+    assert (shown == look[3]) == is_success
+    assert shown == end.capitalize()
 
 
 def test_wait_for_failure_and_for_the_jobs_name(kubectl):

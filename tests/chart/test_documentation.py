@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from selection_operator.serving.metrics import REGISTRY
+from selection_operator.serving.metrics import REGISTRY, RunsCollector
 
 PAGES = ("install", "gitops", "kueue", "gpu", "metrics")
 
@@ -47,11 +47,28 @@ def has(values, path):
 
 def test_every_metric_is_documented(root):
     text = (root / "docs/metrics.md").read_text(encoding="utf-8")
-    operator = {family.name for family in REGISTRY.collect()} | {"selection_operator_runs"}
+    operator = {family.name for family in [*REGISTRY.collect(), *RunsCollector(list).collect()]}
     job = set(re.findall(r'"(selection_job_\w+)"', (root / "job_image/selection_job/process/metrics.py").read_text()))
     assert len(operator) >= 5
     assert len(job) >= 7
     assert [name for name in operator | job if f"`{name}" not in text] == []
+
+
+def test_the_alerts_ask_for_metrics_and_labels_that_there_are(root):
+    [rules] = [
+        document["groups"][0]["rules"]
+        for text in blocks((root / "docs/metrics.md").read_text(encoding="utf-8"), "yaml")
+        for document in yaml.safe_load_all(text)
+        if "groups" in document
+    ]
+    families = [*REGISTRY.collect(), *RunsCollector(list).collect()]
+    names = {family.name + ("_total" if family.type == "counter" else "") for family in families}
+    used = [set(re.findall(r"selection_operator_\w+", rule["expr"])) for rule in rules]
+    assert all(used)
+    assert set().union(*used) - names == set()
+    assert len({rule["alert"] for rule in rules}) == len(rules) >= 4
+    by = {label for rule in rules for label in re.findall(r"\w+", "".join(re.findall(r"by \(([^)]*)\)", rule["expr"])))}
+    assert by <= {"phase", "reason", "kind"}
 
 
 def test_the_documented_progress_policy_fits_the_job_s_pods(root):
