@@ -26,6 +26,8 @@ from PIL import (  # noqa: F401 (importing a plugin registers its format)
 )
 from PIL.ImageFile import ImageFile
 
+from selection_job.images.jpeg_damage import end_properly, hear_damage
+
 MAX_PIXELS = 178_956_970
 """Larger images are refused as 'too large'. The number at which Pillow, and so lightly, refuses to open a file."""
 
@@ -49,7 +51,7 @@ _FULL_SCALES = {"I": (65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}
 
 
 class CorruptImage(Exception):
-    """The file can't be used; str() is the reason: 'empty', 'truncated: …', 'too large: …', …"""
+    """The file can't be used; str() is the reason: 'empty', 'truncated: …', 'damaged: …', 'too large: …', …"""
 
 
 @dataclass(frozen=True)
@@ -102,11 +104,8 @@ def load_rgb(
     """Decode an opened image, as decode_rgb says. Raises CorruptImage."""
     _silence_pillow()
     try:
-        file = _load_partly(opened) if allow_truncated else opened.file
-        if decoder == "fast" and target_px is not None and isinstance(file, JpegImagePlugin.JpegImageFile):
-            edge_px = max(2 * target_px, MIN_DRAFT_PX)
-            file.draft("RGB", (edge_px, edge_px))
-        file.load()
+        edge_px = max(2 * target_px, MIN_DRAFT_PX) if decoder == "fast" and target_px is not None else None
+        file = _load_partly(opened) if allow_truncated else _load_whole(opened, edge_px)
         rgb = _to_rgb(file)
         rgb.info = {"orientation": read_orientation(file)}
     except Image.DecompressionBombError:
@@ -114,6 +113,15 @@ def load_rgb(
     except Exception as error:  # as above
         raise _explain(error) from error
     return rgb
+
+
+def check_data(opened: OpenedImage) -> None:
+    """Refuse a JPEG whose image data are damaged although they decode; takes about 0.4 of the time that decoding takes.
+
+    Raises CorruptImage.
+    """
+    if _is_jpeg(opened.file) and (heard := hear_damage(opened.content)):
+        raise CorruptImage(f"damaged: a part of its image data is lost or overwritten (libjpeg: {heard})")
 
 
 def read_orientation(image: Image.Image) -> int:
@@ -128,13 +136,35 @@ def read_orientation(image: Image.Image) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
+def _load_whole(opened: OpenedImage, edge_px: int | None) -> ImageFile:
+    """Decode to the last row; a JPEG by libjpeg's scale to no less than edge_px, where there is one."""
+    try:
+        return _load_scaled(opened.file, edge_px)
+    except OSError:
+        whole = end_properly(opened.content) if _is_jpeg(opened.file) else None
+        if whole is None:
+            raise
+        return _load_scaled(Image.open(io.BytesIO(whole), formats=("JPEG",)), edge_px)
+
+
+def _load_scaled(file: ImageFile, edge_px: int | None) -> ImageFile:
+    if edge_px is not None and _is_jpeg(file):
+        file.draft("RGB", (edge_px, edge_px))
+    file.load()
+    return file
+
+
+def _is_jpeg(file: ImageFile) -> bool:
+    return isinstance(file, JpegImagePlugin.JpegImageFile)
+
+
 def _load_partly(opened: OpenedImage) -> ImageFile:
     """Decode as far as the file goes. Pillow decodes into the image's memory, which keeps what came before a fault.
 
     ImageFile.LOAD_TRUNCATED_IMAGES would do the same for all threads of the process at once.
     """
     file = opened.file
-    if isinstance(file, JpegImagePlugin.JpegImageFile):  # libjpeg shows what it has once it meets the end marker
+    if _is_jpeg(file):  # libjpeg shows what it has once it meets the end marker
         file = Image.open(io.BytesIO(opened.content + _JPEG_END), formats=("JPEG",))
     try:
         file.load()

@@ -21,7 +21,7 @@ from selection_api.worker_config import WorkerConfig
 from selection_job.catalog.image_names import escape_name, is_utf8
 from selection_job.errors import ObjectMissing, ObjectRefused
 from selection_job.images.crop_pixels import CropPixels, cut_objects
-from selection_job.images.decoding import CorruptImage, load_rgb, open_image
+from selection_job.images.decoding import CorruptImage, check_data, load_rgb, open_image
 from selection_job.images.image_measures import measure_image
 from selection_job.images.large_images import LargeImages
 from selection_job.images.thumbnails import make_thumbnail
@@ -32,6 +32,9 @@ from selection_job.stores.store import Store
 
 MAX_OBJECT_BYTES = 512 * 1024**2
 """Larger files are not read where their size is known beforehand, and never decoded."""
+
+READER = 2
+"""Part of the fingerprints of what is read: raised when other files are usable, or usable ones give other pixels."""
 
 _IN_FLIGHT_BYTES = 1024**3
 _IN_FLIGHT_PER_THREAD = 8  # results wait for the slowest image before them; they are small
@@ -183,6 +186,8 @@ def _examine(workers: _Workers, row: int, name: str, content: bytes) -> ReadImag
                 target_px=_target_px(options, width_px, height_px),
                 allow_truncated=not options.check_corruptness,
             )
+            if options.check_corruptness:
+                check_data(opened)
             read = examine_rgb(image, options, ReadImage(name, digest, len(content), width_px, height_px, None))
             return replace(read, crop_pixels=() if size_px is None else _cut(workers, row, image, size_px))
     except CorruptImage as error:

@@ -21,14 +21,15 @@ from selection_job.objects.crop_embedder import CropEmbedder
 from selection_job.objects.object_boxes import ObjectBoxes
 from selection_job.process.progress import Bar
 from selection_job.reading.catalog_builder import CatalogBuilder
-from selection_job.reading.images import ReadImage, make_read_options, read_images
+from selection_job.reading.images import READER, ReadImage, make_read_options, read_images
 from selection_job.run.context import RunContext
 from selection_job.run.kept_stages import KeptStage, make_fingerprint
 
 
 def check_images(context: RunContext, listing: Listing) -> Catalog:
     """Read every image once and find the ones that training can use. Only needed before training."""
-    fingerprint = make_fingerprint(listing=listing.fingerprint, check=context.worker.enable_corruptness_check)
+    check_corruptness = context.worker.enable_corruptness_check
+    fingerprint = make_fingerprint(listing=listing.fingerprint, check=check_corruptness, reader=READER)
 
     def check(folder: Path) -> None:
         builder = CatalogBuilder()
@@ -80,6 +81,7 @@ def fingerprint_embedding(context: RunContext, listing: Listing, encoder: Encode
         device=context.device.type,
         decoder=context.worker.decoder,
         check=context.worker.enable_corruptness_check,
+        reader=READER,
         measures=context.needs.measures,
         **more,
     )

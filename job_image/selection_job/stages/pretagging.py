@@ -21,7 +21,7 @@ from selection_job.predictions.task_predictions import TaskPredictions
 from selection_job.predictions.task_schema import TaskSchema
 from selection_job.predictions.task_upload import check_folder, upload_task
 from selection_job.process.progress import Bar
-from selection_job.reading.images import ReadImage, ReadOptions, make_read_options, read_images
+from selection_job.reading.images import READER, ReadImage, ReadOptions, make_read_options, read_images
 from selection_job.run.context import RunContext
 from selection_job.run.kept_stages import KeptStage, Noted, make_fingerprint
 from selection_job.stores.fetching import fetch_file
@@ -53,6 +53,7 @@ def pretag_images(context: RunContext, listing: Listing) -> Noted[TaskPrediction
         device=context.device.type,
         decoder=context.worker.decoder,
         check=context.worker.enable_corruptness_check,
+        reader=READER,
         part=IMAGES_PER_PART,
     )
     task = _detect_all(context, listing, detector, fingerprint)
