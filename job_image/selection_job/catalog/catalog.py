@@ -54,6 +54,8 @@ class Catalog:
     duplicates are images with equal vectors."""
     frames: Frames = NO_FRAMES
     """Where frames of videos come from."""
+    image_notes: tuple[str, ...] = ()
+    """What people should know about how images were read, in sentences."""
 
     @property
     def medium(self) -> Medium:
@@ -68,7 +70,7 @@ class Catalog:
     @property
     def notes(self) -> tuple[str, ...]:
         """What people should know about single input files, in sentences."""
-        return self.frames.notes
+        return (*self.image_notes, *self.frames.notes)
 
     def name_files(self, rows: NDArray[np.int64]) -> list[str]:
         """Return the input file that each of these rows is, or comes from; none of the pool's."""

@@ -31,6 +31,7 @@ def save_catalog(catalog: Catalog, folder: Path) -> None:
         **pack_texts("names", catalog.names),
         **pack_texts("corrupt_names", catalog.corrupt.keys()),
         **pack_texts("corrupt_reasons", catalog.corrupt.values()),
+        **pack_texts("image_notes", catalog.image_notes),
         **pack_frames(catalog.frames),
     }
     write_column_file(folder / CATALOG_FILE, columns)
@@ -64,4 +65,5 @@ def _read(file: ColumnFile) -> Catalog:
         **columns,
         measures={name.removeprefix(_MEASURE): values for name, values in measures.items()},
         frames=unpack_frames(file, n),
+        image_notes=tuple(file.take_texts("image_notes")),
     )

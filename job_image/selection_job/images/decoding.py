@@ -27,6 +27,7 @@ from PIL import (  # noqa: F401 (importing a plugin registers its format)
 from PIL.ImageFile import ImageFile
 
 from selection_job.images.jpeg_damage import end_properly, hear_damage
+from selection_job.images.metadata_free import LARGE_BYTES, leave_out_behind_pixels, leave_out_metadata
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused as 'too large'. The number at which Pillow, and so lightly, refuses to open a file."""
@@ -62,6 +63,8 @@ class OpenedImage:
     content: bytes
     width_px: int
     height_px: int
+    has_left_out: bool = False
+    """Whether there are metadata that were not read, since they are large or damaged."""
 
 
 def decode_rgb(
@@ -87,6 +90,22 @@ def open_image(content: bytes) -> OpenedImage:
     if not content:
         raise CorruptImage("empty")
     _silence_pillow()
+    used = leave_out_behind_pixels(content)
+    try:
+        file = _open_file(used)
+    except CorruptImage:
+        plain = leave_out_metadata(used)
+        if plain == used:
+            raise
+        return _describe(_open_file(plain), plain, has_left_out=True)
+    return _describe(file, used, has_left_out=len(content) - len(used) > LARGE_BYTES)
+
+
+def _describe(file: ImageFile, content: bytes, *, has_left_out: bool) -> OpenedImage:
+    return OpenedImage(file, content, file.width, file.height, has_left_out)
+
+
+def _open_file(content: bytes) -> ImageFile:
     try:
         file = Image.open(io.BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError:
@@ -95,7 +114,7 @@ def open_image(content: bytes) -> OpenedImage:
         raise _explain_unopened(content, error) from error
     if file.width * file.height > MAX_PIXELS:
         raise _too_large(file.width, file.height)
-    return OpenedImage(file, content, file.width, file.height)
+    return file
 
 
 def load_rgb(

@@ -7,6 +7,7 @@ import numpy as np
 
 from selection_job.catalog.catalog import Catalog
 from selection_job.catalog.copies import find_first_equal
+from selection_job.catalog.image_names import quote_some
 from selection_job.reading.images import ReadImage
 
 
@@ -21,6 +22,7 @@ class CatalogBuilder:
         self._widths_px = array("i")
         self._heights_px = array("i")
         self._corrupt: dict[str, str] = {}
+        self._with_left_out: list[str] = []
 
     def add(self, image: ReadImage) -> None:
         """Add an image; one with a reason is corrupt."""
@@ -28,6 +30,8 @@ class CatalogBuilder:
             self._corrupt[image.name] = image.reason
             return
         self._names.append(image.name)
+        if image.has_left_out:
+            self._with_left_out.append(image.name)
         self._digests += image.sha256
         self._sizes_bytes.append(image.size_bytes)
         self._widths_px.append(image.width_px)
@@ -47,4 +51,14 @@ class CatalogBuilder:
             duplicate_of=find_first_equal(digests),
             corrupt=dict(self._corrupt),
             measures={name: np.array(values, dtype=np.float64) for name, values in self._measures.items()},
+            image_notes=_note_left_out(self._with_left_out),
         )
+
+
+def _note_left_out(names: list[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    return (
+        "Files whose metadata (texts, colour profiles, makers' notes) are too large or damaged and were not read, "
+        f"while their pixels are used: {len(names)} ({quote_some(names)}).",
+    )

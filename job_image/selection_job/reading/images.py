@@ -56,6 +56,7 @@ class ReadImage:
     crop_pixels: tuple[CropPixels, ...] = ()  # the objects, for each of the given boxes
     resized_pixels: NDArray[np.uint8] | None = None  # (h, w, 3) RGB in the size that ReadOptions.choose_size gives
     measures: tuple[float, ...] = ()  # in the order of ReadOptions.measures
+    has_left_out: bool = False  # see OpenedImage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +190,8 @@ def _examine(workers: _Workers, row: int, name: str, content: bytes) -> ReadImag
             if options.check_corruptness:
                 check_data(opened)
             read = examine_rgb(image, options, ReadImage(name, digest, len(content), width_px, height_px, None))
-            return replace(read, crop_pixels=() if size_px is None else _cut(workers, row, image, size_px))
+            crops = () if size_px is None else _cut(workers, row, image, size_px)
+            return replace(read, crop_pixels=crops, has_left_out=opened.has_left_out)
     except CorruptImage as error:
         return ReadImage(name, digest, len(content), width_px, height_px, str(error))
 

@@ -86,7 +86,8 @@ class ImageStages:
         boxes = make_wanted_boxes(context.spec, len(listing.names), loaded.tasks)
         with context.progress.stage(Stage.EMBEDDING):
             embedded = embed_images(context, listing, encoder.value, boxes)
-        return Found(encoder.value, embedded, loaded, notes=(*loaded.notes, *encoder.notes))
+        notes = (*loaded.notes, *encoder.notes, *embedded.catalog.notes)
+        return Found(encoder.value, embedded, loaded, notes=notes)
 
     def make_thumbnails(self, context: RunContext, listing: Listing, catalog: Catalog) -> Callable[[str], bytes | None]:
         """Find a thumbnail in the local cache, or make it from the image."""
