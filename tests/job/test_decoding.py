@@ -274,3 +274,55 @@ def test_deep_images_are_scaled_in_blocks_not_in_a_float64_copy_of_the_whole(mod
     finally:
         tracemalloc.stop()
     assert peak_bytes < 14 * 3000 * 3000
+
+
+def ftyp(brand, *compatible):
+    body = brand + bytes(4) + b"".join(compatible)
+    return struct.pack(">I", len(body) + 8) + b"ftyp" + body + bytes(400)
+
+
+NOT_READ = {
+    "HEIC": [ftyp(b"heic", b"mif1", b"heic"), ftyp(b"mif1", b"heic"), ftyp(b"msf1", b"hevc"), ftyp(b"heix")],
+    "JPEG 2000": [encode(scene(), "JPEG2000"), encode(scene(), "JPEG2000", no_jp2=True)],
+    "JPEG XL": [b"\xff\x0a" + bytes(60), b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(60)],
+    "Canon CR3": [ftyp(b"crx ", b"crx ", b"isom")],
+    "DICOM": [bytes(128) + b"DICM" + bytes(60)],
+    "Photoshop": [b"8BPS\0\1" + bytes(60)],
+}
+NO_IMAGE = {
+    "a web page": [b"<!DOCTYPE html><html>", b"\xef\xbb\xbf\n  <HTML>"],
+    "an answer in XML": [b'<?xml version="1.0"?><Error>', b"<Error><Code>AccessDenied"],
+    "a PDF document": [b"%PDF-1.7\n"],
+    "a pointer of Git LFS: run 'git lfs pull'": [b"version https://git-lfs.github.com/spec/v1\noid sha256:0"],
+    "a film": [ftyp(b"isom", b"mp42"), ftyp(b"qt  "), b"\x1a\x45\xdf\xa3" + bytes(60)],
+}
+
+
+@pytest.mark.parametrize(("kind", "contents"), NOT_READ.items(), ids=NOT_READ)
+def test_an_image_of_a_format_that_is_not_read_is_called_by_its_name(kind, contents):
+    for content in contents:
+        with pytest.raises(CorruptImage, match=f"^not read: its format is {kind}, whatever its name says; convert it"):
+            decode_rgb(content)
+
+
+@pytest.mark.parametrize(("kind", "contents"), NO_IMAGE.items(), ids=NO_IMAGE)
+def test_what_is_no_image_is_called_by_its_name(kind, contents):
+    for content in contents:
+        with pytest.raises(CorruptImage, match=f"^not an image: {kind}"):
+            decode_rgb(content)
+
+
+def test_an_avif_is_read_under_any_name_and_a_damaged_one_is_called_so():
+    content = encode(scene(), "AVIF")
+    assert decode_rgb(content).size == (300, 200)
+    for damaged in (content[:60], ftyp(b"avif", b"mif1"), ftyp(b"mif1", b"avif")):
+        with pytest.raises(CorruptImage, match="AVIF"):
+            decode_rgb(damaged)
+
+
+def test_starts_of_chance_are_named_or_quoted():
+    rng = np.random.default_rng(3)
+    for _ in range(500):
+        start = rng.integers(0, 256, 4, dtype=np.uint8).tobytes() + b"ftyp" + rng.bytes(40)
+        with pytest.raises(CorruptImage):
+            decode_rgb(start[: rng.integers(1, 48)])

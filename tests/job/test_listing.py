@@ -134,3 +134,41 @@ def test_what_listing_takes_besides_the_names_and_versions_is_small(is_sorted, l
     assert listing.names == sorted(listing.names)
     assert [int(version, 16) + 100_000 for version in listing.versions] == listing.sizes_bytes.tolist()
     assert [int(name[13:25]) + 100_000 for name in listing.names] == listing.sizes_bytes.tolist()
+
+
+def note_of(*keys):
+    (note,) = list_images(Shelf("a.jpg", *keys), Shelf()).notes
+    return note
+
+
+def test_files_with_other_endings_are_counted_in_the_notes_and_in_the_log(caplog):
+    caplog.set_level("INFO")
+    note = note_of(*(f"{i}.HEIC" for i in range(1204)), "x.dng", "y.dng", "z.mp4", ".hidden.heic", ".lightly/a.json")
+    assert note == "1,207 other files of the input end in .heic (1,204), .dng (2), .mp4 (1): not read."
+    assert note in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (["a.gif"], "1 other file of the input ends in .gif (1): not read."),
+        (["README", "a.", "sub.d/x"], "3 other files of the input end in another way (3): not read."),
+        (["b.x\ny", "b." + "q" * 300], "2 other files of the input end in another way (2): not read."),
+        (
+            [f"x.{letter}" for letter in "hgfedcba"],
+            "end in .a (1), .b (1), .c (1), .d (1), .e (1), .f (1), another way (2)",
+        ),
+    ],
+)
+def test_odd_endings_are_counted_and_not_quoted(keys, said):
+    assert said in note_of(*keys)
+
+
+def test_only_images_leave_no_note():
+    assert list_images(Shelf("a.jpg", "b.PNG"), Shelf()).notes == []
+
+
+def test_a_million_endings_take_no_memory():
+    note = note_of(*(f"x.{i:x}" for i in range(5000)))
+    assert note.startswith("5,000 other files")
+    assert len(note) < 200

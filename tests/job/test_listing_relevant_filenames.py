@@ -52,19 +52,19 @@ def choose(tmp_path):
 def test_lines_take(choose, content, names):
     listing = choose(content)
     assert listing.names == sorted(names)
-    assert listing.notes == []
+    assert listing.notes == ["1 other file of the input ends in .txt (1): not read."]
 
 
 def test_duplicates_missing_names_and_odd_lines_are_noted(choose):
     listing = choose("image_1.png\nimage_1.png\n./image_1.png\nIMAGE_1.png\nnotes.txt\nnowhere/*\nsubdir/*.jpg\n")
-    duplicates, odd, missing = listing.notes
+    duplicates, odd, missing, _ = listing.notes
     assert duplicates == f"{FILE}: 2 lines repeat an earlier line."
     assert "1 lines have text right after their first '*'" in odd
     assert missing == f"{FILE}: 3 lines name no image of the input: 'IMAGE_1.png', 'notes.txt', 'nowhere/*'"
 
 
 def test_the_list_of_missing_names_is_bounded(choose):
-    (note,) = choose("image_1.png\n" + "\n".join(f"gone_{row:05}.jpg" for row in range(20_000))).notes
+    note, _ = choose("image_1.png\n" + "\n".join(f"gone_{row:05}.jpg" for row in range(20_000))).notes
     assert "20000 lines" in note
     assert note.endswith("'gone_00009.jpg' and 19990 more")
 

@@ -1,6 +1,8 @@
 """Listing: the images or videos of the input datasource that take part in a run, sorted by name."""
 
+import logging
 from array import array
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -14,6 +16,10 @@ from selection_job.errors import ObjectMissing, UnusableData
 from selection_job.manifest.medium import IMAGES, VIDEOS, Medium
 from selection_job.stores.store import ObjectInfo, Store
 
+log = logging.getLogger("selection_job")
+
+_LONGEST_ENDING = 10
+_MOST_ENDINGS, _MOST_NAMED = 1000, 6
 _EXTENSIONS = {IMAGES: IMAGE_EXTENSIONS, VIDEOS: VIDEO_EXTENSIONS}
 _OTHER = {IMAGES: VIDEOS, VIDEOS: IMAGES}
 
@@ -28,6 +34,7 @@ class _Sighting:
     versions: list[str] = field(default_factory=list)
     n_other_media: int = 0
     n_others: int = 0
+    endings: Counter[str] = field(default_factory=Counter)
     n_not_relevant: int = 0
     named: set[str] = field(default_factory=set)
     used_wildcards: set[str] = field(default_factory=set)
@@ -56,6 +63,8 @@ def _list_media(medium: Medium, input_store: Store, lightly_store: Store, releva
         raise UnusableData(
             _explain_nothing(sighting, relevant, input_store.url, lightly_store.url + relevant_filenames_file)
         )
+    for note in (others := _note_endings(sighting)):
+        log.info("%s", note)
     sizes_bytes = np.frombuffer(sighting.sizes_bytes, np.int64)
     names, versions = sighting.names, sighting.versions
     if any(name > following for name, following in pairwise(names)):  # folders are listed as they come
@@ -66,7 +75,7 @@ def _list_media(medium: Medium, input_store: Store, lightly_store: Store, releva
         names=names,
         sizes_bytes=sizes_bytes,
         versions=versions,
-        notes=[*_note_relevant(sighting, relevant, relevant_filenames_file), *_note_encoding(names)],
+        notes=[*_note_relevant(sighting, relevant, relevant_filenames_file), *_note_encoding(names), *others],
     )
 
 
@@ -91,11 +100,20 @@ def _look(objects: Iterable[ObjectInfo], relevant: RelevantFilenames | None, med
             continue
         if name.endswith(extensions):
             _take(info, relevant, sighting)
-        elif name.endswith(other_extensions):
+            continue
+        sighting.endings[_take_ending(name, sighting.endings)] += 1
+        if name.endswith(other_extensions):
             sighting.n_other_media += 1
         else:
             sighting.n_others += 1
     return sighting
+
+
+def _take_ending(name: str, known: Counter[str]) -> str:
+    """Return what a file's name ends in, '' where that is nothing that people call an ending."""
+    _, dot, ending = name.rpartition("/")[2].rpartition(".")
+    is_ending = dot and ending.isascii() and ending.isalnum() and len(ending) <= _LONGEST_ENDING
+    return f".{ending}" if is_ending and (len(known) < _MOST_ENDINGS or f".{ending}" in known) else ""
 
 
 def _take(info: ObjectInfo, relevant: RelevantFilenames | None, sighting: _Sighting) -> None:
@@ -160,3 +178,15 @@ def _note_relevant(sighting: _Sighting, relevant: RelevantFilenames | None, key:
 def _note_encoding(names: list[str]) -> list[str]:
     odd = [name for name in names if not is_utf8(name)]
     return [f"{len(odd)} names are not UTF-8 and count as corrupt; rename them: {quote_some(odd)}"] if odd else []
+
+
+def _note_endings(sighting: _Sighting) -> list[str]:
+    named = [(ending, n) for ending, n in sighting.endings.items() if ending]
+    counted = sorted(named, key=lambda pair: (-pair[1], pair[0]))[:_MOST_NAMED]
+    n_all = sighting.endings.total()
+    if not n_all:
+        return []
+    n_rest = n_all - sum(n for _, n in counted)
+    parts = [f"{ending} ({n:,})" for ending, n in counted] + ([f"another way ({n_rest:,})"] if n_rest else [])
+    verb = "ends" if n_all == 1 else "end"
+    return [f"{n_all:,} other {'file' if n_all == 1 else 'files'} of the input {verb} in {', '.join(parts)}: not read."]

@@ -26,6 +26,7 @@ from PIL import (  # noqa: F401 (importing a plugin registers its format)
 )
 from PIL.ImageFile import ImageFile
 
+from selection_job.images.file_kinds import name_image_kind, name_other_kind
 from selection_job.images.jpeg_damage import end_properly, hear_damage
 from selection_job.images.metadata_free import LARGE_BYTES, leave_out_behind_pixels, leave_out_metadata
 
@@ -34,6 +35,8 @@ MAX_PIXELS = 178_956_970
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF", "AVIF")
 """What a file may hold, whatever its name says."""
+
+_JOINED_FORMATS = "JPEG, PNG, WebP or TIFF"
 
 MIN_DRAFT_PX = 128
 """Draft decoding never goes below this edge, so that one decode serves the thumbnail too."""
@@ -247,6 +250,8 @@ def _guess_format(content: bytes) -> str:
 
 
 def _explain_unopened(content: bytes, error: Exception) -> CorruptImage:
+    if (kind := name_image_kind(content)) not in ("", *FORMATS):
+        return CorruptImage(f"not read: its format is {kind}, whatever its name says; convert it to {_JOINED_FORMATS}")
     image_format = _guess_format(content)
     promised_bytes = int.from_bytes(content[4:8], "little") + 8  # RIFF, and so WebP, says its length
     if image_format == "WEBP" and promised_bytes > len(content):
@@ -255,6 +260,8 @@ def _explain_unopened(content: bytes, error: Exception) -> CorruptImage:
         return _explain(error)
     if image_format:
         return CorruptImage(f"decode error: the header of this {image_format} file is damaged or cut off")
+    if kind := name_other_kind(content):
+        return CorruptImage(f"not an image: {kind}")
     return CorruptImage(f"not an image: starts with {content[:12]!r}, which is none of {', '.join(FORMATS)}")
 
 
