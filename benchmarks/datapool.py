@@ -55,6 +55,7 @@ def make_part(listing: Listing, vectors: np.ndarray[tuple[int, int], np.dtype[np
         sizes_bytes=listing.sizes_bytes,
         widths_px=np.ones(n, np.int32),
         heights_px=np.ones(n, np.int32),
+        orientations=np.ones(n, np.uint8),
         digests=digests,
         seen=np.sort(digests),
     )

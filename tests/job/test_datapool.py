@@ -362,12 +362,13 @@ def test_a_file_that_is_no_part_is_told_from_one(damage):
     part = PoolPart(
         PartHeader("a-1", 1, "now", "f", "checkpoint a.ckpt"), ["a\nb.jpg", "ü\udcff"], VECTORS[:2],
         np.zeros((2, 32), np.uint8), np.ones(2, np.int64), np.ones(2, np.int32), np.ones(2, np.int32),
-        np.array([b"a", b"b"], "S16"), np.array([b"a", b"b", b"c"], "S16"),
+        np.array([1, 6], np.uint8), np.array([b"a", b"b"], "S16"), np.array([b"a", b"b", b"c"], "S16"),
     )  # fmt: skip
     content = dump_part(part)
     again = parse_part(content)
     assert (again.header, again.names) == (part.header, part.names)
     assert again.vectors.tobytes() == part.vectors.tobytes()
+    assert again.orientations.tolist() == [1, 6]
     why = "another version" if damage == "another format" else "damaged|its header is"
     with pytest.raises(ValueError, match=why):
         parse_part(BROKEN[damage](content))
@@ -378,13 +379,14 @@ def test_a_file_that_is_no_part_is_told_from_one(damage):
     [
         {"vectors": VECTORS[:1]}, {"vectors": VECTORS[:2].astype(float)}, {"vectors": VECTORS[:2] + np.float32("nan")},
         {"sha256": np.zeros((2, 31), np.uint8)}, {"digests": np.array([b"a"], "S16")}, {"seen": np.zeros(2)},
+        {"orientations": np.ones(1, np.uint8)},
     ],
 )  # fmt: skip
 def test_a_part_whose_columns_do_not_fit_is_refused(changes):
     part = PoolPart(
         PartHeader("a-1", 1, "now", "f", "c"), ["a", "b"], VECTORS[:2], np.zeros((2, 32), np.uint8),
-        np.ones(2, np.int64), np.ones(2, np.int32), np.ones(2, np.int32), np.array([b"a", b"b"], "S16"),
-        np.array([b"a"], "S16"),
+        np.ones(2, np.int64), np.ones(2, np.int32), np.ones(2, np.int32), np.ones(2, np.uint8),
+        np.array([b"a", b"b"], "S16"), np.array([b"a"], "S16"),
     )  # fmt: skip
     with pytest.raises(ValueError, match=r"fit|finite|digests"):
         parse_part(dump_part(dataclasses.replace(part, **changes)))

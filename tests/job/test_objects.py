@@ -45,8 +45,9 @@ def picture(width=40, height=30):
     return Image.fromarray(random.integers(0, 255, (height, width, 3), dtype=np.uint8))
 
 
-def cut(corners, *, is_relative=False, image=None):
-    return cut_objects(image or picture(), np.array(corners, dtype=np.float32), is_relative=is_relative, size_px=8)
+def cut(corners, *, is_relative=False, image=None, **how):
+    corners = np.array(corners, dtype=np.float32).reshape(-1, 4)
+    return cut_objects(image or picture(), corners, is_relative=is_relative, size_px=8, **how)
 
 
 def test_boxes_belong_to_their_images_in_the_order_of_the_predictions():
@@ -60,7 +61,8 @@ def test_boxes_belong_to_their_images_in_the_order_of_the_predictions():
 
 def test_padding_grows_a_box_around_its_middle():
     boxes = make_object_boxes(detections([1], [[10, 20, 40, 10]]), padding=0.1)
-    assert boxes.corners_of(1).round(4).tolist() == [[8, 19.5, 52, 30.5]]
+    assert boxes.padding == 0.1
+    assert cut(boxes.corners_of(1), image=picture(60, 40), padding=0.1).boxes_px.tolist() == [[8, 19, 52, 31]]
 
 
 def test_objects_without_a_box_are_left_out_and_the_others_keep_their_numbers():
@@ -271,10 +273,13 @@ def test_boxes_are_made_of_what_a_strategy_compares_and_on_the_object_level_of_i
     assert [boxes.is_relative for boxes in make_wanted_boxes(both, 4, tasks)] == [False, True]
     assert make_wanted_boxes(make_run([{}], [TILES]), 4, tasks) == []
     (cars,) = make_wanted_boxes(make_run([{}], task_name="cars", padding=0.5), 4, tasks)
-    assert cars.corners_of(2).tolist() == [[1, 1, 7, 7]]
+    assert (cars.corners_of(2).tolist(), cars.padding) == ([[2, 2, 6, 6]], 0.5)
     (tiles,) = make_wanted_boxes(make_run([{}], [TILES], task_name="tiles", padding=1), 4, tasks)
-    assert tiles.corners_of(3).tolist() == [[-0.25, -0.5, 0.75, 1.5], [0.25, -0.5, 1.25, 1.5]]
-    assert cut(tiles.corners_of(3), is_relative=True).boxes_px.tolist() == [[0, 0, 30, 30], [10, 0, 40, 30]]
+    assert (tiles.corners_of(3).tolist(), tiles.padding) == ([[0, 0, 0.5, 1], [0.5, 0, 1, 1]], 1)
+    assert cut(tiles.corners_of(3), is_relative=True, padding=tiles.padding).boxes_px.tolist() == [
+        [0, 0, 30, 30],
+        [10, 0, 40, 30],
+    ]
 
 
 def needs_of(spec):
@@ -296,7 +301,7 @@ def test_a_task_without_boxes_is_refused_by_the_field_that_names_it():
 
 def test_any_padding_ends_at_the_image():
     boxes = make_object_boxes(detections([1, 1], [[10, 20, 4, 2], [5, 5, 0, 0]]), padding=1e308)
-    assert cut(boxes.corners_of(1)).boxes_px.tolist() == [[0, 0, 40, 30]]
+    assert cut(boxes.corners_of(1), padding=boxes.padding).boxes_px.tolist() == [[0, 0, 40, 30]]
 
 
 class Same:

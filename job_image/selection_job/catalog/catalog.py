@@ -37,7 +37,7 @@ class Catalog:
     names: list[str]
     sha256: NDArray[np.uint8]  # (n, 32)
     sizes_bytes: NDArray[np.int64]  # (n,)
-    widths_px: NDArray[np.int32]  # (n,)
+    widths_px: NDArray[np.int32]  # (n,) of the picture as it is shown; 0 where unknown
     heights_px: NDArray[np.int32]  # (n,)
     duplicate_of: NDArray[
         np.int64
@@ -56,6 +56,8 @@ class Catalog:
     """Where frames of videos come from."""
     image_notes: tuple[str, ...] = ()
     """What people should know about how images were read, in sentences."""
+    orientations: NDArray[np.uint8] | None = None
+    """(n,) by which EXIF orientation, 1 to 8, each stored picture was turned; None where none was."""
 
     @property
     def medium(self) -> Medium:
@@ -108,4 +110,5 @@ def take_rows(catalog: Catalog, rows: NDArray[np.int64]) -> Catalog:
         duplicate_of=first[inverse],
         measures={name: values[rows] for name, values in catalog.measures.items()},
         frames=catalog.frames.take(rows),
+        orientations=None if catalog.orientations is None else catalog.orientations[rows],
     )

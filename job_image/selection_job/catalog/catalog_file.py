@@ -18,6 +18,8 @@ _COLUMNS = {
     "heights_px": ColumnType(np.int32),
     "duplicate_of": ColumnType(np.int64),
 }
+_ORIENTATIONS = "orientations"
+_ORIENTATION = ColumnType(np.uint8)
 _MEASURE = "measure_"
 _MEASURED = ColumnType(np.float64, is_finite=True)
 
@@ -34,6 +36,8 @@ def save_catalog(catalog: Catalog, folder: Path) -> None:
         **pack_texts("image_notes", catalog.image_notes),
         **pack_frames(catalog.frames),
     }
+    if catalog.orientations is not None:
+        columns[_ORIENTATIONS] = catalog.orientations
     write_column_file(folder / CATALOG_FILE, columns)
 
 
@@ -58,6 +62,8 @@ def _read(file: ColumnFile) -> Catalog:
     if n and not 0 <= copies.min() <= copies.max() < n:
         raise ValueError("it names duplicates of rows that do not exist")
     measures = file.take_all({name: _MEASURED for name in file.names if name.startswith(_MEASURE)}, n, fits=fits)
+    turned = {name: _ORIENTATION for name in file.names if name == _ORIENTATIONS}
+    columns |= file.take_all(turned, n, fits=fits)
     corrupt = zip(file.take_texts("corrupt_names"), file.take_texts("corrupt_reasons"), strict=True)
     return Catalog(
         names=names,

@@ -14,6 +14,7 @@ from selection_job.catalog.embedded import Embedded
 from selection_job.catalog.frame_names import parse_frame_name
 from selection_job.datapool.pool_part import PartHeader, PoolPart
 from selection_job.errors import UnusableData
+from selection_job.images.upright import AS_STORED
 from selection_job.manifest.medium import IMAGES, Medium
 
 GIVEN = "given"
@@ -72,7 +73,8 @@ class Datapool:
         last = {name: place for place, name in enumerate(every)}
         find = (lambda name: present.get(name_video(name))) if medium.has_many_per_file else present.get
         places = sorted(place for name, place in last.items() if find(name) in (None, objects.item(place)))
-        return Members([every[place] for place in places], {key: values[places] for key, values in columns.items()})
+        taken = {key: values[places] for key, values in columns.items()}
+        return Members([every[place] for place in places], taken if medium.has_many_per_file else _forget_sizes(taken))
 
     def check_encoder(self, encoder: str, source: str, dimensions: int) -> None:
         """Raise UnusableData where this run's vectors can't be compared with those of the pool."""
@@ -98,7 +100,14 @@ class Members:
     columns: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
-_COLUMNS = ("vectors", "sha256", "sizes_bytes", "widths_px", "heights_px")
+_COLUMNS = ("vectors", "sha256", "sizes_bytes", "widths_px", "heights_px", "orientations")
+_UNKNOWN = 0
+
+
+def _forget_sizes(columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the columns without the sizes of stored pictures: parts from before pictures were turned have these."""
+    is_known = columns["orientations"] != _UNKNOWN
+    return columns | {name: np.where(is_known, columns[name], 0) for name in ("widths_px", "heights_px")}
 
 
 def join(embedded: Embedded, members: Members) -> Embedded:
@@ -106,7 +115,7 @@ def join(embedded: Embedded, members: Members) -> Embedded:
     if not members.names:
         return embedded
     catalog, taken = embedded.catalog, members.columns
-    columns: dict[str, Any] = {name: np.concatenate([getattr(catalog, name), taken[name]]) for name in _COLUMNS[1:]}
+    columns: dict[str, Any] = {name: np.concatenate([_column(catalog, name), taken[name]]) for name in _COLUMNS[1:]}
     joined = replace(
         catalog,
         names=[*catalog.names, *members.names],
@@ -115,6 +124,12 @@ def join(embedded: Embedded, members: Members) -> Embedded:
         **columns,
     )
     return replace(embedded, catalog=joined, embeddings=np.concatenate([embedded.embeddings, taken["vectors"]]))
+
+
+def _column(catalog: Catalog, name: str) -> NDArray[Any]:
+    """Return a column of the catalog; where no picture was turned, their orientations say so."""
+    column: NDArray[Any] | None = getattr(catalog, name)
+    return np.full(len(catalog.names), AS_STORED, dtype=np.uint8) if column is None else column
 
 
 def _find_copies(catalog: Catalog, pool: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -163,6 +178,7 @@ def make_part(
         sizes_bytes=catalog.sizes_bytes[selected],
         widths_px=catalog.widths_px[selected],
         heights_px=catalog.heights_px[selected],
+        orientations=_column(catalog, "orientations")[selected],
         digests=own,
         seen=np.sort(digests),
     )

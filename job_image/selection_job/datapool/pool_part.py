@@ -29,6 +29,8 @@ _COLUMNS = {
     "heights_px": ColumnType(np.int32),
     "digests": ColumnType("S16"),
 }
+_ORIENTATIONS = "orientations"
+_ORIENTATION = ColumnType(np.uint8)
 _VECTORS = ColumnType(np.float32, (None,), is_finite=True)
 _SEEN = ColumnType("S16")
 
@@ -57,8 +59,9 @@ class PoolPart:
     vectors: NDArray[np.float32]  # (k, d) as they come from the encoder
     sha256: NDArray[np.uint8]  # (k, 32) zeros where no image was read
     sizes_bytes: NDArray[np.int64]  # (k,)
-    widths_px: NDArray[np.int32]  # (k,)
+    widths_px: NDArray[np.int32]  # (k,) of the picture as it is shown, where its orientation is known
     heights_px: NDArray[np.int32]  # (k,)
+    orientations: NDArray[np.uint8]  # (k,) by which it was turned, 1 to 8; 0 in parts from before pictures were turned
     digests: NDArray[np.bytes_]  # (k,) S16 of name and version
     seen: NDArray[np.bytes_]  # (m,) S16, sorted: of name and version of every listed object
 
@@ -66,7 +69,7 @@ class PoolPart:
 def dump_part(part: PoolPart) -> bytes:
     """Return the part as an .npz file. Equal parts give equal bytes."""
     header = {"format": FORMAT, **asdict(part.header)}
-    columns: dict[str, Any] = {name: getattr(part, name) for name in (*_COLUMNS, "vectors", "seen")}
+    columns: dict[str, Any] = {name: getattr(part, name) for name in (*_COLUMNS, _ORIENTATIONS, "vectors", "seen")}
     columns |= {"header": np.frombuffer(json.dumps(header).encode(), np.uint8), **pack_texts("names", part.names)}
     buffer = io.BytesIO()
     write_column_file(buffer, columns)
@@ -95,9 +98,16 @@ def _read(file: ColumnFile) -> PoolPart:
         _check_header(PartHeader(**header)),
         names,
         **file.take_all(_COLUMNS, k, fits=f"{k} names"),
+        orientations=_read_orientations(file, k),
         vectors=file.take("vectors", _VECTORS, k, otherwise=f"its vectors are no {k} rows of finite numbers"),
         seen=file.take("seen", _SEEN, otherwise="what it has seen is no list of digests"),
     )
+
+
+def _read_orientations(file: ColumnFile, k: int) -> NDArray[np.uint8]:
+    if _ORIENTATIONS not in file.names:
+        return np.zeros(k, dtype=np.uint8)
+    return file.take(_ORIENTATIONS, _ORIENTATION, k, otherwise=f"{_ORIENTATIONS} does not fit {k} names")
 
 
 def _check_header(header: PartHeader) -> PartHeader:

@@ -29,9 +29,16 @@ from PIL.ImageFile import ImageFile
 from selection_job.images.file_kinds import name_image_kind, name_other_kind
 from selection_job.images.jpeg_damage import end_properly, hear_damage
 from selection_job.images.metadata_free import LARGE_BYTES, leave_out_behind_pixels, leave_out_metadata
+from selection_job.images.upright import AS_STORED, turn_image
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused as 'too large'. The number at which Pillow, and so lightly, refuses to open a file."""
+
+PIXELS = 2
+"""Part of the fingerprint of what is made of images: raised when the same bytes give other pixels.
+
+2: pictures are turned by their EXIF orientation.
+"""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF", "AVIF")
 """What a file may hold, whatever its name says."""
@@ -64,7 +71,7 @@ class OpenedImage:
 
     file: ImageFile
     content: bytes
-    width_px: int
+    width_px: int  # as stored, not turned
     height_px: int
     has_left_out: bool = False
     """Whether there are metadata that were not read, since they are large or damaged."""
@@ -73,16 +80,16 @@ class OpenedImage:
 def decode_rgb(
     content: bytes, *, decoder: str = "exact", target_px: int | None = None, allow_truncated: bool = False
 ) -> Image.Image:
-    """Return the first frame as an image of mode RGB; as stored, not turned by its EXIF orientation.
+    """Return the first frame as an image of mode RGB, turned by its EXIF orientation as whoever shows it turns it.
 
-    decoder          'exact' equals Image.open(file).convert('RGB') bit for bit, but for images of 16 and 32 bit a
-                     channel: these are scaled to 8 bit instead of clipped. 'fast' lets libjpeg scale a JPEG by
+    decoder          'exact' equals Image.open(file).convert('RGB'), turned, bit for bit, but for images of 16 and 32
+                     bit a channel: these are scaled to 8 bit instead of clipped. 'fast' lets libjpeg scale a JPEG by
                      1/2, 1/4 or 1/8 to no less than twice target_px (and MIN_DRAFT_PX) on either edge
     target_px        edge in pixels that the caller resizes to; 'fast' without it is 'exact'
     allow_truncated  keep what could be decoded of a damaged file, the rest black or grey
 
-    The result's info holds one key, 'orientation': the EXIF orientation 1 to 8, for whoever shows the image.
-    Raises CorruptImage.
+    The result's info holds one key, 'orientation': by which EXIF orientation, 1 to 8, it was turned. A TIFF is turned
+    by Pillow itself, and has 1. Raises CorruptImage.
     """
     opened = open_image(content)
     return load_rgb(opened, decoder=decoder, target_px=target_px, allow_truncated=allow_truncated)
@@ -128,8 +135,9 @@ def load_rgb(
     try:
         edge_px = max(2 * target_px, MIN_DRAFT_PX) if decoder == "fast" and target_px is not None else None
         file = _load_partly(opened) if allow_truncated else _load_whole(opened, edge_px)
-        rgb = _to_rgb(file)
-        rgb.info = {"orientation": read_orientation(file)}
+        orientation = _read_orientation(file)  # after the pixels: a PNG may tell it behind them
+        rgb = turn_image(_to_rgb(file), orientation)
+        rgb.info = {"orientation": orientation}
     except Image.DecompressionBombError:
         raise _too_large(opened.width_px, opened.height_px) from None
     except Exception as error:  # as above
@@ -146,16 +154,13 @@ def check_data(opened: OpenedImage) -> None:
         raise CorruptImage(f"damaged: a part of its image data is lost or overwritten (libjpeg: {heard})")
 
 
-def read_orientation(image: Image.Image) -> int:
+def _read_orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1 where there is none or where EXIF is damaged."""
-    if "orientation" in image.info:
-        return int(image.info["orientation"])
-    _silence_pillow()
     try:
-        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+        orientation = image.getexif().get(_ORIENTATION_TAG, AS_STORED)
     except Exception:  # as above: damaged EXIF does no harm to the pixels
-        return 1
-    return orientation if orientation in range(1, 9) else 1
+        return AS_STORED
+    return int(orientation) if orientation in range(1, 9) else AS_STORED
 
 
 def _load_whole(opened: OpenedImage, edge_px: int | None) -> ImageFile:

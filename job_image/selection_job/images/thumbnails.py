@@ -9,35 +9,22 @@ from pathlib import Path
 
 from PIL import Image
 
-from selection_job.images.decoding import read_orientation
-
 log = logging.getLogger("selection_job")
 
 THUMBNAIL_PX = 128
 _QUALITY = 85
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 def make_thumbnail(image: Image.Image) -> bytes:
-    """Return a JPEG that fits in 128 x 128 pixels, turned upright by the image's EXIF orientation; never enlarged.
+    """Return a JPEG that fits in 128 x 128 pixels; never enlarged.
 
     image    mode RGB, as decode_rgb returns it; is not changed
     """
     scale = min(1.0, THUMBNAIL_PX / max(image.size))
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     small = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-    turn = _TURNS.get(read_orientation(image))
-    upright = small if turn is None else small.transpose(turn)
     buffer = io.BytesIO()
-    upright.save(buffer, "JPEG", quality=_QUALITY)
+    small.save(buffer, "JPEG", quality=_QUALITY)
     return buffer.getvalue()
 
 

@@ -55,14 +55,16 @@ def take_columns(columns: Mapping[str, MetadataColumn], rows: NDArray[np.int64])
 def make_measured_columns(catalog: Catalog) -> dict[str, MetadataColumn]:
     """Return the computed metadata by key, lightly.sharpness among them, aligned with the catalog.
 
-    Sizes of files come from the listing, width and height from the images' headers, both before any turning by EXIF;
-    width and height are not there where no image was opened. What was measured is NaN for images of the datapool.
+    Sizes of files come from the listing, width and height are those of the pictures as they are shown; they are not
+    there where no image was opened. What was measured is NaN for images of the datapool, and so are width and height of
+    those that came into it before pictures were turned.
     """
     unknown = np.full(catalog.n_pool, np.nan)
     values: dict[str, NDArray[Any]] = {"sizeInBytes": catalog.sizes_bytes}
     values |= {name: np.concatenate([measured, unknown]) for name, measured in catalog.measures.items()}
     if catalog.was_read:
-        values |= {"width": catalog.widths_px, "height": catalog.heights_px}
+        sizes = {"width": catalog.widths_px, "height": catalog.heights_px}
+        values |= {name: np.where(edges > 0, edges, np.nan) for name, edges in sizes.items()}
     return {
         f"{COMPUTED}{name}": MetadataColumn(f"{COMPUTED}{name}", numbers=np.asarray(numbers, dtype=np.float64))
         for name, numbers in values.items()

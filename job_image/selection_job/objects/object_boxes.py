@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from selection_api.selection_config import AutoTask
 from selection_api.spec import SelectionRunSpec
 from selection_job.errors import UnusableData
-from selection_job.predictions.task_predictions import TaskPredictions
+from selection_job.predictions.task_predictions import STORED, TaskPredictions
 
 MOST_OBJECTS = 1000
 """Objects of an image that are cut out: those with the highest scores. A file of 10 MB may name 100,000."""
@@ -25,6 +25,8 @@ class ObjectBoxes:
     starts: NDArray[np.int64]  # (n + 1,) the boxes of image i are starts[i] .. starts[i + 1]
     corners: NDArray[np.float32]  # (m, 4) x0, y0, x1, y1; may reach beyond the image
     is_relative: bool  # corners are shares of width and height instead of pixels
+    is_stored: bool  # corners are of the stored picture instead of the turned one
+    padding: float  # how much a box grows: 0.1 makes it 10% wider and 10% higher, around its middle
     numbers: NDArray[np.int32]  # (m,) place of the object among its image's predictions
     category_index: NDArray[np.int32]  # (m,)
     scores: NDArray[np.float32]  # (m,)
@@ -71,7 +73,6 @@ def _name_wanted(spec: SelectionRunSpec) -> dict[str, str]:
 def make_object_boxes(task: TaskPredictions, *, padding: float = 0.0) -> ObjectBoxes:
     """Return the boxes of a task's objects; those of more than MOST_OBJECTS on an image with the lowest scores are out.
 
-    padding  how much a box grows: 0.1 makes it 10% wider and 10% higher, around its middle
     Raises UnusableData for a task without boxes.
     """
     if task.boxes_px is None:
@@ -88,8 +89,10 @@ def make_object_boxes(task: TaskPredictions, *, padding: float = 0.0) -> ObjectB
     return ObjectBoxes(
         task=task.name,
         starts=starts,
-        corners=_grow(corners, padding).astype(np.float32),
+        corners=corners.astype(np.float32),
         is_relative=False,
+        is_stored=task.coordinates == STORED,
+        padding=min(padding, _MOST_PADDING),
         numbers=_number_within(task.owners)[kept],
         category_index=task.category_index[kept],
         scores=task.scores[kept],
@@ -98,26 +101,21 @@ def make_object_boxes(task: TaskPredictions, *, padding: float = 0.0) -> ObjectB
 
 
 def make_auto_boxes(task: AutoTask, n_images: int, *, padding: float = 0.0) -> ObjectBoxes:
-    """Return the same boxes on every image: a grid of tiles that covers it, or the given ones; padding as above."""
+    """Return the same boxes on every image: a grid of tiles that covers it, or the given ones."""
     corners = _tile_corners(task) if task.type == "TILING" else _crop_corners(task)
-    corners = _grow(corners.astype(np.float64), padding).astype(np.float32)
     k = len(corners)
     return ObjectBoxes(
         task=task.name,
         starts=np.arange(n_images + 1, dtype=np.int64) * k,
         corners=np.tile(corners, (n_images, 1)),
         is_relative=True,
+        is_stored=False,
+        padding=min(padding, _MOST_PADDING),
         numbers=np.tile(np.arange(k, dtype=np.int32), n_images),
         category_index=np.broadcast_to(np.int32(0), n_images * k),
         scores=np.broadcast_to(np.float32(1), n_images * k),
         categories=("tile" if task.type == "TILING" else "crop",),
     )
-
-
-def _grow(corners: NDArray[np.float64], padding: float) -> NDArray[np.float64]:
-    """Return (m, 4) the boxes, each larger by this share of its width and height, around its middle."""
-    more = (corners[:, 2:] - corners[:, :2]) * (min(padding, _MOST_PADDING) / 2)
-    return np.concatenate([corners[:, :2] - more, corners[:, 2:] + more], axis=1)
 
 
 def _best_per_owner(owners: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64]:

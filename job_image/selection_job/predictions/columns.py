@@ -91,6 +91,7 @@ class ColumnsBuilder:
             areas_px=np.frombuffer(self._areas, dtype=np.float64)[order] if kind in _WITH_MASK else None,
             keypoint_confidences=_floats(self._confidences)[order] if kind == "keypoint-detection" else None,
             mask_pixels=self._mask_pixels if kind in _WITH_MASK else None,
+            coordinates=self._schema.coordinates,
         )
 
     def _build_probabilities(self, order: NDArray[np.int64]) -> NDArray[np.float32] | None:
@@ -156,7 +157,9 @@ def load_task_columns(schema: TaskSchema, n: int, folder: Path) -> TaskPredictio
         raise ValueError("it names images that do not exist")
     if len(owners) and not 0 <= index.min() <= index.max() < len(schema.categories):
         raise ValueError("it names categories that do not exist")
-    return TaskPredictions(name=schema.task, kind=schema.kind, categories=schema.categories, **columns)
+    return TaskPredictions(
+        name=schema.task, kind=schema.kind, categories=schema.categories, coordinates=schema.coordinates, **columns
+    )
 
 
 def _read(file: ColumnFile, schema: TaskSchema, n: int) -> dict[str, NDArray[Any]]:

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from selection_job.catalog.image_names import quote_some
 from selection_job.errors import UnusableData
 
+SHOWN, STORED = "SHOWN", "STORED"
+COORDINATES = (SHOWN, STORED)
+"""What boxes refer to: the picture turned by its EXIF orientation, or the one that lies in the file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Category:
@@ -31,10 +35,11 @@ class TaskPredictions:
     category_index: NDArray[np.int32]  # (m,) index into categories
     scores: NDArray[np.float32]  # (m,) 0..1
     probabilities: NDArray[np.float32] | None = None  # (m, c); a row of NaN where the file gives none
-    boxes_px: NDArray[np.float32] | None = None  # (m, 4) x, y, w, h in pixels; NaN where there is none
+    boxes_px: NDArray[np.float32] | None = None  # (m, 4) x, y, w, h in pixels, as given; NaN where there is none
     areas_px: NDArray[np.float64] | None = None  # (m,) pixels of each segment
     keypoint_confidences: NDArray[np.float32] | None = None  # (m,) mean over the object's keypoints, 0..1
     mask_pixels: NDArray[np.int64] | None = None  # (n,) what each mask of an image covers; 0 where it has none
+    coordinates: str = SHOWN  # one of COORDINATES: what boxes_px refer to
 
 
 OF_IMAGES = ("has_file", "mask_pixels")

@@ -13,7 +13,7 @@ from selection_job.catalog.image_names import quote_some
 from selection_job.errors import ObjectMissing, UnusableData
 from selection_job.formats.json_reading import InvalidFile
 from selection_job.predictions.json_decoding import decode_json
-from selection_job.predictions.task_predictions import Category
+from selection_job.predictions.task_predictions import COORDINATES, SHOWN, STORED, Category
 from selection_job.stores.store import Store
 
 PREDICTIONS_FOLDER = ".lightly/predictions/"
@@ -43,6 +43,7 @@ class _Category(Struct):
 class _Schema(Struct):
     task_type: str
     categories: Annotated[list[_Category], Meta(min_length=1, max_length=MOST_CATEGORIES)]
+    coordinates: str = SHOWN
 
 
 _DECODE_SCHEMA = msgspec.json.Decoder(_Schema)
@@ -60,6 +61,8 @@ class TaskSchema:
     """By ascending id, which is the order of probabilities."""
     n_keypoints: tuple[int | None, ...]
     """Of each category; None where the schema does not name them."""
+    coordinates: str = SHOWN
+    """One of COORDINATES."""
 
     @cached_property
     def index_of_id(self) -> dict[int, int]:
@@ -117,6 +120,7 @@ def _load_schema(store: Store, task: str) -> TaskSchema:
         schema.task_type,
         tuple(Category(category.id, category.name) for category in ordered),
         tuple(None if c.keypoint_names is None else len(c.keypoint_names) for c in ordered),
+        schema.coordinates,
     )
 
 
@@ -130,6 +134,11 @@ def _decode(content: bytes, decoder: "msgspec.json.Decoder[T]", where: str, expe
 def _find_fault(schema: _Schema) -> str | None:
     if schema.task_type not in KINDS:
         return f"task_type: expected one of {', '.join(KINDS)}; found {schema.task_type[:100]!r}"
+    if schema.coordinates not in COORDINATES:
+        return (
+            f"coordinates: expected {SHOWN} (boxes are of the picture as it is shown, turned by its EXIF orientation) "
+            f"or {STORED} (of the picture as it lies in the file); found {schema.coordinates[:100]!r}"
+        )
     for key, a_key in (("id", "an id"), ("name", "a name")):
         counts = Counter(getattr(category, key) for category in schema.categories)
         if twice := [value for value, count in counts.items() if count > 1]:

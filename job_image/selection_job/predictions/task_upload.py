@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from selection_job.errors import ObjectMissing, ObjectRefused, StorageUnavailable, TryAgain, UnusableData
-from selection_job.predictions.task_predictions import TaskPredictions
+from selection_job.predictions.task_predictions import SHOWN, TaskPredictions
 from selection_job.predictions.task_schema import SCHEMA_FILE, TASKS_FILE, TaskSchema
 from selection_job.process.parallel_calls import call_in_parallel
 from selection_job.process.progress import Progress
@@ -15,6 +15,7 @@ from selection_job.stores.lease import Lease, hold
 from selection_job.stores.sidecar_files import stem_of
 from selection_job.stores.store import Store
 
+_COORDINATES = "coordinates"
 _LOCK = ".lightly/locks/prediction_tasks.json"
 _LEASE_S = 10.0
 _ATTEMPTS = 20
@@ -30,12 +31,20 @@ def check_folder(store: Store, schema: TaskSchema) -> None:
         return
     except (ValueError, RecursionError):
         found = None
-    if found != _describe(schema):
+    own = _describe(schema)
+    if found == own:
+        return
+    writes = f"spec.workerConfig.pretagging_upload writes to {store.url}{schema.folder}, and "
+    if found == {key: value for key, value in own.items() if key != _COORDINATES}:
         raise UnusableData(
-            f"spec.workerConfig.pretagging_upload writes to {store.url}{schema.folder}, and the {SCHEMA_FILE} there is "
-            "of another task: predictions of both would be mixed. Move that folder away, or set pretagging_upload to "
-            "false."
+            f"{writes}what lies there was written by an earlier version, whose boxes are of the pictures as they are "
+            f"stored; this one's are of the pictures as they are shown, turned by EXIF. Move that folder away; or, "
+            f'where no picture has an EXIF orientation, add "{_COORDINATES}": "{SHOWN}" to its {SCHEMA_FILE}.'
         )
+    raise UnusableData(
+        f"{writes}the {SCHEMA_FILE} there is of another task: predictions of both would be mixed. Move that folder "
+        "away, or set pretagging_upload to false."
+    )
 
 
 def upload_task(
@@ -109,7 +118,7 @@ def _shortest(number: np.float32) -> float:
 
 def _describe(schema: TaskSchema) -> dict[str, Any]:
     categories = [{"id": category.id, "name": category.name} for category in schema.categories]
-    return {"task_type": schema.kind, "categories": categories}
+    return {"task_type": schema.kind, "categories": categories, _COORDINATES: schema.coordinates}
 
 
 def _encode(value: object) -> bytes:

@@ -25,6 +25,7 @@ from selection_job.images.decoding import CorruptImage, check_data, load_rgb, op
 from selection_job.images.image_measures import measure_image
 from selection_job.images.large_images import LargeImages
 from selection_job.images.thumbnails import make_thumbnail
+from selection_job.images.upright import AS_STORED, turn_size
 from selection_job.objects.object_boxes import ObjectBoxes
 from selection_job.process.machine import count_cores
 from selection_job.process.parallel_calls import begin_ahead, open_threads, take_results
@@ -48,7 +49,7 @@ class ReadImage:
     name: str
     sha256: bytes  # 32 bytes; empty where nothing was read
     size_bytes: int
-    width_px: int  # as stored, before EXIF orientation; 0 where unknown
+    width_px: int  # of the picture as it is shown; 0 where unknown
     height_px: int
     reason: str | None
     encoder_pixels: NDArray[np.uint8] | None = None  # (s, s, 3) RGB; None without input_size_px
@@ -57,6 +58,7 @@ class ReadImage:
     resized_pixels: NDArray[np.uint8] | None = None  # (h, w, 3) RGB in the size that ReadOptions.choose_size gives
     measures: tuple[float, ...] = ()  # in the order of ReadOptions.measures
     has_left_out: bool = False  # see OpenedImage
+    orientation: int = AS_STORED  # by which the stored picture was turned, as EXIF numbers them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,11 +191,19 @@ def _examine(workers: _Workers, row: int, name: str, content: bytes) -> ReadImag
             )
             if options.check_corruptness:
                 check_data(opened)
-            read = examine_rgb(image, options, ReadImage(name, digest, len(content), width_px, height_px, None))
+            known = _describe(ReadImage(name, digest, len(content), width_px, height_px, None), image)
+            read = examine_rgb(image, options, known)
             crops = () if size_px is None else _cut(workers, row, image, size_px)
             return replace(read, crop_pixels=crops, has_left_out=opened.has_left_out)
     except CorruptImage as error:
         return ReadImage(name, digest, len(content), width_px, height_px, str(error))
+
+
+def _describe(stored: ReadImage, image: Image.Image) -> ReadImage:
+    """Return what is known of the shown picture by what the header says of the stored one."""
+    orientation = int(image.info["orientation"])
+    width_px, height_px = turn_size(stored.width_px, stored.height_px, orientation)
+    return replace(stored, width_px=width_px, height_px=height_px, orientation=orientation)
 
 
 def examine_rgb(image: Image.Image, options: ReadOptions, known: ReadImage) -> ReadImage:
@@ -219,8 +229,16 @@ def _resize_as_chosen(image: Image.Image, options: ReadOptions) -> NDArray[np.ui
 
 
 def _cut(workers: _Workers, row: int, image: Image.Image, size_px: int) -> tuple[CropPixels, ...]:
+    orientation = int(image.info["orientation"])
     return tuple(
-        cut_objects(image, boxes.corners_of(row), is_relative=boxes.is_relative, size_px=size_px)
+        cut_objects(
+            image,
+            boxes.corners_of(row),
+            is_relative=boxes.is_relative,
+            turned_by=orientation if boxes.is_stored else AS_STORED,
+            padding=boxes.padding,
+            size_px=size_px,
+        )
         for boxes in workers.boxes
     )
 

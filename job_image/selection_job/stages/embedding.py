@@ -17,6 +17,7 @@ from selection_job.encoder.embedding import embed_pixels
 from selection_job.encoder.encoder import Encoder
 from selection_job.encoder.precision import choose_format
 from selection_job.errors import UnusableData
+from selection_job.images.decoding import PIXELS
 from selection_job.objects.crop_embedder import CropEmbedder
 from selection_job.objects.object_boxes import ObjectBoxes
 from selection_job.process.progress import Bar
@@ -57,7 +58,8 @@ def embed_images(
     boxes  aligned with listing.names
     Raises UnusableData when every image is corrupt.
     """
-    fingerprint = fingerprint_embedding(context, listing, encoder, boxes=[_fingerprint_boxes(task) for task in boxes])
+    cut = [_fingerprint_boxes(task) for task in boxes]
+    fingerprint = fingerprint_embedding(context, listing, encoder, boxes=cut, pixels=PIXELS)
 
     def embed(folder: Path) -> None:
         with context.progress.bar("Reading and embedding", len(listing.names)) as bar:
@@ -88,7 +90,8 @@ def fingerprint_embedding(context: RunContext, listing: Listing, encoder: Encode
 
 
 def _fingerprint_boxes(boxes: ObjectBoxes) -> str:
-    digest = sha256(repr((boxes.task, boxes.is_relative, boxes.categories)).encode("utf-8", "surrogatepass"))
+    head = (boxes.task, boxes.is_relative, boxes.is_stored, boxes.padding, boxes.categories)
+    digest = sha256(repr(head).encode("utf-8", "surrogatepass"))
     for column in (boxes.starts, boxes.corners, boxes.numbers, boxes.category_index, boxes.scores):
         digest.update(np.ascontiguousarray(column).tobytes())
     return digest.hexdigest()

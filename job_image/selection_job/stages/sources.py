@@ -21,6 +21,7 @@ from selection_job.predictions.image_sizes import note_misfits
 from selection_job.predictions.loading import load_predictions
 from selection_job.predictions.task_predictions import TaskPredictions, add_images, take_images
 from selection_job.predictions.task_schema import load_schemas
+from selection_job.predictions.turned_boxes import note_unturned, turn_boxes
 from selection_job.run.context import RunContext
 from selection_job.run.kept_stages import Noted
 from selection_job.selection.gathered_sources import GatheredSources
@@ -109,10 +110,11 @@ def gather_sources(
     rows = _rows_of(catalog, loaded.names)
     measured = make_measured_columns(catalog) if needs.computed_metadata else {}
     columns = {**take_columns(loaded.columns, rows), **measured}
+    given = {name: take_images(task, rows) for name, task in loaded.tasks.items()}
     sources = GatheredSources(
         n=len(catalog.names),
         columns=columns,
-        tasks={name: take_images(task, rows) for name, task in loaded.tasks.items()},
+        tasks={name: turn_boxes(task, catalog) for name, task in given.items()},
         objects={crops.task: (crops.vectors, crops.image_rows) for crops in embedded.crops},
         queries=_load_queries(context, embedded.embeddings.shape[1]),
         scorer_config=context.worker.scorer_config,
@@ -121,7 +123,10 @@ def gather_sources(
     notes = [
         note
         for name in _list_tasks_in_files(context)
-        for note in note_misfits(sources.tasks[name], catalog, scratch=context.scratch)
+        for note in (
+            *note_unturned(given[name], catalog),
+            *note_misfits(sources.tasks[name], catalog, scratch=context.scratch),
+        )
     ]
     if needs.scores:
         _compute_scores(context, sources)

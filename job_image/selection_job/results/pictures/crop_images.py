@@ -88,11 +88,10 @@ class _CropWriter:
         name = self.catalog.names[owner]
         try:
             opened = open_image(self.source.read(name))
-            size_px = (opened.width_px, opened.height_px)
-            if size_px != (self.catalog.widths_px[owner], self.catalog.heights_px[owner]):
-                raise CorruptImage("it has another size than when it was embedded")
             with self.large.take_turn(opened.width_px * opened.height_px):
                 image = load_rgb(opened, allow_truncated=not self.worker.enable_corruptness_check)
+                if image.size != (self.catalog.widths_px[owner], self.catalog.heights_px[owner]):
+                    raise CorruptImage("it has another size than when it was embedded")
                 return [note for row in rows.tolist() for note in self._write_one(name, image, row)]
         except (ObjectMissing, ObjectRefused, CorruptImage) as error:
             return [f"{name}: its {len(rows)} chosen objects could not be written as images: {error}"]
