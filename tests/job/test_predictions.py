@@ -62,18 +62,17 @@ def test_an_instance_has_a_box_and_a_mask(task_place, load_task):
 
 def test_a_pose_without_a_box_lies_where_its_keypoints_were_seen(task_place, load_task):
     pose = {"category_id": 7, "keypoints": [10, 20, 0.5, 30, 25, 1, 99, 99, 0], "score": 0.5}
-    unseen = {"category_id": 7, "keypoints": [10, 20, 0], "score": 0.5}
+    unseen = {"category_id": 7, "keypoints": [10, 20, 0, 30, 20, 1], "score": 0.5}  # a point has no area
     boxed = {**pose, "bbox": [1, 2, 3, 4]}
     found = load_task(task_place("keypoint-detection", {"a.json": one(pose, unseen, boxed)}), ["a.jpg"])
-    assert found.keypoint_confidences.tolist() == [0.5, 0, 0.5]
+    assert found.keypoint_confidences.tolist() == [0.5, 0.5, 0.5]
     np.testing.assert_array_equal(found.boxes_px, [[10, 20, 20, 5], [NAN] * 4, [1, 2, 3, 4]])
 
 
-def test_a_box_that_begins_within_a_pixel_outside_is_cut_off(task_place, load_task):
-    box = {"category_id": 7, "bbox": [-0.5, -1, 10, 10], "score": 0.5}
-    assert load_task(task_place("object-detection", {"a.json": one(box)}), ["a.jpg"]).boxes_px.tolist() == [
-        [0, 0, 9.5, 9]
-    ]
+def test_a_box_that_begins_outside_of_its_image_is_no_mistake(task_place, load_task):
+    boxes = [[-0.5, -1, 10, 10], [-30, 2, 3, 4], [-3e5, -3e5, 6e5, 6e5]]
+    found = [{"category_id": 7, "bbox": box, "score": 0.5} for box in boxes]
+    assert load_task(task_place("object-detection", {"a.json": one(*found)}), ["a.jpg"]).boxes_px.tolist() == boxes
 
 
 LABEL = one({"category_id": 3})
@@ -152,6 +151,10 @@ def test_what_does_not_fit_an_image_is_named_once_its_size_is_known(task_place, 
         (0, "predictions[1].bbox: lies outside of the image; the image has 10 x 8 pixels")
     ]
     assert list(find_misfits(found, catalog_of([0, 0, 0]))) == [], "embeddings were given, and no image was opened"
+    flat = {"a.json": one({"category_id": 3, "score": 0.5, "bbox": [1, 2, 20, 0]})}
+    assert list(find_misfits(load_task(task_place("object-detection", flat), ["a.jpg"]), catalog_of([0]))) == [
+        (0, "predictions[0]: its box has no area, 20 x 0 pixels")
+    ]
     (note,) = note_misfits(found, catalog_of([10, 10, 11]), scratch=place.scratch)
     assert note.startswith("The task t: the predictions of 1 images do not fit the images, and count as they are")
     assert (place.scratch / "prediction_problems").read_text().startswith("t,.lightly/predictions/t/a.json,counts as")

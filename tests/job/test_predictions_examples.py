@@ -83,7 +83,7 @@ def test_the_script_of_the_documentation_converts_coco(task_place, load_task, tm
     found = load_task(place, ["b.jpg", "sub/a.jpg"])
     assert [category.name for category in found.categories] == ["person", "dog"]
     assert (found.owners.tolist(), found.category_index.tolist(), found.scores.tolist()) == ([1, 1], [1, 0], [1, 0.25])
-    assert found.boxes_px.tolist() == [[0, 3, 7.5, 20], [1, 2, 3, 4]]
+    assert found.boxes_px.tolist() == [[-2.5, 3, 10, 20], [1, 2, 3, 4]]
     assert found.has_file.all()
 
 

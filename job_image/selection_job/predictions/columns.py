@@ -122,17 +122,14 @@ def _score(found: Any, place: int) -> float:
 
 
 def _box(found: Any) -> tuple[float, ...]:
-    """Return x, y, width, height, cut off at 0; of a pose without a box that of its keypoints that were seen."""
-    if found.bbox is None:
-        seen = [(x, y) for x, y, confidence in zip(*[iter(found.keypoints)] * 3, strict=True) if confidence > 0]
-        if not seen:
-            return _NO_BOX
-        (x0, y0), (x1, y1) = map(min, zip(*seen, strict=True)), map(max, zip(*seen, strict=True))
-    else:
-        x0, y0, width, height = found.bbox
-        x1, y1 = x0 + width, y0 + height
-    x0, y0 = max(x0, 0.0), max(y0, 0.0)
-    return x0, y0, max(x1 - x0, 0.0), max(y1 - y0, 0.0)
+    """Return x, y, width, height as given; of a pose without a box that of its seen keypoints, if it has an area."""
+    if found.bbox is not None:
+        return tuple(found.bbox)
+    seen = [(x, y) for x, y, confidence in zip(*[iter(found.keypoints)] * 3, strict=True) if confidence > 0]
+    if not seen:
+        return _NO_BOX
+    (x0, y0), (x1, y1) = map(min, zip(*seen, strict=True)), map(max, zip(*seen, strict=True))
+    return (x0, y0, x1 - x0, y1 - y0) if x1 > x0 and y1 > y0 else _NO_BOX
 
 
 def _floats(values: "array[float]") -> NDArray[np.float32]:

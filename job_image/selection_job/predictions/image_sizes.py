@@ -33,32 +33,40 @@ def note_misfits(task: TaskPredictions, catalog: Catalog, *, scratch: Path) -> l
 
 
 def find_misfits(task: TaskPredictions, catalog: Catalog) -> Iterator[tuple[int, str]]:
-    """Yield row and reason of images of which a box lies wholly outside, or whose masks are of another size.
+    """Yield row and reason of images of which a box has no area or lies outside, or whose masks are of another size.
 
-    task  aligned with catalog.names
+    task  aligned with catalog.names; boxes on the pictures as they are shown, not clipped
 
-    By row. Images whose size is not known are passed over.
+    By row. Where the size of an image is not known, only boxes without an area are odd.
     """
     widths, heights = catalog.widths_px.astype(np.int64), catalog.heights_px.astype(np.int64)
-    outside = _find_outside(task, widths, heights)
+    odd = _find_odd_boxes(task, widths, heights)
     is_odd = np.zeros(len(widths), dtype=np.bool_)
-    is_odd[list(outside)] = True
+    is_odd[list(odd)] = True
     if task.mask_pixels is not None:
         is_odd |= (task.mask_pixels > 0) & (widths > 0) & (task.mask_pixels != widths * heights)
     for row in np.flatnonzero(is_odd).tolist():
         size = f"the image has {widths[row]} x {heights[row]} pixels"
-        if row in outside:
-            yield row, f"predictions[{outside[row]}].bbox: lies outside of the image; {size}"
+        if row in odd:
+            number, width, height = odd[row]
+            if min(width, height) > 0:
+                yield row, f"predictions[{number}].bbox: lies outside of the image; {size}"
+            else:
+                yield row, f"predictions[{number}]: its box has no area, {width:g} x {height:g} pixels"
         elif task.mask_pixels is not None:
             yield row, f"segmentation: the runs of a mask add up to {task.mask_pixels[row]} pixels; {size}"
 
 
-def _find_outside(task: TaskPredictions, widths: NDArray[np.int64], heights: NDArray[np.int64]) -> dict[int, int]:
-    """Return, for each image that has any, the first of its boxes that lies outside, counted from 0."""
+def _find_odd_boxes(
+    task: TaskPredictions, widths: NDArray[np.int64], heights: NDArray[np.int64]
+) -> dict[int, tuple[int, float, float]]:
+    """Return, for each image that has any, the first box of which nothing is seen: its place from 0, and its size."""
     if task.boxes_px is None:
         return {}
-    owners, x, y = task.owners, task.boxes_px[:, 0], task.boxes_px[:, 1]
-    odd = np.flatnonzero(((x >= widths[owners]) | (y >= heights[owners])) & (widths[owners] > 0))
+    owners, (x, y, width, height) = task.owners, task.boxes_px.T
+    is_outside = ((x >= widths[owners]) | (y >= heights[owners])) & (widths[owners] > 0)
+    odd = np.flatnonzero(is_outside | (x + width <= 0) | (y + height <= 0) | (width <= 0) | (height <= 0))
     rows, first = np.unique(owners[odd], return_index=True)
-    begins = np.searchsorted(owners, rows)
-    return dict(zip(rows.tolist(), (odd[first] - begins).tolist(), strict=True))
+    numbers = odd[first] - np.searchsorted(owners, rows)
+    sizes = task.boxes_px[odd[first], 2:].tolist()
+    return {row: (number, *size) for row, number, size in zip(rows.tolist(), numbers.tolist(), sizes, strict=True)}

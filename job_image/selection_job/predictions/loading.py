@@ -38,6 +38,8 @@ from selection_job.stores.store import Store
 
 _PROBLEMS, _COUNTS = "problems.csv", "counts.json"
 _BLOCK = 10_000
+_BOXES = 2
+"""Part of the fingerprint: raised when files give other boxes. 2: as they are given, whatever reaches beyond 0."""
 _MOST_EXAMPLES = 3
 
 
@@ -88,6 +90,7 @@ def _make_stage(
         n_keypoints=schema.n_keypoints,
         files=files.fingerprint,
         names=names_digest,
+        boxes=_BOXES,
     )
 
     def make(folder: Path) -> None:

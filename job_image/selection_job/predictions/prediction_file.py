@@ -14,8 +14,6 @@ LARGEST_COORDINATE = 2.0**24
 """Pixels; below it float32 is exact to a pixel, and no image is larger."""
 SUM_TOLERANCE = 0.01
 """By how much probabilities may miss a sum of 1: they are written with few digits."""
-EDGE_TOLERANCE_PX = 1.0
-"""How far a box may begin outside of the image: models round. What lies outside is cut off."""
 MOST_PIXELS = 2**40
 """Of a mask."""
 
@@ -144,11 +142,9 @@ def _find_in_probabilities(probabilities: list[float], schema: TaskSchema) -> st
 
 
 def _find_in_box(box: list[float]) -> str | None:
-    x, y, width, height = box
+    width, height = box[2:]
     if width < 0 or height < 0:
         return f"expected x, y, width, height with a size of 0 or more; found {width:g} x {height:g}"
-    if min(x, y) < -EDGE_TOLERANCE_PX:
-        return f"begins outside of the image, at x = {x:g}, y = {y:g}; cut it off at 0"
     return None
 
 

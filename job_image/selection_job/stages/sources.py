@@ -17,6 +17,7 @@ from selection_job.catalog.embedded import Embedded
 from selection_job.embeddings.query_set import load_query_set, query_key
 from selection_job.metadata.loading import METADATA_FOLDER, check_metadata_schema, load_metadata
 from selection_job.metadata.metadata_column import MetadataColumn, make_measured_columns, take_columns
+from selection_job.predictions.clipped_boxes import clip_boxes
 from selection_job.predictions.image_sizes import note_misfits
 from selection_job.predictions.loading import load_predictions
 from selection_job.predictions.task_predictions import TaskPredictions, add_images, take_images
@@ -110,27 +111,36 @@ def gather_sources(
     rows = _rows_of(catalog, loaded.names)
     measured = make_measured_columns(catalog) if needs.computed_metadata else {}
     columns = {**take_columns(loaded.columns, rows), **measured}
-    given = {name: take_images(task, rows) for name, task in loaded.tasks.items()}
+    tasks = _fit_tasks(context, loaded, catalog, rows)
     sources = GatheredSources(
         n=len(catalog.names),
         columns=columns,
-        tasks={name: turn_boxes(task, catalog) for name, task in given.items()},
+        tasks=tasks.value,
         objects={crops.task: (crops.vectors, crops.image_rows) for crops in embedded.crops},
         queries=_load_queries(context, embedded.embeddings.shape[1]),
         scorer_config=context.worker.scorer_config,
         table_scores=table_scores,
     )
-    notes = [
-        note
-        for name in _list_tasks_in_files(context)
-        for note in (
-            *note_unturned(given[name], catalog),
-            *note_misfits(sources.tasks[name], catalog, scratch=context.scratch),
-        )
-    ]
     if needs.scores:
         _compute_scores(context, sources)
-    return Noted(sources, tuple(notes))
+    return Noted(sources, tasks.notes)
+
+
+def _fit_tasks(
+    context: RunContext, loaded: LoadedSources, catalog: Catalog, rows: NDArray[np.int64]
+) -> Noted[dict[str, TaskPredictions]]:
+    """Return the tasks with boxes as they lie on the pictures, and what is odd about those that lie in files."""
+    fitted, notes, in_files = {}, [], _list_tasks_in_files(context)
+    for name, task in loaded.tasks.items():
+        given = take_images(task, rows)
+        shown = turn_boxes(given, catalog)
+        clipped = clip_boxes(shown, catalog)
+        fitted[name] = clipped.task
+        if name in in_files:
+            notes += note_unturned(given, catalog)
+            notes += note_misfits(shown, catalog, scratch=context.scratch)
+            notes += clipped.notes
+    return Noted(fitted, tuple(notes))
 
 
 def _rows_of(catalog: Catalog, names: list[str]) -> NDArray[np.int64]:
