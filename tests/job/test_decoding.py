@@ -29,7 +29,10 @@ def encode(image, image_format, **options):
 
 def pillow_rgb(content):
     with Image.open(io.BytesIO(content)) as image:
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        shown = ImageOps.exif_transpose(image)
+        if shown.has_transparency_data:
+            shown = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown.convert("RGBA"))
+        return np.asarray(shown.convert("RGB"))
 
 
 def png_header(width, height):
@@ -218,7 +221,7 @@ def test_fast_and_exact_are_close_after_resizing():
 @pytest.mark.parametrize(("kind", "orientation"), [("rotated jpeg", 6), ("jpeg", 1), ("rotated tiff", 1)])
 def test_the_orientation_is_told_and_nothing_else(kind, orientation):
     image = decode_rgb(ORDINARY[kind])  # a TIFF is turned by Pillow itself
-    assert image.info == {"orientation": orientation}
+    assert image.info == {"orientation": orientation, "is_transparent": False}
 
 
 BAD_EXIF = b"Exif\0\0MM\0*\0\0\0\x08\0\2\x01\x12\0\2\xff\xff\xff\xff\0\0\0\6\x87\x69\0\4\0\0\0\1\xff\xff\xff\0"

@@ -1,5 +1,6 @@
 """Catalog: the images of a run as columns, after each was read and checked."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.catalog.frames import NO_FRAMES, Frames
+from selection_job.images.upright import AS_STORED
 from selection_job.manifest.medium import IMAGES, VIDEOS, Medium
 
 
@@ -58,6 +60,8 @@ class Catalog:
     """What people should know about how images were read, in sentences."""
     orientations: NDArray[np.uint8] | None = None
     """(n,) by which EXIF orientation, 1 to 8, each stored picture was turned; None where none was."""
+    n_transparent: int = 0
+    """How many pictures of this run's input are not opaque everywhere, and so are shown on white."""
 
     @property
     def medium(self) -> Medium:
@@ -71,8 +75,20 @@ class Catalog:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What people should know about single input files, in sentences."""
-        return (*self.image_notes, *self.frames.notes)
+        """What people should know about the input files, in sentences."""
+        return (*self.image_notes, *self.frames.notes, *self._note_pictures())
+
+    def _note_pictures(self) -> Iterator[str]:
+        of_all, n_turned = f"of {self.n_new:,} images", 0
+        if self.orientations is not None:
+            n_turned = int(np.count_nonzero(self.orientations[: self.n_new] != AS_STORED))
+        if n_turned:
+            yield (
+                f"Turned by their EXIF orientation: {n_turned:,} {of_all}. Sizes and boxes are those of the pictures "
+                "as they are shown."
+            )
+        if self.n_transparent:
+            yield f"Transparent in places, and so shown on white: {self.n_transparent:,} {of_all}."
 
     def name_files(self, rows: NDArray[np.int64]) -> list[str]:
         """Return the input file that each of these rows is, or comes from; none of the pool's."""

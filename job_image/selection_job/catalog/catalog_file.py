@@ -20,6 +20,7 @@ _COLUMNS = {
 }
 _ORIENTATIONS = "orientations"
 _ORIENTATION = ColumnType(np.uint8)
+_N_TRANSPARENT = "n_transparent"
 _MEASURE = "measure_"
 _MEASURED = ColumnType(np.float64, is_finite=True)
 
@@ -38,6 +39,8 @@ def save_catalog(catalog: Catalog, folder: Path) -> None:
     }
     if catalog.orientations is not None:
         columns[_ORIENTATIONS] = catalog.orientations
+    if catalog.n_transparent:
+        columns[_N_TRANSPARENT] = np.array([catalog.n_transparent], dtype=np.int64)
     write_column_file(folder / CATALOG_FILE, columns)
 
 
@@ -72,4 +75,10 @@ def _read(file: ColumnFile) -> Catalog:
         measures={name.removeprefix(_MEASURE): values for name, values in measures.items()},
         frames=unpack_frames(file, n),
         image_notes=tuple(file.take_texts("image_notes")),
+        n_transparent=_read_count(file),
     )
+
+
+def _read_count(file: ColumnFile) -> int:
+    """Return how many pictures are transparent; none where it is not told."""
+    return int(file.take(_N_TRANSPARENT, ColumnType(np.int64), 1)[0]) if _N_TRANSPARENT in file.names else 0

@@ -29,6 +29,7 @@ from PIL.ImageFile import ImageFile
 from selection_job.images.file_kinds import name_image_kind, name_other_kind
 from selection_job.images.jpeg_damage import end_properly, hear_damage
 from selection_job.images.metadata_free import LARGE_BYTES, leave_out_behind_pixels, leave_out_metadata
+from selection_job.images.transparency import find_alpha, place_on_white
 from selection_job.images.upright import AS_STORED, turn_image
 
 MAX_PIXELS = 178_956_970
@@ -37,7 +38,7 @@ MAX_PIXELS = 178_956_970
 PIXELS = 2
 """Part of the fingerprint of what is made of images: raised when the same bytes give other pixels.
 
-2: pictures are turned by their EXIF orientation.
+2: pictures are turned by their EXIF orientation, and transparent ones are shown on white.
 """
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF", "AVIF")
@@ -80,16 +81,16 @@ class OpenedImage:
 def decode_rgb(
     content: bytes, *, decoder: str = "exact", target_px: int | None = None, allow_truncated: bool = False
 ) -> Image.Image:
-    """Return the first frame as an image of mode RGB, turned by its EXIF orientation as whoever shows it turns it.
+    """Return the first frame in mode RGB, as viewers show it: turned by its EXIF orientation, and on white.
 
-    decoder          'exact' equals Image.open(file).convert('RGB'), turned, bit for bit, but for images of 16 and 32
-                     bit a channel: these are scaled to 8 bit instead of clipped. 'fast' lets libjpeg scale a JPEG by
-                     1/2, 1/4 or 1/8 to no less than twice target_px (and MIN_DRAFT_PX) on either edge
+    decoder          'exact' equals Image.open(file).convert('RGB') of an opaque image, turned, bit for bit, but for 16
+                     and 32 bit a channel: these are scaled to 8 bit instead of clipped. 'fast' lets libjpeg scale a
+                     JPEG by 1/2, 1/4 or 1/8 to no less than twice target_px (and MIN_DRAFT_PX) on either edge
     target_px        edge in pixels that the caller resizes to; 'fast' without it is 'exact'
-    allow_truncated  keep what could be decoded of a damaged file, the rest black or grey
+    allow_truncated  keep what could be decoded of a damaged file, the rest black, grey or white
 
-    The result's info holds one key, 'orientation': by which EXIF orientation, 1 to 8, it was turned. A TIFF is turned
-    by Pillow itself, and has 1. Raises CorruptImage.
+    The result's info holds two keys. 'orientation': by which EXIF orientation, 1 to 8, it was turned; a TIFF is turned
+    by Pillow itself, and has 1. 'is_transparent': whether a pixel was not opaque. Raises CorruptImage.
     """
     opened = open_image(content)
     return load_rgb(opened, decoder=decoder, target_px=target_px, allow_truncated=allow_truncated)
@@ -136,8 +137,9 @@ def load_rgb(
         edge_px = max(2 * target_px, MIN_DRAFT_PX) if decoder == "fast" and target_px is not None else None
         file = _load_partly(opened) if allow_truncated else _load_whole(opened, edge_px)
         orientation = _read_orientation(file)  # after the pixels: a PNG may tell it behind them
-        rgb = turn_image(_to_rgb(file), orientation)
-        rgb.info = {"orientation": orientation}
+        alpha = find_alpha(file, opened.content)
+        rgb = turn_image(_to_rgb(file) if alpha is None else place_on_white(_to_rgb(file), alpha), orientation)
+        rgb.info = {"orientation": orientation, "is_transparent": alpha is not None}
     except Image.DecompressionBombError:
         raise _too_large(opened.width_px, opened.height_px) from None
     except Exception as error:  # as above

@@ -23,6 +23,7 @@ class CatalogBuilder:
         self._widths_px = array("i")
         self._heights_px = array("i")
         self._orientations = array("B")
+        self._n_transparent = 0
         self._corrupt: dict[str, str] = {}
         self._with_left_out: list[str] = []
 
@@ -39,6 +40,7 @@ class CatalogBuilder:
         self._widths_px.append(image.width_px)
         self._heights_px.append(image.height_px)
         self._orientations.append(image.orientation)
+        self._n_transparent += image.is_transparent
         for values, value in zip(self._measures.values(), image.measures, strict=True):
             values.append(value)
 
@@ -53,6 +55,7 @@ class CatalogBuilder:
             widths_px=np.array(self._widths_px, dtype=np.int32),
             heights_px=np.array(self._heights_px, dtype=np.int32),
             orientations=orientations if (orientations != AS_STORED).any() else None,
+            n_transparent=self._n_transparent,
             duplicate_of=find_first_equal(digests),
             corrupt=dict(self._corrupt),
             measures={name: np.array(values, dtype=np.float64) for name, values in self._measures.items()},

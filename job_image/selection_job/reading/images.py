@@ -59,6 +59,7 @@ class ReadImage:
     measures: tuple[float, ...] = ()  # in the order of ReadOptions.measures
     has_left_out: bool = False  # see OpenedImage
     orientation: int = AS_STORED  # by which the stored picture was turned, as EXIF numbers them
+    is_transparent: bool = False  # in places: it is shown on white
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +204,10 @@ def _describe(stored: ReadImage, image: Image.Image) -> ReadImage:
     """Return what is known of the shown picture by what the header says of the stored one."""
     orientation = int(image.info["orientation"])
     width_px, height_px = turn_size(stored.width_px, stored.height_px, orientation)
-    return replace(stored, width_px=width_px, height_px=height_px, orientation=orientation)
+    is_transparent = bool(image.info["is_transparent"])
+    return replace(
+        stored, width_px=width_px, height_px=height_px, orientation=orientation, is_transparent=is_transparent
+    )
 
 
 def examine_rgb(image: Image.Image, options: ReadOptions, known: ReadImage) -> ReadImage:

@@ -1,5 +1,6 @@
 """The embedding stage: each image is read once; that pass checks, hashes and embeds it and cuts out its objects."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -25,6 +26,8 @@ from selection_job.reading.catalog_builder import CatalogBuilder
 from selection_job.reading.images import READER, ReadImage, make_read_options, read_images
 from selection_job.run.context import RunContext
 from selection_job.run.kept_stages import KeptStage, make_fingerprint
+
+log = logging.getLogger("selection_job")
 
 
 def check_images(context: RunContext, listing: Listing) -> Catalog:
@@ -67,7 +70,8 @@ def embed_images(
 
     stage = KeptStage("embedding", fingerprint, embed, lambda folder: load_embedded(folder, len(boxes)))
     embedded = context.stages.reuse_or_make(stage).value
-    check_usable(context, embedded.catalog)
+    for note in check_usable(context, embedded.catalog).notes:
+        log.info("%s", note)
     return embedded
 
 
