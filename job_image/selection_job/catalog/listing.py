@@ -11,8 +11,10 @@ import numpy as np
 
 from selection_job.catalog.catalog import Listing
 from selection_job.catalog.image_names import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS, is_hidden, is_utf8, quote_some
+from selection_job.catalog.named_files import NamedFiles
 from selection_job.catalog.relevant_filenames import RelevantFilenames, parse_relevant_filenames
 from selection_job.errors import ObjectMissing, UnusableData
+from selection_job.formats.spellings import IN_ANOTHER_FORM
 from selection_job.manifest.medium import IMAGES, VIDEOS, Medium
 from selection_job.stores.store import ObjectInfo, Store
 
@@ -36,8 +38,11 @@ class _Sighting:
     n_others: int = 0
     endings: Counter[str] = field(default_factory=Counter)
     n_not_relevant: int = 0
-    named: set[str] = field(default_factory=set)
+    named: NamedFiles = field(default_factory=lambda: NamedFiles(frozenset()))
+    doubtful: "array[int]" = field(default_factory=lambda: array("q"))
+    """Places of files that a line may name in another spelling."""
     used_wildcards: set[str] = field(default_factory=set)
+    respelled_wildcards: set[str] = field(default_factory=set)
 
 
 def list_images(input_store: Store, lightly_store: Store, *, relevant_filenames_file: str = "") -> Listing:
@@ -93,6 +98,8 @@ def _read_relevant(lightly_store: Store, key: str) -> RelevantFilenames:
 
 def _look(objects: Iterable[ObjectInfo], relevant: RelevantFilenames | None, medium: Medium) -> _Sighting:
     sighting = _Sighting(medium)
+    if relevant is not None:
+        sighting.named = NamedFiles(relevant.names)
     extensions, other_extensions = _EXTENSIONS[medium], _EXTENSIONS[_OTHER[medium]]
     for info in objects:
         name = info.key.lower()
@@ -106,6 +113,7 @@ def _look(objects: Iterable[ObjectInfo], relevant: RelevantFilenames | None, med
             sighting.n_other_media += 1
         else:
             sighting.n_others += 1
+    _leave_out_doubtful(sighting)
     return sighting
 
 
@@ -118,24 +126,39 @@ def _take_ending(name: str, known: Counter[str]) -> str:
 
 def _take(info: ObjectInfo, relevant: RelevantFilenames | None, sighting: _Sighting) -> None:
     if relevant is not None:
-        wildcards = relevant.find(info.key)
-        if wildcards is None:
+        wildcards, may_be_named = relevant.find(info.key), sighting.named.see(info.key)
+        if wildcards is None and not may_be_named:
             sighting.n_not_relevant += 1
             return
-        sighting.used_wildcards.update(wildcard.line for wildcard in wildcards)
-        if info.key in relevant.names:
-            sighting.named.add(info.key)
+        if wildcards is None:
+            sighting.doubtful.append(len(sighting.names))
+        for wildcard in wildcards or ():
+            is_spelled_so = info.key.startswith(wildcard.prefix)
+            (sighting.used_wildcards if is_spelled_so else sighting.respelled_wildcards).add(wildcard.line)
     sighting.names.append(info.key)  # columns: a million ObjectInfos with their ints would take 100 MB more
     sighting.sizes_bytes.append(info.size_bytes)
     sighting.versions.append(info.version)
 
 
+def _leave_out_doubtful(sighting: _Sighting) -> None:
+    """Leave out what no line names after all: one is spelled so, or several files differ only by their spelling."""
+    left_out = {place for place in sighting.doubtful if not sighting.named.names(sighting.names[place])}
+    if not left_out:
+        return
+    kept = [place for place in range(len(sighting.names)) if place not in left_out]
+    sighting.names = [sighting.names[place] for place in kept]
+    sighting.sizes_bytes = array("q", [sighting.sizes_bytes[place] for place in kept])
+    sighting.versions = [sighting.versions[place] for place in kept]
+    sighting.n_not_relevant += len(left_out)
+
+
 def _explain_nothing(sighting: _Sighting, relevant: RelevantFilenames | None, url: str, relevant_url: str) -> str:
     medium = sighting.medium
     if relevant is not None and sighting.n_not_relevant:
+        useless = _unused(sighting, relevant) + sighting.named.list_lines(n_files=2)
         return (
             f"None of the lines of {relevant_url} names one of the {sighting.n_not_relevant} "
-            f"{medium.file_noun.plural} in {url}: {quote_some(_unused(sighting, relevant)) or 'it is empty'}. "
+            f"{medium.file_noun.plural} in {url}: {quote_some(useless) or 'it is empty'}. "
             "Names are relative to it, and case matters."
         )
     return (
@@ -154,8 +177,9 @@ def _explain_other(sighting: _Sighting) -> str:
 
 
 def _unused(sighting: _Sighting, relevant: RelevantFilenames) -> list[str]:
-    unused = sorted(relevant.names - sighting.named)
-    return unused + [wildcard.line for wildcard in relevant.wildcards if wildcard.line not in sighting.used_wildcards]
+    used = sighting.used_wildcards | sighting.respelled_wildcards
+    unused = [wildcard.line for wildcard in relevant.wildcards if wildcard.line not in used]
+    return sighting.named.list_lines(n_files=0) + unused
 
 
 def _note_relevant(sighting: _Sighting, relevant: RelevantFilenames | None, key: str) -> list[str]:
@@ -169,8 +193,19 @@ def _note_relevant(sighting: _Sighting, relevant: RelevantFilenames | None, key:
             f"{key}: {len(odd)} lines have text right after their first '*', which has no effect; write it as a "
             f"pattern that leaves names out: {quote_some(odd)}"
         )
+    noun = sighting.medium.file_noun.singular
+    respelled = sorted(sighting.respelled_wildcards - sighting.used_wildcards)
+    if respelled := sighting.named.list_lines(n_files=1) + respelled:
+        notes.append(
+            f"{key}: {len(respelled)} lines are {IN_ANOTHER_FORM} than the names of the input, and name the same "
+            f"{sighting.medium.file_noun.plural}: {quote_some(respelled)}"
+        )
+    if several := sighting.named.list_lines(n_files=2):
+        notes.append(
+            f"{key}: {len(several)} lines are {IN_ANOTHER_FORM} than the names of the input, which has more than one "
+            f"{noun} of each of these names; write them as they are listed: {quote_some(several)}"
+        )
     if unused := _unused(sighting, relevant):
-        noun = sighting.medium.file_noun.singular
         notes.append(f"{key}: {len(unused)} lines name no {noun} of the input: {quote_some(unused)}")
     return notes
 

@@ -8,7 +8,8 @@ blanks, relative to the input, and leave out again what they match:
     subdir/* subdir/image_4* !subdir/image_41.png
 
 takes subdir/ without image_4*, but with image_41.png. In a pattern '\ ' stands for a blank. A name that starts with
-'#' is written '\#', one with a '*' in it can only be taken by a prefix.
+'#' is written '\#', one with a '*' in it can only be taken by a prefix. Names, prefixes and patterns also mean names
+that are spelled in another Unicode form; named_files.py and formats/spellings.py say how.
 """
 
 import re
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 
 from selection_job.catalog.gitignore import compile_gitignore
 from selection_job.errors import UnusableData
+from selection_job.formats.spellings import compose
 
 _BLANKS = " \t"
 
@@ -28,6 +30,7 @@ class Wildcard:
     line: str
     prefix: str
     leaves_out: Callable[[str], bool]
+    """Takes a name in its composed form."""
     without_effect: str  # what stands between the first '*' and the next blank
 
 
@@ -40,7 +43,8 @@ class RelevantFilenames:
         self.n_duplicates = n_duplicates
         self._by_prefix: dict[str, list[Wildcard]] = {}
         for wildcard in wildcards:
-            self._by_prefix.setdefault(wildcard.prefix, []).append(wildcard)
+            for prefix in {wildcard.prefix, compose(wildcard.prefix)}:
+                self._by_prefix.setdefault(prefix, []).append(wildcard)
         self._prefix_lengths = sorted({len(prefix) for prefix in self._by_prefix})
 
     def find(self, name: str) -> list[Wildcard] | None:
@@ -48,9 +52,16 @@ class RelevantFilenames:
 
         Looks prefixes up by length, so that ten thousand wildcards cost no more than their lengths.
         """
+        found = self._find_prefixes(name)
+        if (composed := compose(name)) != name:
+            found |= self._find_prefixes(composed)
+        wildcards = [wildcard for wildcard in found.values() if not wildcard.leaves_out(composed)]
+        return wildcards if wildcards or name in self.names else None
+
+    def _find_prefixes(self, name: str) -> dict[str, Wildcard]:
+        """Return by its line each wildcard whose prefix the name has."""
         candidates = (self._by_prefix.get(name[:length], []) for length in self._prefix_lengths if length <= len(name))
-        found = [wildcard for same in candidates for wildcard in same if not wildcard.leaves_out(name)]
-        return found if found or name in self.names else None
+        return {wildcard.line: wildcard for same in candidates for wildcard in same}
 
 
 def parse_relevant_filenames(content: bytes, *, where: str) -> RelevantFilenames:
@@ -96,7 +107,7 @@ def _check_line(line: str, where: str) -> None:
 def _parse_wildcard(line: str) -> Wildcard:
     prefix, _, rest = line.partition("*")
     without_effect, *patterns = re.split(rf"(?<!\\)[{_BLANKS}]+", rest)
-    return Wildcard(line, _strip_escape(prefix), compile_gitignore(patterns), without_effect)
+    return Wildcard(line, _strip_escape(prefix), compile_gitignore([compose(p) for p in patterns]), without_effect)
 
 
 def _strip_escape(name: str) -> str:

@@ -14,6 +14,7 @@ from selection_job.catalog.embedded import Embedded
 from selection_job.catalog.frame_names import parse_frame_name
 from selection_job.datapool.pool_part import PartHeader, PoolPart
 from selection_job.errors import UnusableData
+from selection_job.formats.spellings import Spellings
 from selection_job.images.upright import AS_STORED
 from selection_job.manifest.medium import IMAGES, Medium
 
@@ -62,11 +63,12 @@ class Datapool:
                  a video that has, is no member any more
         digests  (n,) of these
         medium   of videos, the names are theirs and the pool's members are frames
-        An image that was selected twice, because it had changed, counts as it was the last time.
+        An image that was selected twice, because it had changed, counts as it was the last time. One that is listed in
+        another spelling has the name that is listed, where that is clear.
         """
         if not self.parts:
             return Members()
-        every = [name for part in self.parts for name in part.names]
+        every = _spell_as_listed([name for part in self.parts for name in part.names], names, medium)
         columns = {column: np.concatenate([getattr(part, column) for part in self.parts]) for column in _COLUMNS}
         objects = np.concatenate([part.digests for part in self.parts])
         present = dict(zip(names, digests.tolist(), strict=True))
@@ -90,6 +92,23 @@ class Datapool:
                 "(workerConfig.checkpoint), give the dataset another name (dataset.name), or delete that folder to "
                 "begin a new pool."
             )
+
+
+def _spell_as_listed(names: list[str], listed: Sequence[str], medium: Medium) -> list[str]:
+    """Return the pool's names, each as the listing spells it or its video."""
+    find_file = name_video if medium.has_many_per_file else str
+    known, there = {find_file(name) for name in names}, set(listed)
+    spellings = Spellings(listed, there.__contains__)
+
+    def spell(name: str) -> str:
+        file = find_file(name)
+        other = None if file in there else spellings.find_other(file)
+        if other is None or other in known:
+            return name
+        stem, new_stem = file.rpartition(".")[0], other.rpartition(".")[0]
+        return new_stem + name[len(stem) :]
+
+    return [spell(name) for name in names]
 
 
 @dataclass(frozen=True, eq=False)

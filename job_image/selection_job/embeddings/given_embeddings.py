@@ -14,6 +14,7 @@ from selection_job.catalog.embedded import Embedded
 from selection_job.catalog.image_names import quote_some
 from selection_job.embeddings.table_reading import EmbeddingsTable, read_table
 from selection_job.errors import UnusableData
+from selection_job.formats.spellings import IN_ANOTHER_FORM
 
 TABLES_FOLDER = ".lightly/embeddings/"
 """In the lightly datasource."""
@@ -139,6 +140,9 @@ def _note(table: EmbeddingsTable, listing: Listing, key: str) -> Iterator[str]:
             f"{table.n_preselected} images are marked as selected in {key}: they count as chosen before and are "
             f"not chosen again: {names}"
         )
+    if table.respelled:
+        n, names = len(table.respelled), quote_some(table.respelled)
+        yield f"{key}: {n} rows are {IN_ANOTHER_FORM} than the images' names, and were taken for them: {names}"
     if table.n_foreign:
         yield f"{table.n_foreign} rows of {key} name no image of the input: {quote_some(table.foreign)}"
     if table.header.unused:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from selection_job.embeddings.table_header import EmbeddingsHeader, parse_header
 from selection_job.embeddings.table_rows import BLOCK_BYTES, RowReader, TableRows
 from selection_job.errors import UnusableData
+from selection_job.formats.spellings import Spellings
 
 _BLOCK = 65536
 _MOST_KEPT = 1000  # names of rows that nobody asked for
@@ -33,6 +34,8 @@ class EmbeddingsTable:
     """Rows of names that were not asked for."""
     foreign: list[str]
     """The first thousand of these names."""
+    respelled: list[str]
+    """Rows that are spelled in another Unicode form than the name that they were taken for."""
     digest: str
     """SHA-256 of the file."""
 
@@ -47,8 +50,9 @@ def read_table(
     where    the file as users know it, for messages
     advance  is told how many bytes were read
 
-    A row that is both masked and selected is masked. Memory: the vectors of the names that are there, twice where some
-    are preselected, 60 MB, and some 100 bytes a name.
+    A row that is both masked and selected is masked. A row that is spelled in another Unicode form than a name counts
+    where the name has no other. Memory: the vectors of the names that are there, twice where some are preselected,
+    60 MB, and some 100 bytes a name.
     Raises UnusableData, with the line, for anything that is not such a table: another header, rows of another length,
     what is no finite number, a name that comes twice, marks other than 0 and 1, text that is not UTF-8.
     """
@@ -79,27 +83,61 @@ class _Collected:
         self._state = np.zeros(len(names), dtype=np.uint8)
         self._n_rows = self._n_foreign = 0
         self._foreign: list[str] = []
+        self._spellings = Spellings(names, self._places.__contains__)
+        self._respelled: dict[int, list[str]] = {}  # by place the rows in other spellings, of which the first is kept
+        self._respelled_state: dict[int, int] = {}
 
     def add(self, rows: TableRows) -> None:
         """Take those of the rows whose names were asked for."""
         places = np.fromiter((self._places.get(name, -1) for name in rows.names), np.int64, len(rows.names))
         is_masked = self._read_mark(rows, "masked")
         kept_as = np.where(self._read_mark(rows, "selected"), _PRESELECTED, _TAKEN)
+        state = np.where(is_masked, _MASKED, kept_as)
         is_known = places >= 0
         self._refuse_repeated(rows, places)
-        self._state[places[is_known]] = np.where(is_masked, _MASKED, kept_as)[is_known]
-        is_taken = is_known & ~is_masked
+        self._state[places[is_known]] = state[is_known]
+        self._find_respelled(rows.names, places, state)
+        is_taken = (places >= 0) & ~is_masked
         self._vectors[places[is_taken]] = rows.numbers[is_taken, : self._header.n_dimensions]
         score = self._header.find_mark("al_score")
         if score is not None:
             self._scores[places[is_taken]] = rows.numbers[is_taken, score]
         self._n_rows += len(rows.names)
-        self._note_foreign(rows.names, ~is_known)
+
+    def _find_respelled(self, names: list[str], places: NDArray[np.int64], state: NDArray[np.int64]) -> None:
+        """Set the places of rows that are spelled otherwise, and are the first for a name that has no row of its own.
+
+        A row that spells the name as it is may come yet, and overwrites what is kept of them.
+        """
+        foreign = []
+        for row in np.flatnonzero(places < 0).tolist():
+            other = self._spellings.find_other(names[row])
+            if other is None:
+                foreign.append(names[row])
+                continue
+            place = self._places[other]
+            rows_of_name = self._respelled.setdefault(place, [])
+            rows_of_name.append(names[row])
+            if len(rows_of_name) == 1 and self._state[place] == _ABSENT:
+                places[row], self._respelled_state[place] = place, int(state[row])
+        self._note_foreign(foreign)
+
+    def _settle_respelled(self) -> list[str]:
+        """Take the only row of a name that has none of its own; return what was taken, the others are no name's."""
+        taken = []
+        for place, names in self._respelled.items():
+            if self._state[place] == _ABSENT and len(names) == 1:
+                self._state[place] = self._respelled_state[place]
+                taken += names
+            else:
+                self._note_foreign(names)
+        return taken
 
     def finish(self, digest: str) -> EmbeddingsTable:
         """Return what was collected, moved together in place."""
         if not self._n_rows:
             raise UnusableData(f"{self._where} has a header and no rows.")
+        respelled = self._settle_respelled()
         taken = np.flatnonzero((self._state == _TAKEN) | (self._state == _PRESELECTED))
         for start in range(0, len(taken), _BLOCK):
             block = taken[start : start + _BLOCK]
@@ -118,6 +156,7 @@ class _Collected:
             absent=np.flatnonzero(self._state == _ABSENT),
             n_foreign=self._n_foreign,
             foreign=self._foreign,
+            respelled=respelled,
             digest=digest,
         )
 
@@ -141,11 +180,9 @@ class _Collected:
             row = int(known[np.argmax(is_repeated)])
             self._fail(rows, row, f"{rows.names[row]!r} has a row above already; a name has one row")
 
-    def _note_foreign(self, names: list[str], is_foreign: NDArray[np.bool_]) -> None:
-        foreign = np.flatnonzero(is_foreign)
-        self._n_foreign += len(foreign)
-        room = _MOST_KEPT - len(self._foreign)
-        self._foreign += [names[row] for row in foreign[:room].tolist()]
+    def _note_foreign(self, names: list[str]) -> None:
+        self._n_foreign += len(names)
+        self._foreign += names[: _MOST_KEPT - len(self._foreign)]
 
     def _fail(self, rows: TableRows, row: int, problem: str) -> None:
         raise UnusableData(f"{self._where}, line {rows.line(row)}: {problem}.")

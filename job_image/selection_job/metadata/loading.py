@@ -8,6 +8,7 @@ from selection_api.metadata_rules import COMPUTED
 from selection_job.catalog.image_names import quote_some
 from selection_job.errors import ObjectMissing, UnusableData
 from selection_job.formats.json_reading import InvalidFile, decode_json
+from selection_job.formats.spellings import IN_ANOTHER_FORM
 from selection_job.manifest.data_needs import DataNeeds
 from selection_job.manifest.goal import NamedStrategy
 from selection_job.metadata.column_files import load_metadata_columns, save_metadata_columns
@@ -177,6 +178,10 @@ def _note_files(files: ImageFiles, n: int) -> Iterator[str]:
         foreign = quote_some(files.foreign)
         are = "files belong to no image of the input and are not read, such as"
         yield f"{METADATA_FOLDER}: {files.n_foreign:,} {are} {foreign}"
+    if files.respelled:
+        respelled = quote_some(list(files.respelled.values()))
+        than = f"{IN_ANOTHER_FORM} than their images, and were read"
+        yield f"{METADATA_FOLDER}: {len(files.respelled):,} files are {than}: {respelled}"
     if len(files.rows) < n:
         yield (
             f"{METADATA_FOLDER}: there are {len(files.rows):,} files for {n:,} images; an image without one has the "

@@ -145,7 +145,7 @@ def _find_rows(document: Any, images: ImageRows, name: str) -> list[int]:
     file_name = document.get("file_name") if isinstance(document, dict) else None
     if file_name is None:
         return rows
-    if named := [row for row in rows if images.names[row] == file_name]:
+    if named := images.find_named(rows, file_name) if isinstance(file_name, str) else []:
         return named
     expected = quote_some([images.names[row] for row in rows])
     raise InvalidFile(f"file_name: found {describe(file_name)}, expected {expected}, as the file is called")

@@ -8,6 +8,7 @@ import numpy as np
 
 from selection_job.catalog.image_names import is_utf8, quote_some
 from selection_job.errors import UnusableData
+from selection_job.formats.spellings import compose
 from selection_job.manifest.path_regex import FIELD, compile_path_regex
 from selection_job.metadata.metadata_column import MetadataColumn
 
@@ -17,17 +18,20 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?")
 def match_names(text: str, names: Sequence[str], keys: Sequence[str]) -> tuple[list[MetadataColumn], int]:
     """Return the columns of those groups that are among keys, and how many names the expression does not match.
 
-    The expression is searched anywhere in the name, as the listing gives it. A column's labels are what the group
+    The expression is searched anywhere in the name, as the listing gives it; where it is not there, both are taken in
+    their composed forms. A column's labels are what the group
     matched, '' where it or the whole expression did not; numbers are set too where every match is a plain decimal
     number. Some 5 µs a name.
     Raises InvalidManifest, and UnusableData where no name matches or a group is always empty.
     """
-    expression = compile_path_regex(text)
+    expression, composed_expression = compile_path_regex(text), compile_path_regex(compose(text))
     groups = {name: number for name, number in expression.groupindex.items() if name in keys}
     labels: dict[str, list[str]] = {name: [] for name in groups}
     n_unmatched = 0
     for name in names:
         found = expression.search(name) if is_utf8(name) else None
+        if found is None and not name.isascii() and is_utf8(name):
+            found = composed_expression.search(compose(name))
         n_unmatched += found is None
         for group, number in groups.items():
             labels[group].append((found[number] or "") if found else "")

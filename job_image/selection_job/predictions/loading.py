@@ -11,6 +11,7 @@ import numpy as np
 from selection_job.catalog.image_names import escape_name, quote_some
 from selection_job.errors import UnusableData
 from selection_job.formats.json_reading import InvalidFile
+from selection_job.formats.spellings import IN_ANOTHER_FORM
 from selection_job.predictions.columns import ColumnsBuilder, load_task_columns, save_task_columns
 from selection_job.predictions.json_decoding import MOST_BYTES
 from selection_job.predictions.prediction_file import parse_file
@@ -38,9 +39,9 @@ from selection_job.stores.store import Store
 
 _PROBLEMS, _COUNTS = "problems.csv", "counts.json"
 _BLOCK = 10_000
-_BOXES = 2
-"""Part of the fingerprint: raised when files give other boxes. 2: as they are given, whatever reaches beyond 0."""
 _MOST_EXAMPLES = 3
+_RULES = 2
+"""Part of the fingerprint: raised when a file comes to mean something else, so that older kept stages are not used."""
 
 
 def load_predictions(
@@ -90,7 +91,7 @@ def _make_stage(
         n_keypoints=schema.n_keypoints,
         files=files.fingerprint,
         names=names_digest,
-        boxes=_BOXES,
+        rules=_RULES,
     )
 
     def make(folder: Path) -> None:
@@ -143,7 +144,7 @@ class _TaskReader:
         if file_name is None:
             return rows
         names = self._images.names
-        if named := [row for row in rows if names[row] == file_name]:
+        if named := self._images.find_named(rows, file_name):
             return named
         expected = quote_some([names[row] for row in rows])
         raise InvalidFile(f"file_name: expected {expected}, as the file is called; found {file_name[:200]!r}")
@@ -181,6 +182,10 @@ def _note_tally(schema: TaskSchema, files: ImageFiles, tally: Tally) -> Iterator
         )
     if tally.n_missing:
         yield f"{task}: {tally.n_missing} images have no prediction file; data/{PROBLEMS_FILE} names them."
+    if files.respelled:
+        respelled = quote_some(list(files.respelled.values()))
+        than = f"{IN_ANOTHER_FORM} than their images, and were read"
+        yield f"{task}: {len(files.respelled)} files are {than}: {respelled}"
     if files.n_foreign:
         foreign = quote_some(files.foreign)
         yield f"{task}: {files.n_foreign} files belong to no image of the input and are not read, such as {foreign}"

@@ -14,15 +14,16 @@ from selection_job.datapool.datapool import (
     GIVEN,
     Datapool,
     Members,
-    digest_objects,
     join,
     make_part,
     take_listing,
     without_members,
 )
 from selection_job.datapool.pool_part import PartHeader, PoolPart, dump_part, parse_part
+from selection_job.datapool.respelled import recognize
 from selection_job.encoder.encoder import EmbeddingSource
 from selection_job.errors import ObjectMissing, UnusableData
+from selection_job.formats.spellings import IN_ANOTHER_FORM
 from selection_job.process.parallel_calls import call_in_parallel
 from selection_job.run.context import RunContext
 from selection_job.stores.lease import Lease, hold
@@ -111,7 +112,7 @@ def _read_part(context: RunContext, key: str) -> PoolPart:
 
 
 def _view(context: RunContext, listing: Listing, pool: Datapool, lease: Lease) -> DatapoolView:
-    digests, medium = digest_objects(listing), context.medium
+    (digests, n_respelled), medium = recognize(pool, listing), context.medium
     is_new = pool.find_new(digests, process_all=context.worker.datasource.process_all, medium=medium)
     files = medium.file_noun.plural
     if not is_new.any():
@@ -123,8 +124,13 @@ def _view(context: RunContext, listing: Listing, pool: Datapool, lease: Lease) -
         "Datapool %s: %d %s selected before, %d %s to look at.",
         pool.url, len(members.names), medium.noun.plural, len(new.names), files,
     )  # fmt: skip
-    note = f"Datapool {pool.dataset}: {len(new.names)} of {len(listing.names)} listed {files} are looked at."
-    return DatapoolView(new, digests[is_new], members, pool, lease, (note,))
+    notes = [f"Datapool {pool.dataset}: {len(new.names)} of {len(listing.names)} listed {files} are looked at."]
+    if n_respelled:
+        notes.append(
+            f"Datapool {pool.dataset}: {n_respelled} listed {files} are {IN_ANOTHER_FORM} than in the pool, and count "
+            "as the same."
+        )
+    return DatapoolView(new, digests[is_new], members, pool, lease, tuple(notes))
 
 
 def _say_nothing_is_new(context: RunContext, pool: Datapool, every: str) -> str:
