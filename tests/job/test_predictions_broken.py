@@ -16,7 +16,7 @@ from selection_job.errors import UnusableData
 from selection_job.formats.json_reading import InvalidFile
 from selection_job.predictions.columns import ColumnsBuilder
 from selection_job.predictions.json_decoding import MOST_BYTES
-from selection_job.predictions.prediction_file import parse_file
+from selection_job.predictions.prediction_file import ROUNDING, parse_file
 from selection_job.predictions.problems import publish_problems
 from selection_job.predictions.scores import available_scores, compute_score
 from selection_job.predictions.task_predictions import Category
@@ -324,3 +324,58 @@ def test_a_name_can_write_no_line_of_its_own_into_the_log(task_place, load_notes
     place = task_place("classification", {"a.json": {"predictions": []}, "x\nerror.json": b""})
     assert "\n" not in load_notes(place, ["a.jpg", "x\nerror.jpg"])[0]
     assert read_problems(place)[0][1] == ".lightly/predictions/t/x\nerror.json", "quoted, as CSV has it"
+
+
+HAIR = st.one_of(
+    st.floats(-ROUNDING, 0, exclude_max=True),
+    st.floats(1, 1 + ROUNDING, exclude_min=True),
+    st.floats(0, 1),
+    st.sampled_from([-0.01, -ROUNDING * 1.01, 1 + ROUNDING * 1.01, 1.5, -(2.0**-149), 1.0000001]),
+)
+PLACES = {
+    "score": ("object-detection", BOX, lambda x: {"score": x}, lambda found: found.score),
+    "probability": (
+        "classification", {"category_id": 3}, lambda x: {"probabilities": [x, 1 - x]}, lambda o: o.probabilities[0],
+    ),
+    "confidence": ("keypoint-detection", POSE, lambda x: {"keypoints": [1, 2, x]}, lambda found: found.keypoints[2]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+@given(HAIR)
+def test_a_number_a_hair_out_of_range_counts_as_its_end_and_one_further_away_is_refused(place, number):
+    kind, found, change, read = PLACES[place]
+    schema = TaskSchema("t", kind, (Category(3, "car"), Category(7, "bus")), (None, None))
+    content = json.dumps({"predictions": [{**found, **change(number)}]}).encode()
+    if not -ROUNDING <= number <= 1 + ROUNDING:
+        with pytest.raises(InvalidFile, match=r"<= 1.0$|>= 0.0$|expected confidences of 0 to 1"):
+            parse_file(content, schema)
+        return
+    image = parse_file(content, schema)
+    assert read(image.objects[0]) == min(max(number, 0), 1)
+    n_odd = 2 if place == "probability" and not 0 <= 1 - number <= 1 else 1
+    assert image.n_rounded == (0 if 0 <= number <= 1 else n_odd)
+
+
+@pytest.mark.parametrize(("size", "kept"), [(-1e-7, 0), (-ROUNDING, 0), (0, 0), (1e-7, 1e-7)])
+def test_a_size_a_hair_below_0_is_0(size, kept):
+    schema = TaskSchema("t", "object-detection", (Category(3, "car"),), (None,))
+    image = parse_file(json.dumps(but(BOX, bbox=[1, 2, 3, size])).encode(), schema)
+    assert (image.objects[0].bbox, image.n_rounded) == ([1, 2, 3, kept], int(size < 0))
+
+
+def test_rounded_numbers_are_counted_and_the_other_objects_of_the_file_stay(task_place, load_task, load_notes):
+    odd = {**BOX, "score": 1.0000001, "probabilities": [1.0005, -0.0004]}
+    files = {"a.json": {"predictions": [BOX, odd, BOX]}, "b.json": {"predictions": [odd]}, "c.json": but(BOX)}
+    place = task_place("object-detection", files)
+    task = load_task(place, ["a.jpg", "b.jpg", "c.jpg"])
+    assert task.owners.tolist() == [0, 0, 0, 1, 2]
+    assert task.scores.tolist() == [0.5, 1, 0.5, 1, 0.5]
+    assert task.probabilities[[1, 3]].tolist() == [[1, 0], [1, 0]]
+    folder = ".lightly/predictions/t/"
+    expected = [
+        "The task t: 6 numbers are out of their range by no more than 0.001, as rounding leaves them, and count as its "
+        f"end. The first are in '{folder}a.json', '{folder}b.json'."
+    ]
+    assert load_notes(place, ["a.jpg", "b.jpg", "c.jpg"]) == expected
+    assert load_notes(place, ["a.jpg", "b.jpg", "c.jpg"]) == expected, "kept notes are the same"

@@ -14,7 +14,7 @@ from selection_job.formats.json_reading import InvalidFile
 from selection_job.formats.spellings import IN_ANOTHER_FORM
 from selection_job.predictions.columns import ColumnsBuilder, load_task_columns, save_task_columns
 from selection_job.predictions.json_decoding import MOST_BYTES
-from selection_job.predictions.prediction_file import parse_file
+from selection_job.predictions.prediction_file import ROUNDING, parse_file
 from selection_job.predictions.problems import (
     PROBLEMS_FILE,
     Tally,
@@ -137,7 +137,13 @@ class _TaskReader:
         else:
             for row in rows:
                 self.builder.add(row, image)
+            self._count_rounded(self._files.key_of(names, file.row), image.n_rounded)
         self._is_done[rows] = True
+
+    def _count_rounded(self, key: str, n: int) -> None:
+        self.tally.n_rounded += n
+        if n and len(self.tally.rounded_in) < _MOST_EXAMPLES:
+            self.tally.rounded_in.append(key)
 
     def _named_rows(self, rows: list[int], file_name: str | None) -> list[int]:
         """Return the images that the file is about: the one that file_name names, all without it."""
@@ -182,6 +188,11 @@ def _note_tally(schema: TaskSchema, files: ImageFiles, tally: Tally) -> Iterator
         )
     if tally.n_missing:
         yield f"{task}: {tally.n_missing} images have no prediction file; data/{PROBLEMS_FILE} names them."
+    if tally.n_rounded:
+        yield (
+            f"{task}: {tally.n_rounded} numbers are out of their range by no more than {ROUNDING}, as rounding leaves "
+            f"them, and count as its end. The first are in {quote_some(tally.rounded_in)}."
+        )
     if files.respelled:
         respelled = quote_some(list(files.respelled.values()))
         than = f"{IN_ANOTHER_FORM} than their images, and were read"

@@ -14,10 +14,13 @@ LARGEST_COORDINATE = 2.0**24
 """Pixels; below it float32 is exact to a pixel, and no image is larger."""
 SUM_TOLERANCE = 0.01
 """By how much probabilities may miss a sum of 1: they are written with few digits."""
+ROUNDING = 0.001
+"""By how much a score, a probability or a confidence may miss the range of 0 to 1, and a box's size in pixels the 0:
+what half precision rounds by. It counts as the end of the range."""
 MOST_PIXELS = 2**40
 """Of a mask."""
 
-Share = Annotated[float, Meta(ge=0, le=1)]
+Share = Annotated[float, Meta(ge=-ROUNDING, le=1 + ROUNDING)]
 Coordinate = Annotated[float, Meta(ge=-LARGEST_COORDINATE, le=LARGEST_COORDINATE)]
 Box = Annotated[list[Coordinate], Meta(min_length=4, max_length=4)]
 Runs = Annotated[list[Annotated[int, Meta(ge=0, le=MOST_PIXELS)]], Meta(min_length=1)]
@@ -98,11 +101,13 @@ class ImageObjects:
     """Structs of the task's kind."""
     mask_pixels: int | None
     """What the runs of each mask add up to; None where there is no mask."""
+    n_rounded: int = 0
+    """How many numbers were out of range by no more than ROUNDING."""
 
 
 def parse_file(content: bytes, schema: TaskSchema) -> ImageObjects:
     """Return what a file says. Raises InvalidFile with a reason that names the place in the file."""
-    file = decode_json(content, _DECODERS[schema.kind])
+    file = _decode(content, schema.kind)
     if schema.kind == "classification" and len(file.predictions) > 1:
         raise InvalidFile(f"a classification has one prediction an image; found {len(file.predictions)}")
     mask_pixels = None
@@ -116,7 +121,35 @@ def parse_file(content: bytes, schema: TaskSchema) -> ImageObjects:
                     f"predictions[{i}].segmentation: its runs add up to {pixels} pixels, those of predictions[0] to "
                     f"{mask_pixels}; all masks of an image cover the whole image"
                 )
-    return ImageObjects(file.file_name, file.predictions, mask_pixels)
+    objects = [_clamp(found) for found in file.predictions]
+    return ImageObjects(file.file_name, [found for found, _ in objects], mask_pixels, sum(n for _, n in objects))
+
+
+def _decode(content: bytes, kind: str) -> PredictionFile[Any]:
+    try:
+        return decode_json(content, _DECODERS[kind])
+    except InvalidFile as error:
+        reason = str(error).replace(f"<= {1 + ROUNDING}", "<= 1.0").replace(f">= {-ROUNDING}", ">= 0.0")
+        raise InvalidFile(reason) from None
+
+
+def _clamp(found: Any) -> tuple[Any, int]:
+    """Return the object with its numbers in range, and how many of them were not."""
+    changes: dict[str, Any] = {}
+    if found.score is not None and not 0 <= found.score <= 1:
+        changes["score"] = min(max(found.score, 0.0), 1.0)
+    if (shares := found.probabilities) is not None and (min(shares) < 0 or max(shares) > 1):
+        changes["probabilities"] = [min(max(share, 0.0), 1.0) for share in shares]
+    if (box := getattr(found, "bbox", None)) is not None and min(box[2:]) < 0:
+        changes["bbox"] = [*box[:2], *(max(size, 0.0) for size in box[2:])]
+    if (points := getattr(found, "keypoints", None)) is not None and (min(points[2::3]) < 0 or max(points[2::3]) > 1):
+        changes["keypoints"] = [min(max(x, 0.0), 1.0) if i % 3 == 2 else x for i, x in enumerate(points)]
+    return (msgspec.structs.replace(found, **changes), _count_differences(found, changes)) if changes else (found, 0)
+
+
+def _count_differences(found: Any, changes: dict[str, Any]) -> int:
+    pairs = [(getattr(found, key), value) for key, value in changes.items()]
+    return sum(sum(a != b for a, b in zip(old, new, strict=True)) if isinstance(new, list) else 1 for old, new in pairs)
 
 
 def _find_fault(found: Any, schema: TaskSchema) -> str | None:
@@ -143,7 +176,7 @@ def _find_in_probabilities(probabilities: list[float], schema: TaskSchema) -> st
 
 def _find_in_box(box: list[float]) -> str | None:
     width, height = box[2:]
-    if width < 0 or height < 0:
+    if min(width, height) < -ROUNDING:
         return f"expected x, y, width, height with a size of 0 or more; found {width:g} x {height:g}"
     return None
 
@@ -154,7 +187,7 @@ def _find_in_keypoints(keypoints: list[float], n_expected: int | None) -> str | 
     if n_expected is not None and len(keypoints) != 3 * n_expected:
         return f"expected {n_expected}, as the schema's keypoint_names; found {len(keypoints) // 3}"
     confidences = keypoints[2::3]
-    if min(confidences) < 0 or max(confidences) > 1:
-        odd = next(value for value in confidences if not 0 <= value <= 1)
+    if min(confidences) < -ROUNDING or max(confidences) > 1 + ROUNDING:
+        odd = next(value for value in confidences if not -ROUNDING <= value <= 1 + ROUNDING)
         return f"expected confidences of 0 to 1; found {odd:g} (COCO's visibility 0, 1, 2 is none)"
     return None

@@ -21,6 +21,10 @@ class Tally:
     n_missing: int = 0
     examples: list[str] = field(default_factory=list)
     """The first problems, as 'key: reason'."""
+    n_rounded: int = 0
+    """Numbers that were out of range by no more than a rounding."""
+    rounded_in: list[str] = field(default_factory=list)
+    """The first keys of files with such numbers."""
 
 
 _DECODE_TALLY = msgspec.json.Decoder(Tally)
