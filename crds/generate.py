@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "crds"))
 
 from selection_api.crd import make_crd  # noqa: E402
 from selection_api.model import PATTERN_WORDS  # noqa: E402
-from selection_api.schema import Node, describe_default, describe_range, manifest_schema  # noqa: E402
+from selection_api.schema import Node, describe_default, describe_range, described_schema  # noqa: E402
 from selection_api.unsupported import WITHOUT_EFFECT  # noqa: E402
 
 CRD_FILE = Path("crds/selectionruns.dataselection.io.yaml")
@@ -68,7 +68,7 @@ def render_crd() -> str:
 def render_configuration() -> str:
     """Return docs/configuration.md."""
     sections = [f"<!-- {GENERATED} -->\n{INTRODUCTION}"]
-    spec = manifest_schema()["properties"]["spec"]
+    spec = described_schema()["properties"]["spec"]
     sections += [_render_section(path, node) for path, node in _walk("spec", spec)]
     rows = "".join(f"| `{key}` | {_cell(why)} |\n" for key, why in WITHOUT_EFFECT.items())
     return "\n".join([*sections, NO_EFFECT + rows])

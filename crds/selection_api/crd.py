@@ -4,7 +4,7 @@ from typing import Any
 
 from selection_api.names import API_VERSION, GROUP, KIND, LONGEST_NAME, PLURAL, SHORT_NAME, VERSION
 from selection_api.rules import NEEDED_FIELDS, POSSIBLE_FIELDS
-from selection_api.schema import Node, describe_default, manifest_schema
+from selection_api.schema import Node, describe_default, described_schema
 
 LONGEST_STRING = 4096
 LONGEST_LIST = 1024
@@ -58,7 +58,7 @@ def make_crd() -> Node:
 
 def make_schema() -> Node:
     """Return the structural schema of a SelectionRun."""
-    model = manifest_schema()["properties"]
+    model = described_schema()["properties"]
     spec = to_structural(model["spec"], keep_unknown=True)
     spec["x-kubernetes-validations"] = [_rule_of_selection()]
     for datasource in spec["properties"]["datasources"]["properties"].values():

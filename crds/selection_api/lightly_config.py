@@ -15,6 +15,7 @@ from selection_api.model import (
     PositiveCount,
     RelativePath,
     Share,
+    default_section,
     numbers_in,
 )
 from selection_api.problems import describe_value
@@ -211,31 +212,31 @@ class LightlyConfig(Model):
     checkpoint: RelativePath = ""
     """The same as workerConfig.checkpoint; set one of them."""
 
-    loader: Loader = Loader()
+    loader: Loader = default_section()
     """How batches are made."""
 
-    model: ModelShape = ModelShape()
+    model: ModelShape = default_section()
     """The neural network."""
 
-    trainer: Trainer = Trainer()
+    trainer: Trainer = default_section()
     """How training runs."""
 
-    criterion: Criterion = Criterion()
+    criterion: Criterion = default_section()
     """The training loss, NT-Xent."""
 
-    optimizer: Optimizer = Optimizer()
+    optimizer: Optimizer = default_section()
     """Stochastic gradient descent."""
 
-    collate: Collate = Collate()
+    collate: Collate = default_section()
     """How an image becomes the network's input, and its two random views in training."""
 
-    checkpoint_callback: CheckpointCallback = CheckpointCallback()
+    checkpoint_callback: CheckpointCallback = default_section()
     """Which checkpoints training keeps."""
 
-    summary_callback: SummaryCallback = SummaryCallback()
+    summary_callback: SummaryCallback = default_section()
     """Without effect: settings of lightly's summary callback."""
 
-    environment_variable_names: EnvironmentVariableNames = EnvironmentVariableNames()
+    environment_variable_names: EnvironmentVariableNames = default_section()
     """Without effect: names of environment variables that lightly's command-line tool sets for its caller."""
 
     hydra: OpenMapping = Field(default_factory=dict, json_schema_extra={"x-default": "{}"})

@@ -6,27 +6,38 @@ from typing import Any
 from pydantic import ValidationError
 
 from selection_api.messages import Error, location_of, problem_of
-from selection_api.names import API_VERSION, KIND
 from selection_api.problems import Finding, Location, ManifestError, Problem, describe_value, render_path
+from selection_api.rules import find_broken_rules
 from selection_api.selection_run import BROKEN_RULES, SelectionRun
+from selection_api.spec import SelectionRunSpec
+from selection_api.unsupported import unsupported_options
 
 DEEPEST = 64
-PLACEHOLDERS: dict[Location, object] = {
-    ("apiVersion",): API_VERSION,
-    ("kind",): KIND,
-    ("metadata",): {"name": "placeholder"},
-    ("metadata", "name"): "placeholder",
+
+_FOLDER = {"type": "LOCAL", "resourcePath": "/placeholder/"}
+_STRATEGIES: Location = ("spec", "selectionConfig", "strategies", 0)
+_PLACEHOLDERS: dict[Location, object] = {
+    ("spec", "datasources"): {"input": _FOLDER, "lightly": _FOLDER},
+    ("spec", "datasources", "input"): _FOLDER,
+    ("spec", "datasources", "lightly"): _FOLDER,
     ("spec", "datasources", "input", "type"): "LOCAL",
     ("spec", "datasources", "lightly", "type"): "LOCAL",
+    _STRATEGIES: {"input": {"type": "EMBEDDINGS"}, "strategy": {"type": "DIVERSITY"}},
+    (*_STRATEGIES, "input"): {"type": "EMBEDDINGS"},
+    (*_STRATEGIES, "input", "type"): "EMBEDDINGS",
+    (*_STRATEGIES, "strategy"): {"type": "DIVERSITY"},
+    (*_STRATEGIES, "strategy", "type"): "DIVERSITY",
 }
-"""Values that stand in for wrong ones, so that the rules between the other fields can be checked all the same."""
+"""Values that stand in for wrong ones that can't be left out, so that the rules between the other fields can be checked
+all the same. 0 stands for any entry of a list."""
 
 
 def parse_manifest(document: object) -> SelectionRun:
     """Validate a decoded manifest (JSON or YAML) and return the run.
 
     Raises ManifestError with all problems: of single fields, and of the rules between the fields that are right.
-    Options that this version can't carry out are the matter of check_supported.
+    Options that this version can't carry out are the matter of check_supported; beside other problems they are told
+    here, in one go.
     """
     if not isinstance(document, Mapping):
         raise ManifestError(
@@ -50,39 +61,68 @@ def _validate(document: object) -> SelectionRun:
 
 
 def _collect(document: object, errors: list[Any]) -> Iterable[Problem]:
-    """Return the problems of the fields, then those of the rules between the other fields."""
-    of_rules = [error for error in errors if error["type"] == BROKEN_RULES]
-    of_fields = [error for error in errors if error["type"] != BROKEN_RULES]
-    wrong = [location_of(error) for error in of_fields]
-    findings = _findings(of_rules) if of_rules else _findings_of_the_rest(document, wrong)
-    kept = [finding for finding in findings if not _is_consequence(finding, wrong)]
+    """Return the problems of the fields, then those between the other fields: broken rules, and what is not built."""
+    of_fields = [error for error in errors if error["type"] != BROKEN_RULES and not _counts_right_entries(error)]
     problems = [problem_of(error) for error in of_fields]
-    problems += [Problem(render_path(finding.location), finding.message) for finding in kept]
+    spec, wrong = _read_the_rest(document, [location_of(error) for error in of_fields])
+    if spec is not None:
+        findings = [finding for finding in find_broken_rules(spec) if not _is_consequence(finding, wrong)]
+        problems += [Problem(render_path(finding.location), finding.message) for finding in findings]
+        named = {problem.path for problem in problems}
+        problems += [
+            problem
+            for problem in unsupported_options(spec)
+            if problem.path not in named and not _touches(problem.path, wrong)
+        ]
     return list(dict.fromkeys(problems))
 
 
-def _findings(errors: list[Error]) -> list[Finding]:
-    return [finding for error in errors for finding in error["ctx"]["findings"]]
+def _counts_right_entries(error: Error) -> bool:
+    """Say whether a list is called too short only because pydantic counts the entries that are right."""
+    return error["type"] == "too_short" and len(error["input"]) >= int(error["ctx"]["min_length"])
 
 
-def _findings_of_the_rest(document: object, wrong: list[Location]) -> list[Finding]:
-    """Check the rules on the document without its wrong fields; nothing when a needed field is among them."""
-    rest = document
-    for location in map(_to_key, wrong):
-        rest = _without(rest, location, PLACEHOLDERS.get(location))
-    try:
-        _validate(rest)
-    except ValidationError as error:
-        of_rules: list[Any] = [e for e in error.errors(include_url=False) if e["type"] == BROKEN_RULES]
-        return _findings(of_rules)
-    return []
+def _read_the_rest(document: Any, wrong: list[Location]) -> tuple[SelectionRunSpec | None, list[Location]]:
+    """Return the spec without its wrong fields, None where too little is left, and all that had to go for it.
+
+    A field that others need has a stand-in, or goes together with them.
+    """
+    gone = list(wrong)
+    locations = wrong
+    while True:
+        for location in locations:
+            if location[:1] == ("spec",):
+                place = _find_replaceable(location, gone[len(wrong) :])
+                gone.append(place)
+                document = _without(document, place, _PLACEHOLDERS.get(_any_entry(place)))
+        if len(min(gone[len(wrong) :], key=len, default=("spec", ""))) < 2:
+            return None, gone
+        try:
+            return SelectionRunSpec.model_validate(document["spec"], by_alias=True, by_name=False), gone
+        except ValidationError as error:
+            locations = [("spec", *location_of(dict(one))) for one in error.errors(include_url=False)]
 
 
-def _to_key(location: Location) -> Location:
-    """Return the location, or for an entry of a list the list's: a list can't lose an entry and keep its indices."""
-    while location and isinstance(location[-1], int):
-        location = location[:-1]
-    return location
+def _find_replaceable(location: Location, gone: list[Location]) -> Location:
+    """Return what has to go so that a location is no longer wrong: itself, or what it is in where that did not help.
+
+    A list whose entries have no stand-in goes as a whole: without one of them the others had other indices.
+    """
+    place = location
+    while place and (place in gone or (isinstance(place[-1], int) and _any_entry(place) not in _PLACEHOLDERS)):
+        place = place[:-1]
+    return place
+
+
+def _any_entry(location: Location) -> Location:
+    return tuple(0 if isinstance(part, int) else part for part in location)
+
+
+def _touches(path: str, wrong: list[Location]) -> bool:
+    """Say whether a path may be called unsupported only for a wrong field: one around it, or of its entry of a list."""
+    places = [render_path(location) for location in wrong]
+    entry = path[: path.rindex("]") + 1] if "]" in path else path
+    return any(place.startswith(entry) or path.startswith(place) for place in places)
 
 
 def _without(value: Any, location: Location, substitute: object) -> Any:

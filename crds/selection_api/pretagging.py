@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from selection_api.model import CountOrAll, Integer, Model, RelativePath, Share
+from selection_api.model import CountOrAll, Integer, Model, RelativePath, Share, default_section
 
 MOST_OBJECTS = 100
 """What the detector finds on an image at most."""
@@ -57,5 +57,5 @@ class PretaggingConfig(Model):
     min_score: Share = 0.5
     """Objects that the detector is less sure of are left out."""
 
-    min_counts: PretaggingCounts = PretaggingCounts()
+    min_counts: PretaggingCounts = default_section()
     """Only images with at least so many objects can be selected, for example {person: 1, car: 2}."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from selection_api.model import Model, NonNegative
+from selection_api.model import Model, NonNegative, default_section
 
 
 class LabelCost(Model):
@@ -23,7 +23,7 @@ class LabelCost(Model):
 class ReportFactors(Model):
     """Factors of the savings that the report estimates. The defaults are rough: set what you know."""
 
-    label_cost_usd: LabelCost = LabelCost()
+    label_cost_usd: LabelCost = default_section()
     """What one label costs, in US dollars; 0 leaves the estimate out."""
 
     labels_per_image: NonNegative = 1.0

@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any
 
+from selection_api.descriptions import add_descriptions
 from selection_api.model import LARGEST_INT32
 from selection_api.problems import Location
 from selection_api.selection_run import SelectionRun
@@ -15,7 +16,17 @@ x-type, x-range, x-default (words for people)."""
 @cache
 def manifest_schema() -> Node:
     """Return the schema of a whole manifest, without references. Shared: not to be changed."""
+    return _write_out(SelectionRun.model_json_schema(by_alias=True))
+
+
+@cache
+def described_schema() -> Node:
+    """Return the same with the description of each field, for the CRD and the documentation."""
     schema = SelectionRun.model_json_schema(by_alias=True)
+    return _write_out(add_descriptions(schema, SelectionRun))
+
+
+def _write_out(schema: Node) -> Node:
     root: Node = _inline(schema, schema.get("$defs", {}))
     root.pop("$defs", None)
     return root

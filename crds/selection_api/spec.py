@@ -6,7 +6,7 @@ from pydantic import Field
 
 from selection_api.datasource import Datasources
 from selection_api.lightly_config import LightlyConfig
-from selection_api.model import PATTERN_WORDS, Count, KubernetesModel, PositiveCount
+from selection_api.model import PATTERN_WORDS, Count, KubernetesModel, PositiveCount, default_section
 from selection_api.pod_template import PodTemplate, Resources
 from selection_api.selection_config import SelectionConfig
 from selection_api.worker_config import WorkerConfig
@@ -37,17 +37,17 @@ class Dataset(KubernetesModel):
 class SelectionRunSpec(KubernetesModel):
     """One run: which images, how they are embedded, how they are selected, where results go."""
 
-    dataset: Dataset = Dataset()
+    dataset: Dataset = default_section()
     """What the images belong to."""
 
     datasources: Datasources
     """Where the images are and where results go."""
 
-    worker_config: WorkerConfig = WorkerConfig()
+    worker_config: WorkerConfig = default_section()
     """What the run does: checks, training, embedding, the legacy form of selection, outputs. Keys are written in
     snake_case, as in the worker's documentation."""
 
-    lightly_config: LightlyConfig = LightlyConfig()
+    lightly_config: LightlyConfig = default_section()
     """How the embedding model is trained and used, in the keys of lightly's config.yaml (snake_case)."""
 
     selection_config: SelectionConfig | None = None
@@ -70,7 +70,7 @@ class SelectionRunSpec(KubernetesModel):
     """What the Job's container gets. Absent: the chart's default (as many GPUs as lightlyConfig's trainer.gpus).
     Present: replaces it as a whole; {} is CPU only."""
 
-    pod_template: PodTemplate = PodTemplate()
+    pod_template: PodTemplate = default_section()
     """What the Job's pod gets besides what the operator decides."""
 
     @property

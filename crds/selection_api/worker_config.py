@@ -15,6 +15,7 @@ from selection_api.model import (
     RelativePath,
     Share,
     TaskName,
+    default_section,
     numbers_in,
 )
 from selection_api.pretagging import PretaggingConfig
@@ -132,7 +133,7 @@ class WorkerConfig(Model):
     """Decode each image in full, and list and leave out those that can't be. With false an image that is cut short is
     used as far as it goes."""
 
-    corruptness_check: CorruptnessCheck = CorruptnessCheck()
+    corruptness_check: CorruptnessCheck = default_section()
     """Settings of the corruptness check."""
 
     remove_exact_duplicates: bool = True
@@ -158,7 +159,7 @@ class WorkerConfig(Model):
     score), random, or coral (coreset weighted by a score: of active_learning's task, of pretagging, or from the column
     al_score of embeddings). Not together with selectionConfig."""
 
-    stopping_condition: StoppingCondition = StoppingCondition()
+    stopping_condition: StoppingCondition = default_section()
     """When the selection ends. Not together with selectionConfig."""
 
     scorer: Literal[
@@ -172,20 +173,20 @@ class WorkerConfig(Model):
     """Which active-learning score weighs the images, where active_learning does not name one. Not together with
     selectionConfig."""
 
-    scorer_config: ScorerConfig = ScorerConfig()
+    scorer_config: ScorerConfig = default_section()
     """Settings of the scorer."""
 
-    active_learning: ActiveLearning = ActiveLearning()
+    active_learning: ActiveLearning = default_section()
     """Which scores take part in the selection. Not together with selectionConfig."""
 
-    object_level: ObjectLevel = ObjectLevel()
+    object_level: ObjectLevel = default_section()
     """Selection of objects instead of whole images; numbers and shares then count objects."""
 
     pretagging: bool = False
     """Run the built-in object detector on the input images: a Faster R-CNN that finds bicycles, buses, cars,
     motorcycles, persons, trains and trucks. They become the prediction task lightly_pretagging."""
 
-    pretagging_config: PretaggingConfig = PretaggingConfig()
+    pretagging_config: PretaggingConfig = default_section()
     """Settings of the built-in object detector."""
 
     pretagging_upload: bool = False
@@ -205,7 +206,7 @@ class WorkerConfig(Model):
     """Start from what earlier runs of this dataset (dataset.name) selected, and look at new or changed files only.
     n_samples then counts new picks, and a share is one of the new files."""
 
-    datasource: PoolSettings = PoolSettings()
+    datasource: PoolSettings = default_section()
     """How use_datapool goes about the dataset's datapool."""
 
     relevant_filenames_file: RelevantFilenamesFile = ""
@@ -244,7 +245,7 @@ class WorkerConfig(Model):
     """Only check the manifest and that both datasources answer (list the input; write, read and delete a probe in
     lightly), and print the version; select nothing."""
 
-    report: ReportFactors = ReportFactors()
+    report: ReportFactors = default_section()
     """Factors of the savings that the report estimates."""
 
 

@@ -1,7 +1,8 @@
 """selection-job: run or check a SelectionRun manifest.
 
-selection-job run FILE.yaml     train (optional), embed, select and report
-selection-job check FILE.yaml   only say whether the manifest is right
+selection-job run FILE           train (optional), embed, select and report
+selection-job check FILE ...     only say whether manifests are right: files, folders (-R: and below), - for standard
+                                 input; other kinds of objects among them are passed over
 
 Exit codes: 0 done, 2 the manifest is wrong, 3 the data can't be used, 4 storage refused, 75 try again.
 """
@@ -14,8 +15,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from selection_api import ExitCode
-from selection_job.errors import JobError, Stopped, StopRequest
+from selection_api import SelectionRun
+from selection_job.checking import check_manifests
+from selection_job.errors import IncompleteInstallation, JobError, Stopped, StopRequest
 from selection_job.manifest.reading import identify_run, read_manifest
 from selection_job.process.progress import Progress
 from selection_job.process.stopping import stop_on_signals
@@ -45,15 +47,26 @@ def main(arguments: list[str] | None = None, *, termination_message: Path = TERM
 
 
 def _carry_out(options: argparse.Namespace, progress: Progress, word: TerminationMessage) -> int:
-    run = read_manifest(options.manifest, digest=options.digest)
     if options.command == "check":
-        print(f"{options.manifest} is a valid SelectionRun: {run.metadata.name}")
-        return ExitCode.DONE
+        return check_manifests(options.manifests, recursive=options.recursive, digest=options.digest)
+    run = read_manifest(options.manifest, digest=options.digest)
     word.run_id = identify_run(run)
     word.leave_preliminary()
-    from selection_job.running import run_manifest  # imports torch: only once the manifest is known to be right
+    return _import_run_manifest()(run, progress, word)
 
-    return run_manifest(run, progress, word)
+
+def _import_run_manifest() -> Callable[[SelectionRun, Progress, TerminationMessage], int]:
+    """Return what runs a manifest. It imports torch: only once the manifest is known to be right."""
+    try:
+        from selection_job.running import run_manifest
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith(("selection_api", "selection_job")):
+            raise
+        raise IncompleteInstallation(
+            f"`selection-job run` needs the extra 'job', and {error.name} is not installed: "
+            "pip install 'selection-operator[job]'"
+        ) from error
+    return run_manifest
 
 
 def _stopped(signal_name: str) -> Stopped:
@@ -90,12 +103,33 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "selection-job", description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=["run", "check"])
-    parser.add_argument("manifest", type=Path, metavar="FILE.yaml")
-    parser.add_argument(
-        "--digest", metavar="sha256:HEX", help="refuse the file, with exit code 2, where its bytes have another SHA-256"
-    )
-    return parser.parse_args(arguments)
+    parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="run | check")
+    run = commands.add_parser("run", help="carry out the one SelectionRun of a file")
+    run.add_argument("manifest", type=Path, metavar="FILE", help="YAML or JSON; - for standard input")
+    check = commands.add_parser("check", help="only say whether manifests are right")
+    check.add_argument("manifests", type=Path, nargs="+", metavar="FILE", help="or a folder; - for standard input")
+    check.add_argument("-R", "--recursive", action="store_true", help="look into the folders of folders too")
+    for command in (run, check):
+        command.add_argument(
+            "--digest",
+            metavar="sha256:HEX",
+            help="refuse the file, with exit code 2, where its bytes have another SHA-256",
+        )
+    options = parser.parse_args(arguments)
+    if options.command == "check" and options.digest is not None and len(options.manifests) > 1:
+        parser.error("--digest is that of one file")
+    return options
+
+
+class _Version(argparse.Action):
+    """Print the version and end; it is looked up only when someone asks."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"selection-job {version('selection-operator')}")
+        parser.exit()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The job's errors: one tree, and the exit code that each branch ends in.
 
 JobError
+├── IncompleteInstallation 1  a package is missing
 ├── InvalidManifest      2   the manifest is wrong (names the field and the rule)
 ├── UnusableData         3   nothing listed, all corrupt, nothing selected, a named file is missing
 ├── StorageRefused       4   credentials, permission, no such bucket or folder
@@ -20,6 +21,10 @@ class JobError(Exception):
     """An end of the run that is understood; str() is the sentence for the user."""
 
     exit_code: ExitCode = ExitCode.UNEXPECTED
+
+
+class IncompleteInstallation(JobError):
+    """A package that the command needs is not installed: an extra was left out."""
 
 
 class InvalidManifest(JobError):

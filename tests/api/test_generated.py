@@ -46,7 +46,7 @@ def test_configuration_names_every_key():
             check(child)
             check(child.get("items", {}))
 
-    check(generate.manifest_schema()["properties"]["spec"])
+    check(generate.described_schema()["properties"]["spec"])
 
 
 def test_tables_of_the_configuration_have_equal_rows():

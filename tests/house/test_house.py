@@ -81,7 +81,7 @@ def test_no_init_file_shadows_the_standard_library(folder):
     ("module", "absent"),
     [
         ("selection_api", ["yaml", "numpy", "torch", "lightly", "selection_job"]),
-        ("selection_job.__main__", ["torch", "lightly", "numba", "matplotlib"]),
+        ("selection_job.__main__", ["torch", "lightly", "numba", "matplotlib", "numpy", "tqdm", "re2"]),
         ("selection_job.pipeline", ["kopf", "kubernetes", "umap"]),
     ],
 )

@@ -47,8 +47,8 @@ def test_architecture_is_read_in_one_sitting():
     assert long == []
 
 
-def test_the_top_of_the_job_holds_five_files():
-    names = {"__init__.py", "__main__.py", "running.py", "pipeline.py", "errors.py"}
+def test_the_top_of_the_job_holds_six_files():
+    names = {"__init__.py", "__main__.py", "running.py", "checking.py", "pipeline.py", "errors.py"}
     assert {path.name for path in JOB.glob("*.py")} == names
 
 

@@ -1,38 +1,71 @@
 """From a manifest file to a SelectionRun, read as kubectl reads it."""
 
 import json
+import os
 import re
+import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from selection_api import ManifestError, SelectionRun, check_supported, parse_manifest
+from selection_api import ManifestError, Problem, SelectionRun, check_supported, parse_manifest
 from selection_api.names import ANNOTATION_MANIFEST, KIND, run_id
 from selection_job.errors import InvalidManifest
 from selection_job.manifest.kubernetes_yaml import YamlError, load_documents, resolve_plain
-from selection_job.manifest.path_regex import compile_path_regex
+from selection_job.manifest.path_regex import FIELD, find_fault
 
 LARGEST_BYTES = 1024 * 1024
+STANDARD_INPUT = Path("-")
+LONGEST_PATH_REGEX = 1024
 
 
 def read_manifest(path: Path, *, digest: str | None = None) -> SelectionRun:
-    """Read, validate and check for support the one SelectionRun in a YAML or JSON file.
+    """Read, validate and check for support the one SelectionRun in a YAML or JSON file; '-' is standard input.
 
     digest    sha256:<64 hex digits> that the file's bytes must have; None for any
     Raises InvalidManifest; its message begins with the file and holds every problem, one line each.
     """
+    text = read_text(path, digest=digest)
+    try:
+        return validate(load_manifest(text))
+    except (ManifestError, YamlError) as error:
+        raise InvalidManifest(f"{name_file(path)}: {error}") from error
+
+
+def validate(document: object) -> SelectionRun:
+    """Return the SelectionRun that a decoded document holds.
+
+    Raises ManifestError with every problem: of fields, between fields, what is not supported, and RE2's.
+    """
+    problems: list[Problem] = []
+    try:
+        run = check_supported(parse_manifest(document))
+    except ManifestError as error:
+        problems = error.problems
+    text = _find_path_regex(document)
+    if text is not None and FIELD not in {problem.path for problem in problems} and (fault := find_fault(text)):
+        problems = [*problems, Problem(FIELD, fault)]
+    if problems:
+        raise ManifestError(problems)
+    return run
+
+
+def read_text(path: Path, *, digest: str | None = None) -> str:
+    """Return the text of a file, of standard input for '-'. Raises InvalidManifest, as read_manifest does."""
     content = _read_bytes(path)
     if digest is not None:
         _check_digest(path, content, digest)
-    text = _decode(path, content)
-    try:
-        run = check_supported(parse_manifest(load_manifest(text)))
-        if (config := run.spec.selection_config) and config.lightly_path_regex:
-            compile_path_regex(config.lightly_path_regex)
-    except (ManifestError, YamlError, InvalidManifest) as error:
-        raise InvalidManifest(f"{path}: {error}") from error
-    return run
+    return _decode(path, content)
+
+
+def name_file(path: Path) -> str:
+    """Return what messages call the file: one line, whatever it is called."""
+    if path == STANDARD_INPUT:
+        return "standard input"
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def identify_run(run: SelectionRun) -> str:
@@ -42,20 +75,25 @@ def identify_run(run: SelectionRun) -> str:
 
 
 def load_manifest(text: str) -> object:
-    """Return the decoded document that holds the SelectionRun. Raises YamlError or ManifestError."""
-    documents = [document for document in _load_documents(text) if document is not None]
+    """Return the decoded document that holds the SelectionRun. Raises YamlError."""
+    documents = load_all(text)
     return documents[0] if len(documents) == 1 else _choose(documents)
+
+
+def load_all(text: str) -> list[Any]:
+    """Return the decoded documents of a YAML or JSON text, without empty ones. Raises YamlError."""
+    return [document for document in _load_documents(text) if document is not None]
 
 
 def _read_bytes(path: Path) -> bytes:
     """Return the file's content. Bytes are counted while reading: a file may grow, or be a device."""
     try:
-        with path.open("rb") as file:
+        with nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else path.open("rb") as file:
             content = file.read(LARGEST_BYTES + 1)
     except OSError as error:
-        raise InvalidManifest(f"{path}: can't be read: {error.strerror or error}") from error
+        raise InvalidManifest(f"{name_file(path)}: can't be read: {error.strerror or error}") from error
     if len(content) > LARGEST_BYTES:
-        raise InvalidManifest(f"{path}: is larger than {LARGEST_BYTES} bytes, which no manifest is")
+        raise InvalidManifest(f"{name_file(path)}: is larger than {LARGEST_BYTES} bytes, which no manifest is")
     return content
 
 
@@ -65,8 +103,8 @@ def _check_digest(path: Path, content: bytes, digest: str) -> None:
     found = f"sha256:{sha256(content).hexdigest()}"
     if found != digest:
         raise InvalidManifest(
-            f"{path}: has the digest {found}, expected {digest}: the pod's annotation {ANNOTATION_MANIFEST} was "
-            "changed after the Job was made. Delete the run and apply it again."
+            f"{name_file(path)}: has the digest {found}, expected {digest}: the pod's annotation {ANNOTATION_MANIFEST} "
+            "was changed after the Job was made. Delete the run and apply it again."
         )
 
 
@@ -75,7 +113,16 @@ def _decode(path: Path, content: bytes) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise InvalidManifest(f"{path}: line {line}: is not UTF-8 text; save the manifest as UTF-8") from error
+        raise InvalidManifest(
+            f"{name_file(path)}: line {line}: is not UTF-8 text; save the manifest as UTF-8"
+        ) from error
+
+
+def _find_path_regex(document: object) -> str | None:
+    """Return the expression of a document that may be wrong anywhere."""
+    for key in FIELD.split("."):
+        document = document.get(key) if isinstance(document, dict) else None
+    return document if isinstance(document, str) and 0 < len(document) <= LONGEST_PATH_REGEX else None
 
 
 def _load_documents(text: str) -> Sequence[Any]:

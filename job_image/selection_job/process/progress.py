@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING
 
 from selection_api.names import Stage
 from selection_api.status import Counts
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 log = logging.getLogger("selection_job")
 
@@ -141,6 +143,8 @@ class Progress:
         if self.quiet:
             yield lambda n: None
         elif sys.stderr.isatty():
+            from tqdm import tqdm  # of the extra job: the base installation's `check` has no bars
+
             with tqdm(
                 total=bar.total, initial=bar.done, desc=bar.description, unit=f" {bar.unit}", smoothing=0.1
             ) as shown:
@@ -149,7 +153,7 @@ class Progress:
             yield self._log_line(bar)
 
     @staticmethod
-    def _update(shown: tqdm, bar: Bar, n: int) -> None:
+    def _update(shown: "tqdm", bar: Bar, n: int) -> None:
         shown.set_description_str(bar.description, refresh=False)
         shown.update(n)
 
