@@ -22,6 +22,7 @@ from selection_job.manifest.reading import identify_run, read_manifest
 from selection_job.process.progress import Progress
 from selection_job.process.stopping import stop_on_signals
 from selection_job.process.termination_message import TERMINATION_MESSAGE, TerminationMessage
+from selection_job.stores.local.folders import check_folders
 
 
 def main(arguments: list[str] | None = None, *, termination_message: Path = TERMINATION_MESSAGE) -> int:
@@ -52,11 +53,12 @@ def _carry_out(options: argparse.Namespace, progress: Progress, word: Terminatio
     run = read_manifest(options.manifest, digest=options.digest)
     word.run_id = identify_run(run)
     word.leave_preliminary()
+    check_folders(run.spec.datasources)
     return _import_run_manifest()(run, progress, word)
 
 
 def _import_run_manifest() -> Callable[[SelectionRun, Progress, TerminationMessage], int]:
-    """Return what runs a manifest. It imports torch: only once the manifest is known to be right."""
+    """Return what runs a manifest. It imports torch: only once the manifest is right and its folders are there."""
     try:
         from selection_job.running import run_manifest
     except ModuleNotFoundError as error:

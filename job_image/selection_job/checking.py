@@ -5,13 +5,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from selection_api import ExitCode, ManifestError
+from selection_job.catalog.image_names import EXTENSIONS
 from selection_job.errors import InvalidManifest
 from selection_job.manifest.documents import Document, PassedOver, find_files, read_documents
+from selection_job.manifest.medium import medium_of
 from selection_job.manifest.reading import name_file, validate
+from selection_job.stores.local.folders import warn_of_folders
 
+_ELSEWHERE = "(No matter if the manifest is meant for another machine.)"
 ACCESS = (
-    "Not tried here: access to the datasources. A run tries it before any work; with workerConfig.sanity_check: true "
-    "it does nothing else."
+    "Access was not tried: a run tries to list, read and write before any work, and with workerConfig.sanity_check: "
+    "true it does nothing else."
 )
 
 
@@ -68,7 +72,9 @@ def _check_document(document: Document, findings: Findings) -> None:
     except ManifestError as error:
         return _complain(findings, f"{document.label}: {error}")
     findings.n_valid += 1
-    print(f"{document.label} is a valid SelectionRun: {run.metadata.name}")
+    print(f"{document.label} is a valid SelectionRun: {run.metadata.name}", flush=True)
+    for warning in warn_of_folders(run.spec.datasources, EXTENSIONS[medium_of(run.spec.dataset.type)]):
+        print(f"selection-job: warning: {document.label}: {warning} {_ELSEWHERE}", file=sys.stderr)
     return None
 
 

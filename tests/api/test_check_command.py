@@ -12,6 +12,9 @@ from selection_job.__main__ import main
 
 SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}
 VALUES = {"replicas": 1}
+CLAIMS = {f"spec.datasources.{name}.persistentVolumeClaim": {"claimName": "c"} for name in ("input", "lightly")}
+"""Folders that nobody looks for on this machine."""
+
 TEMPLATE = "{{- if .Values.x }}\nkind: ConfigMap\nname: SelectionRun\n{{- end }}\n"
 
 
@@ -43,7 +46,7 @@ def check(capsys):
 @pytest.fixture
 def named(document):
     """Return a function (name) -> a valid manifest of that name."""
-    return lambda name, **changes: document({"metadata.name": name, **changes})
+    return lambda name, **changes: document({"metadata.name": name, **CLAIMS, **changes})
 
 
 def names_of(said):
@@ -67,8 +70,8 @@ def test_many_documents_of_many_files_are_looked_at(check, write, named):
     assert "3 SelectionRuns are valid; passed over: 1 Secret." in said
 
 
-def test_a_wrong_document_is_named_and_the_others_are_looked_at_all_the_same(check, write, named, document):
-    path = write("runs.yaml", named("a"), document({"metadata.name": "b", "spec.suspnd": True}), named("c"))
+def test_a_wrong_document_is_named_and_the_others_are_looked_at_all_the_same(check, write, named):
+    path = write("runs.yaml", named("a"), named("b", **{"spec.suspnd": True}), named("c"))
     code, said, wrong = check(path)
     assert (code, names_of(said)) == (2, ["a", "c"])
     assert wrong.startswith(f"selection-job: {path}, document 2 (b): The manifest has 1 problem:\n  spec.suspnd: ")

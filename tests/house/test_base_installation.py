@@ -96,13 +96,23 @@ def test_check_compiles_an_expression_in_the_base_installation(start):
 
 @pytest.mark.parametrize(
     ("arguments", "extra"),
-    [(["selection-job", "run", "examples/simple.yaml"], "job"), (["selection-operator"], "operator")],
+    [(["selection-job", "run", "-"], "job"), (["selection-operator"], "operator")],
     ids=["run", "operator"],
 )
-def test_other_commands_name_their_extra_in_a_sentence(start, arguments, extra):
-    code, said, wrong = start(*arguments)
+def test_other_commands_name_their_extra_in_a_sentence(start, arguments, extra, tmp_path):
+    text = (ROOT / "examples/simple.yaml").read_text()
+    for name in ("input", "output"):
+        (tmp_path / name).mkdir()
+    code, said, wrong = start(*arguments, given=text.replace("/tmp/selection-demo", str(tmp_path)))
     assert (code, said) == (1, "")
     assert wrong.count("\n") == 1 and f"pip install 'selection-operator[{extra}]'" in wrong
+
+
+def test_a_run_over_a_folder_that_is_not_there_ends_before_anything_of_the_extra_is_imported(start, tmp_path):
+    text = (ROOT / "examples/simple.yaml").read_text().replace("/tmp/selection-demo", str(tmp_path))
+    code, said, wrong = start("selection-job", "run", "-", given=text)
+    assert (code, said) == (4, "")
+    assert "spec.datasources.input.resourcePath: The folder" in wrong and "Correct it" in wrong
 
 
 def test_the_version_is_told_in_the_base_installation(start):

@@ -1,10 +1,14 @@
 """Image names: what a key says about its object, and how odd ones are written."""
 
+from selection_job.manifest.medium import IMAGES, VIDEOS
+
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 """What counts as an image by its name, in any case: lightly's own list."""
 
 VIDEO_EXTENSIONS = (".mp4", ".mov", ".avi", ".mpg", ".hevc", ".m4v", ".webm", ".mpeg")
 """What counts as a video by its name, in any case: lightly's own list."""
+
+EXTENSIONS = {IMAGES: IMAGE_EXTENSIONS, VIDEOS: VIDEO_EXTENSIONS}
 
 _MAX_QUOTED = 10
 

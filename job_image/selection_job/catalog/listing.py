@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from selection_job.catalog.catalog import Listing
-from selection_job.catalog.image_names import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS, is_hidden, is_utf8, quote_some
+from selection_job.catalog.image_names import EXTENSIONS, is_hidden, is_utf8, quote_some
 from selection_job.catalog.named_files import NamedFiles
 from selection_job.catalog.relevant_filenames import RelevantFilenames, parse_relevant_filenames
 from selection_job.errors import ObjectMissing, UnusableData
@@ -22,7 +22,6 @@ log = logging.getLogger("selection_job")
 
 _LONGEST_ENDING = 10
 _MOST_ENDINGS, _MOST_NAMED = 1000, 6
-_EXTENSIONS = {IMAGES: IMAGE_EXTENSIONS, VIDEOS: VIDEO_EXTENSIONS}
 _OTHER = {IMAGES: VIDEOS, VIDEOS: IMAGES}
 
 
@@ -100,7 +99,7 @@ def _look(objects: Iterable[ObjectInfo], relevant: RelevantFilenames | None, med
     sighting = _Sighting(medium)
     if relevant is not None:
         sighting.named = NamedFiles(relevant.names)
-    extensions, other_extensions = _EXTENSIONS[medium], _EXTENSIONS[_OTHER[medium]]
+    extensions, other_extensions = EXTENSIONS[medium], EXTENSIONS[_OTHER[medium]]
     for info in objects:
         name = info.key.lower()
         if is_hidden(info.key):
@@ -163,7 +162,7 @@ def _explain_nothing(sighting: _Sighting, relevant: RelevantFilenames | None, ur
         )
     return (
         f"There is no {medium.file_noun.singular} in {url}: {sighting.n_others} other files{_explain_other(sighting)} "
-        f"were seen, none ends in {' '.join(_EXTENSIONS[medium])} (in any case; names that start with '.' are left "
+        f"were seen, none ends in {' '.join(EXTENSIONS[medium])} (in any case; names that start with '.' are left "
         "out)."
     )
 

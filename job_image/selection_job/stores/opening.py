@@ -3,14 +3,13 @@
 import logging
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from selection_api.datasource import Datasource
 from selection_job.errors import InvalidManifest
 from selection_job.stores.access import check_reading, check_writing
 from selection_job.stores.cloud.bucket import BucketStore, Connection
 from selection_job.stores.cloud.retrying import RetryPolicy
-from selection_job.stores.local.store import LocalStore
+from selection_job.stores.local.folders import open_folder
 from selection_job.stores.store import Store
 
 log = logging.getLogger("selection_job")
@@ -23,8 +22,8 @@ def open_store(datasource: Datasource, *, field: str, writable: bool = False) ->
     writable   whether the run writes there
     Raises InvalidManifest for a type that does not exist, StorageRefused for an unusable folder or bucket.
     """
-    if datasource.type == "LOCAL" and datasource.resource_path is not None:
-        return LocalStore(Path(datasource.resource_path), writable=writable)
+    if datasource.type == "LOCAL":
+        return open_folder(datasource, field=field, writable=writable)
     store = open_bucket(datasource, purpose=field.rpartition(".")[2])
     (check_writing if writable else check_reading)(store)
     log.info("%s: %s, with the credentials of %s", field, store.url, store.credentials)

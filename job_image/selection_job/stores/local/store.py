@@ -243,12 +243,14 @@ def _check_regular(status: os.stat_result, key: str) -> None:
 def _check_folder(folder: Path, *, writable: bool) -> None:
     needs = "LIST, READ and WRITE" if writable else "LIST and READ"
     mode = os.R_OK | os.X_OK | (os.W_OK if writable else 0)
+    name = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(folder))
     with translate_read_errors(str(folder), ""):
         if not folder.exists():
-            raise StorageRefused(f"The folder {folder} does not exist. Create it; the job needs {needs} there.")
+            way_out = "Create it or correct it" if writable else "Correct it"
+            raise StorageRefused(f"The folder {name} does not exist. {way_out}; the job needs {needs} there.")
         if not folder.is_dir():
-            raise StorageRefused(f"{folder} is not a folder; the job needs one with {needs}.")
+            raise StorageRefused(f"{name} is not a folder; the job needs one with {needs}.")
         if not os.access(folder, mode):
             raise StorageRefused(
-                f"No permission on the folder {folder}: the job runs as user {os.geteuid()} and needs {needs} there."
+                f"No permission on the folder {name}: the job runs as user {os.geteuid()} and needs {needs} there."
             )
