@@ -38,4 +38,4 @@ def test_the_longest_stage_has_the_longest_bar():
 
 
 def test_a_run_that_was_finished_before_says_so():
-    assert "nothing was done again" in console_summary(SUMMARY, {"LOADING_DATASET": 0.4}, IMAGES)
+    assert "nothing was done again" in console_summary(SUMMARY, {"INITIALIZING": 7.0, "LOADING_DATASET": 0.4}, IMAGES)

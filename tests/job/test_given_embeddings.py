@@ -192,7 +192,7 @@ def test_a_changed_table_is_read_again(run, images, vectors):
     first = run(table(images, vectors))
     again = run(None)
     assert again.summary == first.summary
-    assert again.place.progress.stage_seconds.keys() == {"LOADING_DATASET"}
+    assert again.place.progress.stage_seconds.keys() == {"INITIALIZING", "LOADING_DATASET"}
     changed = run(table(images, vectors[::-1]))
     assert "SAMPLING" in changed.place.progress.stage_seconds
 

@@ -30,6 +30,22 @@ def test_time_spent_in_a_stage_adds_up_over_its_parts(clock):
     assert progress.stage_seconds == {"EMBEDDING": 5.5}
 
 
+@pytest.mark.parametrize("gap", [0.0, 1.5])
+def test_the_times_of_the_stages_add_up_to_that_of_the_run(clock, gap):
+    clock.now = 7.0
+    progress = Progress(quiet=True, clock=clock)
+    clock.now += 2 * gap
+    for stage, seconds in ((Stage.LOADING_DATASET, 1.0), (Stage.EMBEDDING, 2.0), (Stage.SAMPLING, 0.0)):
+        with progress.stage(stage):
+            clock.now += seconds
+            assert progress.elapsed() == clock.now - 7
+        clock.now += gap
+    with progress.stage(Stage.GENERATING_REPORT):
+        begun = {"INITIALIZING": 2 * gap, "LOADING_DATASET": 1 + gap, "EMBEDDING": 2 + gap, "SAMPLING": gap}
+        assert progress.stage_seconds == {name: seconds for name, seconds in begun.items() if gap or name[0] != "I"}
+        assert sum(progress.stage_seconds.values()) == progress.elapsed() == clock.now - 7
+
+
 def test_a_stage_that_fails_is_timed_and_stays_the_current_one(clock):
     progress = Progress(quiet=True, clock=clock)
     with pytest.raises(ZeroDivisionError), progress.stage(Stage.SAMPLING):

@@ -43,8 +43,8 @@ class Position:
     stage: Stage = Stage.INITIALIZING
     bar: Bar | None = None
     """The stage's latest bar, also after its end; None where the stage has had none."""
-    entered_at: float | None = None
-    """By the progress's clock; None between two stages."""
+    entered_at: float = 0.0
+    """By the progress's clock: since when time counts for the stage that is not in seconds yet."""
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     """Time spent in the stages that were left."""
 
@@ -59,10 +59,10 @@ class Position:
         return min(self.bar.done, self.bar.total) if self.bar else 0
 
     def seconds_at(self, now: float) -> dict[str, float]:
-        """Return the time spent in each stage until now, the present one included."""
-        if self.entered_at is None:
-            return dict(self.seconds)
+        """Return the time spent in each stage until now, the present one included; together all since the beginning."""
         present = max(0.0, now - self.entered_at)
+        if not present and (self.stage in self.seconds or self.stage == Stage.INITIALIZING):
+            return dict(self.seconds)
         return {**self.seconds, self.stage: self.seconds.get(self.stage, 0.0) + present}
 
 
@@ -70,12 +70,15 @@ class Position:
 class Progress:
     """Where the run is. quiet shows nothing (tests); times are read from the injected clock.
 
+    A stage lasts until the next one begins, and INITIALIZING since this value was made: there is one clock, and the
+    times of the stages add up to that of the run.
+
     One thread writes; any other may read position, counts and units_done at any time, without a lock.
     """
 
     quiet: bool = False
     clock: Callable[[], float] = time.monotonic
-    position: Position = field(default_factory=Position)
+    position: Position = field(init=False)
     counts: Counts | None = None
     """What became of the input images, as far as it is known; a number that is not known yet is not set."""
     units_done: dict[str, int] = field(default_factory=dict)
@@ -84,6 +87,9 @@ class Progress:
     """Called when a stage has begun."""
     stop_request: BaseException | None = None
     """Raised at the next step of any bar or stage: where a signal came at a moment that swallows exceptions."""
+
+    def __post_init__(self) -> None:
+        self.position = Position(entered_at=self.clock())
 
     @property
     def current(self) -> Stage:
@@ -95,23 +101,29 @@ class Progress:
         """Time spent in the stages that were left."""
         return self.position.seconds
 
+    def elapsed(self) -> float:
+        """Return the seconds since the beginning."""
+        return sum(self.position.seconds_at(self.clock()).values())
+
     def count(self, **known: int) -> None:
         """Note numbers of images that are known from now on: input, corrupt, duplicate, selected, removed."""
         self.counts = (self.counts or Counts()).model_copy(update=known)
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
-        """Enter a stage and add the time spent in it to stage_seconds."""
+        """Enter a stage and add the time spent in it to stage_seconds, that since the last stage to the last one's."""
         self._raise_stop_request()
-        self.position = Position(stage, entered_at=self.clock(), seconds=self.position.seconds)
+        now = self.clock()
+        self.position = Position(stage, entered_at=now, seconds=MappingProxyType(self.position.seconds_at(now)))
         if not self.quiet and not sys.stderr.isatty():
             log.info("Stage %s", stage)
         self.on_stage()
         try:
             yield
         finally:
-            seconds = MappingProxyType(self.position.seconds_at(self.clock()))
-            self.position = replace(self.position, entered_at=None, seconds=seconds)
+            now = self.clock()
+            seconds = MappingProxyType(self.position.seconds_at(now))
+            self.position = replace(self.position, entered_at=now, seconds=seconds)
 
     @contextmanager
     def bar(self, description: str, total: int, unit: str = "images", *, done: int = 0) -> Iterator[Bar]:

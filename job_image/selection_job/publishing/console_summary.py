@@ -32,7 +32,10 @@ def _counts(summary: RunSummary, came_in: str) -> list[str]:
 
 
 def _times(stage_seconds: Mapping[str, float], files: str) -> list[str]:
-    if not stage_seconds.keys() - {Stage.LOADING_DATASET}:  # a finished run is recognised by its listing
+    if not stage_seconds.keys() - {
+        Stage.INITIALIZING,
+        Stage.LOADING_DATASET,
+    }:  # a finished run is recognised by its listing
         return [f"  This run had finished before, over the same {files}: nothing was done again."]
     longest = max(stage_seconds.values())
     lines = [

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -88,13 +89,15 @@ def gather_facts(context: RunContext, results: RunResults, notes: Sequence[str])
     """
     spec = context.spec
     size_bytes = int(results.view.listing.sizes_bytes.sum())
+    seconds = dict(context.progress.stage_seconds)
+    finished_at = context.started_at + timedelta(seconds=sum(seconds.values()))
     return RunFacts(
         run_id=context.run_id,
         name=context.run.metadata.name,
         dataset_name=context.run.dataset_name,
         started_at=context.started_at.isoformat(timespec="seconds"),
-        finished_at=context.now().isoformat(timespec="seconds"),
-        stage_seconds=dict(context.progress.stage_seconds),
+        finished_at=finished_at.isoformat(timespec="seconds"),
+        stage_seconds=seconds,
         device=describe_device(context.device),
         threads=torch.get_num_threads(),
         versions=read_versions(),

@@ -15,9 +15,9 @@ class RunFacts:
     dataset_name: str
     started_at: str
     finished_at: str
-    """When the results were complete; drawing the report comes after."""
+    """When the results were complete; drawing the report comes after. By the clock of stage_seconds."""
     stage_seconds: dict[str, float]
-    """Wall time of each finished stage, in the order they ran."""
+    """Wall time of each finished stage, in the order they ran; together all time from started_at to finished_at."""
     device: str
     threads: int
     versions: dict[str, str]

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from importlib.resources import files
 from itertools import islice
 from typing import Any, Literal
@@ -128,13 +127,12 @@ def _describe_worker(facts: RunFacts) -> WorkerInformation:
 
 
 def _describe_run(facts: RunFacts, umap_seconds: float) -> RunInformation:
-    taken = datetime.fromisoformat(facts.finished_at) - datetime.fromisoformat(facts.started_at)
     return RunInformation(
         run_id=facts.run_id,
         run_name=facts.name,
         start_timestamp=facts.started_at,
         end_timestamp=facts.finished_at,
-        total_processing_time_s=taken.total_seconds(),
+        total_processing_time_s=sum(facts.stage_seconds.values()),
         stages=[StageTime(stage=str(stage), seconds=seconds) for stage, seconds in facts.stage_seconds.items()],
         input_url=facts.input_url,
         run_url=facts.output_url,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import torch
@@ -50,6 +50,7 @@ class RunContext:
     device: torch.device
     now: Callable[[], datetime]
     started_at: datetime
+    """When this process began, by the progress's clock."""
     energy: EnergyMeter = field(default_factory=EnergyMeter)
 
     @property
@@ -103,6 +104,6 @@ def set_up(
         lease=Lease(target, f".lightly/locks/{identify_run(run)}.json"),
         device=device,
         now=clock,
-        started_at=clock(),
+        started_at=clock() - timedelta(seconds=progress.elapsed()),
         energy=make_meter(device),
     )

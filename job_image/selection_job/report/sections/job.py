@@ -31,7 +31,7 @@ def make_job_section(report: JsonObject) -> list[Block]:
         ("Results", run["runUrl"]),
         ("Credentials", f"input: {credentials['input']}; results: {credentials['lightly']}"),
         ("Started", run["startTimestamp"].replace("T", " ")),
-        ("Finished", f"{run['endTimestamp'].replace('T', ' ')}, after {duration(run['totalProcessingTimeS'])}"),
+        ("Results complete", _describe_end(run)),
         ("Device", worker["device"]),
         *_describe_reading(report),
         ("Selection", _describe_selection(selection, noun_of(report))),
@@ -44,6 +44,11 @@ def make_job_section(report: JsonObject) -> list[Block]:
         subsection("Versions"),
         name(" · ".join(f"{package} {version}" for package, version in worker["versions"].items()), 1000),
     ]
+
+
+def _describe_end(run: JsonObject) -> str:
+    taken = duration(run["totalProcessingTimeS"])
+    return f"{run['endTimestamp'].replace('T', ' ')}, {taken} after the start; drawing this report came after that"
 
 
 def _describe_reading(report: JsonObject) -> list[tuple[str, str]]:
