@@ -13,6 +13,7 @@ import yaml
 from PIL import Image
 
 from selection_job import __main__ as command_line
+from selection_job.stores.cloud.retrying import RetryPolicy
 
 
 @pytest.fixture
@@ -107,8 +108,9 @@ def test_without_training_checkpoint_or_a_reachable_zoo_the_three_ways_out_are_n
         workerConfig={"checkpoint": None},
         lightlyConfig={"model": {"name": "resnet-18", "width": 1, "num_ftrs": 32}},
     )
+    monkeypatch.setattr(zoo, "RetryPolicy", lambda attempts: RetryPolicy(attempts=1))
     code, said = end(manifest)
-    assert code == 3
+    assert code == 75  # in a cluster tried again: nobody was reached, and that may pass
     assert all(way in said for way in ("workerConfig.checkpoint", ".lightly/runs/", "enable_training"))
 
 

@@ -17,7 +17,8 @@ from selection_job.detector.detecting import _batches, _propose, detect_objects
 from selection_job.detector.detector import CATEGORIES
 from selection_job.detector.loading import load_detector
 from selection_job.encoder.zoo import Zoo
-from selection_job.errors import UnusableData
+from selection_job.errors import StorageUnavailable, UnusableData
+from selection_job.stores.cloud.retrying import RetryPolicy
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -176,8 +177,9 @@ def test_torchvisions_weights_are_fetched_once_and_checked_by_the_hash_in_their_
 
 
 def test_without_a_network_the_ways_that_remain_are_named(tmp_path):
-    with pytest.raises(UnusableData) as caught:
-        load_detector(None, zoo=Zoo(folder=tmp_path), url="http://127.0.0.1:1/fasterrcnn-258fb6c6.pth")
+    zoo = Zoo(folder=tmp_path, retry_policy=RetryPolicy(attempts=1))
+    with pytest.raises(StorageUnavailable) as caught:
+        load_detector(None, zoo=zoo, url="http://127.0.0.1:1/fasterrcnn-258fb6c6.pth")
     for words in (
         "can't be reached",
         "spec.workerConfig.pretagging_config.checkpoint",

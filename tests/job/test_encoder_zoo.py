@@ -1,5 +1,6 @@
 """The model zoo, from a server on this machine: fetched once, checked, and told apart from one that is not there."""
 
+import socket
 import threading
 import time
 from hashlib import sha256
@@ -12,15 +13,22 @@ from selection_job.encoder.architecture import build_model
 from selection_job.encoder.loading import load_encoder
 from selection_job.encoder.zoo import Zoo, ZooUnavailable, zoo_key
 from selection_job.errors import StorageUnavailable, UnusableData
+from selection_job.stores.cloud.http_client import fetch, make_pool
+from selection_job.stores.cloud.provider_client import VendorError
+from selection_job.stores.cloud.retrying import RetryPolicy
 
 KEY = "resnet-9/simclr/d8/w0.125"
 
 
+AT_ONCE = RetryPolicy(attempts=3, sleep=lambda _: None)
+
+
 class Server:
-    """Serves what is in `files`, counts the requests, and can trickle."""
+    """Serves what is in `files`, counts the requests, and can refuse with a status or cut off the answer."""
 
     def __init__(self):
         self.files = {}
+        self.refusals = []
         self.requests = 0
         outer = self
 
@@ -28,9 +36,11 @@ class Server:
             def do_GET(self):
                 outer.requests += 1
                 content = outer.files.get(self.path)
-                self.send_response(200 if content is not None else 404)
+                fault = outer.refusals.pop(0) if outer.refusals else None
+                self.send_response(fault if isinstance(fault, int) else 200 if content is not None else 404)
+                self.send_header("Content-Length", str(len(content or b"")))
                 self.end_headers()
-                self.wfile.write(content or b"")
+                self.wfile.write((content or b"")[: 10 if fault == "cut off" else None])
 
             def log_message(self, *args):
                 pass
@@ -60,7 +70,7 @@ def zoo(server, weights, tmp_path):
     content = path.read_bytes()
     name = f"/tiny-simclr-{sha256(content).hexdigest()[:8]}.pth"
     server.files[name] = content
-    return Zoo(urls={KEY: server.url + name}, folder=tmp_path / "cache")
+    return Zoo(urls={KEY: server.url + name}, folder=tmp_path / "cache", retry_policy=AT_ONCE)
 
 
 def test_keys_are_lightlys(tiny_config):
@@ -94,16 +104,16 @@ def test_content_that_is_not_what_the_name_promises_is_not_kept(zoo, server, tin
 
 
 @pytest.mark.parametrize(
-    ("url", "words"),
+    ("url", "words", "error"),
     [
-        ("http://127.0.0.1:1/tiny-simclr-00000000.pth", "can't be reached"),
-        ("file:///etc/tiny-simclr-00000000.pth", "neither https nor http"),
+        ("http://127.0.0.1:1/tiny-simclr-00000000.pth", "can't be reached", StorageUnavailable),
+        ("file:///etc/tiny-simclr-00000000.pth", "neither https nor http", UnusableData),
     ],
     ids=["dead port", "file"],
 )
-def test_an_unreachable_zoo_names_the_three_ways_that_remain(tmp_path, tiny_config, url, words):
-    zoo = Zoo(urls={KEY: url}, folder=tmp_path)
-    with pytest.raises(UnusableData) as caught:
+def test_an_unreachable_zoo_names_the_three_ways_that_remain(tmp_path, tiny_config, url, words, error):
+    zoo = Zoo(urls={KEY: url}, folder=tmp_path, retry_policy=AT_ONCE)
+    with pytest.raises(error) as caught:
         load_encoder(tiny_config(), checkpoint=None, zoo=zoo)
     for way in (
         words,
@@ -138,15 +148,13 @@ def test_a_download_that_is_too_large_is_given_up(zoo, tiny_config):
 
 
 def test_a_server_that_says_nothing_is_given_up(tmp_path, tiny_config):
-    import socket
-
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/tiny-simclr-00000000.pth"
         started = time.monotonic()
         with pytest.raises(ZooUnavailable, match="timed out"):
-            Zoo(urls={KEY: url}, folder=tmp_path, connect_seconds=0.1).fetch(tiny_config().model)
+            Zoo(urls={KEY: url}, folder=tmp_path, connect_seconds=0.1, retry_policy=AT_ONCE).fetch(tiny_config().model)
     assert time.monotonic() - started < 5
 
 
@@ -163,9 +171,73 @@ def test_training_starts_from_the_zoo(zoo, weights, train, tiny_config):
 
 
 def test_training_without_a_reachable_zoo_warns_and_starts_from_scratch(tmp_path, train, tiny_config, caplog):
-    zoo = Zoo(urls={KEY: "http://127.0.0.1:1/tiny-simclr-00000000.pth"}, folder=tmp_path)
+    zoo = Zoo(urls={KEY: "http://127.0.0.1:1/tiny-simclr-00000000.pth"}, folder=tmp_path, retry_policy=AT_ONCE)
     config = tiny_config(pre_trained=True, trainer={"max_epochs": 0})
     encoder = train(config, zoo=zoo)
     scratch = build_model(config.model, seed=config.seed)
     assert torch.equal(encoder.model.backbone[7].weight, scratch.backbone[7].weight)
     assert "started from scratch" in encoder.notes[0] and encoder.notes[0] in caplog.text
+
+
+@pytest.mark.parametrize("fault", [500, 503, 429, 408, "cut off"])
+def test_a_passing_fault_of_a_download_is_tried_again(zoo, server, weights, tiny_config, fault):
+    server.refusals += [fault, fault]
+    encoder = load_encoder(tiny_config(), checkpoint=None, zoo=zoo)
+    assert server.requests == 3
+    assert torch.equal(encoder.model.backbone[7].weight, weights["backbone.7.weight"])
+
+
+def test_a_passing_error_of_the_name_service_is_tried_again(zoo, tiny_config, monkeypatch):
+    look_up, faults = socket.getaddrinfo, [socket.EAI_AGAIN, socket.EAI_NONAME]
+
+    def fail_first(*arguments, **options):
+        if faults:
+            raise socket.gaierror(faults.pop(), "Temporary failure in name resolution")
+        return look_up(*arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail_first)
+    assert load_encoder(tiny_config(), checkpoint=None, zoo=zoo).source == f"zoo {KEY}"
+    assert faults == []
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 501])
+def test_a_refusal_is_final_at_once(zoo, server, tiny_config, status):
+    server.refusals += [status]
+    with pytest.raises(UnusableData, match="There is no encoder"):
+        load_encoder(tiny_config(), checkpoint=None, zoo=zoo)
+    assert server.requests == 1
+
+
+SILENT = "silent"
+DNS_FAULTS = [socket.EAI_AGAIN, socket.EAI_NONAME, socket.EAI_FAIL]
+FAULTS = ["dead port", SILENT, *(f"dns {code}" for code in DNS_FAULTS), *(400, 403, 404, 408, 425, 429, 500, 501, 503)]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_download_and_a_bucket_judge_a_fault_alike(zoo, server, fault, monkeypatch, tiny_config):
+    url = {"dead port": "http://127.0.0.1:1"}.get(fault, server.url) + "/x-00000000.pth"
+    if isinstance(fault, str) and fault.startswith("dns"):
+
+        def fail(*_, **__):
+            raise socket.gaierror(int(fault.split()[1]), "in name resolution")
+
+        monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        if fault == SILENT:
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}/x-00000000.pth"
+        server.refusals += [fault] * 9 if isinstance(fault, int) else []
+        with pytest.raises(ZooUnavailable) as of_download:
+            one = Zoo(folder=zoo.folder, connect_seconds=0.1, retry_policy=AT_ONCE)
+            one.fetch_url(url)
+        try:
+            pool = make_pool(None)
+            pool.connection_pool_kw["timeout"] = 0.1
+            status, body, _ = fetch(pool, url)
+            of_bucket = VendorError(status, f"HTTP {status}", body.decode())
+        except VendorError as error:
+            of_bucket = error
+        pool.clear()
+    assert of_download.value.is_passing == of_bucket.is_passing
+    assert of_bucket.is_passing == (fault not in (400, 403, 404, 501))

@@ -46,7 +46,8 @@ def load_detector(
     key          how the user knows the checkpoint: its path in the lightly datasource
     shortest_px  of pictures, instead of the network's own 800 or 320; the longest edge changes with it
     url          of torchvision's weights, which the zoo's folder keeps
-    Raises UnusableData where the file can't be used, or where torchvision's weights can't be fetched.
+    Raises UnusableData where the file can't be used, or where torchvision's weights can't be fetched;
+    StorageUnavailable where that may pass.
     """
     if checkpoint is not None:
         return _make_detector(_read_weights(checkpoint, key), f"checkpoint {key}", shortest_px)
@@ -54,7 +55,7 @@ def load_detector(
     try:
         path = zoo.fetch_url(url)
     except ZooUnavailable as error:
-        raise UnusableData(_name_ways(str(error), url.rpartition("/")[2], zoo.folder)) from error
+        raise error.explain(_name_ways(str(error), url.rpartition("/")[2], zoo.folder)) from error
     return _make_detector(_read_weights(path, url), f"torchvision {TORCHVISIONS}", shortest_px)
 
 

@@ -10,7 +10,7 @@ from selection_job.encoder.checkpoints import Checkpoint, apply_checkpoint, read
 from selection_job.encoder.encoder import Encoder, make_encoder
 from selection_job.encoder.kept_epochs import EPOCHS, LAST
 from selection_job.encoder.zoo import Zoo, ZooUnavailable, zoo_key
-from selection_job.errors import InvalidManifest, UnusableData
+from selection_job.errors import InvalidManifest
 
 log = logging.getLogger("selection_job")
 
@@ -20,7 +20,8 @@ def load_encoder(config: LightlyConfig, *, checkpoint: Path | None, key: str = "
 
     key  how the user knows the checkpoint file: its path in the lightly datasource; the local one when empty
 
-    Raises UnusableData where the checkpoint does not fit, or where neither it nor the zoo can be had.
+    Raises UnusableData where the checkpoint does not fit, or where neither it nor the zoo can be had;
+    StorageUnavailable where the zoo can't be reached for now.
     """
     if checkpoint is not None:
         name = key or str(checkpoint)
@@ -28,7 +29,7 @@ def load_encoder(config: LightlyConfig, *, checkpoint: Path | None, key: str = "
     try:
         fetched = (zoo or Zoo()).fetch(config.model)
     except ZooUnavailable as unavailable:
-        raise UnusableData(
+        raise unavailable.explain(
             f"There is no encoder to embed with: no checkpoint is named and {unavailable}. Three ways remain: "
             "workerConfig.checkpoint with the path of a checkpoint in the lightly datasource; the same with that of an "
             "earlier run, .lightly/runs/<run>/lightly_epoch_<N>.ckpt; or workerConfig.enable_training: true."

@@ -17,7 +17,10 @@ import torch
 from lightly.models import ZOO
 
 from selection_api.lightly_config import ModelShape
-from selection_job.errors import StorageUnavailable
+from selection_job.errors import JobError, StorageUnavailable, UnusableData
+from selection_job.stores.cloud.http_client import read_retry_after
+from selection_job.stores.cloud.provider_client import VendorError
+from selection_job.stores.cloud.retrying import RetryPolicy
 
 log = logging.getLogger("selection_job")
 
@@ -27,6 +30,15 @@ _HASH = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")
 
 class ZooUnavailable(Exception):
     """No pretrained checkpoint could be had; str() says why. Its caller decides what that means."""
+
+    def __init__(self, why: str, *, is_passing: bool = False) -> None:
+        super().__init__(why)
+        self.is_passing = is_passing
+        """Whether the same download may succeed later."""
+
+    def explain(self, sentence: str) -> JobError:
+        """Return the end of a run that can't go on without it: a later try's where the fault passes, else final."""
+        return StorageUnavailable(sentence) if self.is_passing else UnusableData(sentence)
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,8 @@ class Zoo:
     total_seconds: float = 300.0
     max_bytes: int = 1 << 30
     clock: Callable[[], float] = time.monotonic
+    retry_policy: RetryPolicy = field(default_factory=lambda: RetryPolicy(attempts=6))
+    """About 15 s, which an interrupted name service takes: whoever has no network waits for that too."""
 
     def fetch(self, config: ModelShape) -> Path:
         """Return a local copy of the zoo's checkpoint for this network.
@@ -72,11 +86,27 @@ class Zoo:
             raise ZooUnavailable(f"{url} is neither https nor http")
         log.info("Downloading %s", url)
         try:
+            return self.retry_policy.insist(lambda: self._ask(url))
+        except VendorError as error:
+            why = f"{url} can't be reached: {error.message or error.code}"
+            raise ZooUnavailable(why, is_passing=error.is_passing) from error
+
+    def _ask(self, url: str) -> bytes:
+        """Return what the server sends. Raises VendorError, with the status where there is one."""
+        try:
             with urllib.request.urlopen(url, timeout=self.connect_seconds) as response:  # noqa: S310
-                return self._read(response.read1, url)
+                content = self._read(response.read1, url)
+                promised = response.headers.get("Content-Length", "")
+        except urllib.error.HTTPError as error:
+            error.close()
+            wait_s = read_retry_after(dict(error.headers))
+            raise VendorError(error.code, f"HTTP {error.code}", str(error.reason), retry_after_s=wait_s) from error
         except (OSError, HTTPException) as error:  # URLError and timeouts are OSErrors
             reason = getattr(error, "reason", None) or error
-            raise ZooUnavailable(f"{url} can't be reached: {reason}") from error
+            raise VendorError(None, type(reason).__name__, str(reason) or type(reason).__name__) from error
+        if promised.isdigit() and len(content) < int(promised):
+            raise VendorError(None, "IncompleteRead", f"{len(content)} of {promised} bytes came")
+        return content
 
     def _read(self, read: Callable[[int], bytes], url: str) -> bytes:
         deadline = self.clock() + self.total_seconds
@@ -86,7 +116,7 @@ class Zoo:
             if len(content) > self.max_bytes:
                 raise ZooUnavailable(f"{url} sends more than {self.max_bytes} bytes")
             if self.clock() > deadline:
-                raise ZooUnavailable(f"{url} took longer than {self.total_seconds:g} s")
+                raise ZooUnavailable(f"{url} took longer than {self.total_seconds:g} s", is_passing=True)
         return bytes(content)
 
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from selection_job.errors import JobError, ObjectMissing, ObjectRefused, StorageRefused, StorageUnavailable
-from selection_job.stores.cloud.provider_client import UNNAMEABLE, UNTRUSTED, VendorError
+from selection_job.stores.cloud.provider_client import UNNAMEABLE, VendorError
+from selection_job.stores.passing_faults import UNTRUSTED
 
 _NO_BUCKET = {"NoSuchBucket", "ContainerNotFound", "InvalidBucketName", "InvalidResourceName"}
 _OF_ONE_OBJECT = {"AccessDenied", "forbidden", "InvalidObjectState", "BlobArchived", "AuthorizationPermissionMismatch"}

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from selection_job.stores.passing_faults import TOO_MUCH_CODES, UNTRUSTED, is_passing
+
 if TYPE_CHECKING:
     from obstore import GetOptions
 
@@ -28,16 +30,14 @@ class VendorError(Exception):
     @property
     def is_passing(self) -> bool:
         """Whether the same request may succeed later."""
-        if self.status is None:
-            return self.code != UNTRUSTED
-        return self.status in (408, 429) or self.code in _PASSING_CODES or (self.status >= 500 and self.status != 501)
+        return is_passing(self.status, self.code)
 
     @property
     def is_too_much(self) -> bool:
         """Whether fewer requests at a time may help: throttled, overloaded, timed out, or no answer at all."""
         if self.status is None:
             return self.code != UNTRUSTED
-        return self.status in (408, 429, 503, 504) or self.code in _TOO_MUCH_CODES
+        return self.status in (408, 429, 503, 504) or self.code in TOO_MUCH_CODES
 
     @property
     def forbids_copies(self) -> bool:
@@ -60,9 +60,6 @@ class OtherServiceError(VendorError):
 UNNAMEABLE = "UnnameableKey"
 """Our word for a key that the provider's addresses have no form for."""
 
-UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
-_TOO_MUCH_CODES = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "ServerBusy", "OperationTimedOut"}
-_PASSING_CODES = _TOO_MUCH_CODES | {"OperationAborted"}
 _EXPIRED_CODES = {"ExpiredToken", "TokenRefreshRequired", "ExpiredTokenException", "InvalidToken", "RequestExpired"} | {
     "AuthenticationFailed",  # all that Azure says of a SAS token that has expired
 }

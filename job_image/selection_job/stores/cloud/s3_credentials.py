@@ -20,8 +20,8 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from selection_api.datasource import Datasource
 from selection_job.errors import StorageRefused, StorageUnavailable
-from selection_job.stores.cloud.provider_client import UNTRUSTED
 from selection_job.stores.cloud.secrets_folder import read_secret
+from selection_job.stores.passing_faults import UNTRUSTED
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
