@@ -17,6 +17,7 @@ from selection_job.process.machine import count_cores, read_versions
 from selection_job.process.progress import Progress
 from selection_job.process.progress_server import ADDRESS_VARIABLE, serve_progress
 from selection_job.process.termination_message import TerminationMessage
+from selection_job.process.waiting import tell_waits
 from selection_job.publishing.console_summary import console_summary
 from selection_job.run.context import RunContext, set_up
 
@@ -47,9 +48,15 @@ def run_manifest(run: SelectionRun, progress: Progress, word: TerminationMessage
 def _run(run: SelectionRun, scratch: Path, progress: Progress) -> RunSummary:
     threads = run.spec.worker_config.num_processes
     torch.set_num_threads(threads if threads > 0 else count_cores())
-    context = set_up(run, scratch, progress)
+    contexts = list[RunContext]()  # none yet: who asks how far the run is may be told that a bucket does not answer
     address = os.environ.get(ADDRESS_VARIABLE, "")
-    with serve_progress(address, progress, bytes_read=lambda: context.source.bytes_read, versions=read_versions()):
+
+    def count_bytes_read() -> int:
+        return contexts[0].source.bytes_read if contexts else 0
+
+    with tell_waits(), serve_progress(address, progress, bytes_read=count_bytes_read, versions=read_versions()):
+        context = set_up(run, scratch, progress)
+        contexts.append(context)
         for note in accepted_without_effect(run.spec):
             log.info("%s", note)
         if run.spec.worker_config.sanity_check:

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from selection_operator.runs.observation import Observed
+from selection_operator.runs.situation import situation_of
 from selection_operator.views.progress import read_progress
 
 
@@ -36,3 +38,29 @@ def test_whatever_is_said_becomes_something_that_can_be_true(said):
     assert 0 <= live.progress.percent <= 100
     if live.counts is not None:
         assert all(0 <= count < 2**31 for count in live.counts.model_dump().values())
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("s3://b/ to answer LIST", "s3://b/ to answer LIST"),
+        ("", ""),
+        (None, ""),
+        (5, ""),
+        (["x"], ""),
+        ("a\nb\x1b[31mc\u202e", "ab[31mc"),
+        ("x" * 10_000, "x" * 300 + "…"),
+    ],
+    ids=["plain", "empty", "null", "number", "list", "unprintable", "long"],
+)
+def test_what_is_waited_for_is_one_line_of_bounded_length(said, words):
+    assert read_progress(json.dumps({"stage": "INITIALIZING", "waiting": said}).encode()).waiting == words
+
+
+def test_what_a_pod_waits_for_comes_into_the_status(play, settings):
+    pods, job = [play.pod(play.running())], play.job()
+    message = "The pod runs. It waits for s3://b/ to answer LIST."
+    for said, expected in ((b'"s3://b/ to answer LIST"', message), (b'""', "The pod runs.")):
+        live = read_progress(b'{"stage": "INITIALIZING", "waiting": %s}' % said)
+        observed = Observed(now=play.NOW, job=job, pods=pods, live=live)
+        assert situation_of(play.run(), observed, None).message == expected

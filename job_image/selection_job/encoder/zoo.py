@@ -18,6 +18,7 @@ from lightly.models import ZOO
 
 from selection_api.lightly_config import ModelShape
 from selection_job.errors import JobError, StorageUnavailable, UnusableData
+from selection_job.process.waiting import WAITS
 from selection_job.stores.cloud.http_client import read_retry_after
 from selection_job.stores.cloud.provider_client import VendorError
 from selection_job.stores.cloud.retrying import RetryPolicy
@@ -86,7 +87,8 @@ class Zoo:
             raise ZooUnavailable(f"{url} is neither https nor http")
         log.info("Downloading %s", url)
         try:
-            return self.retry_policy.insist(lambda: self._ask(url))
+            with WAITS.on(f"the download of {url}") as wait:
+                return self.retry_policy.insist(lambda: self._ask(url), note=wait.note)
         except VendorError as error:
             why = f"{url} can't be reached: {error.message or error.code}"
             raise ZooUnavailable(why, is_passing=error.is_passing) from error

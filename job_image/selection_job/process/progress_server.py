@@ -21,6 +21,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from selection_job.process.metrics import make_registry
 from selection_job.process.progress import Progress
+from selection_job.process.waiting import WAITS
 
 log = logging.getLogger("selection_job")
 
@@ -56,10 +57,12 @@ def serve_progress(
 
 
 def describe_progress(progress: Progress) -> dict[str, Any]:
-    """Return what /progress says: stage, done of total units, and the counts that are known so far."""
+    """Return what /progress says: stage, done of total units, the counts that are known so far, what is waited for."""
     position, counts = progress.position, progress.counts
     known = counts.model_dump(by_alias=True, exclude_unset=True) if counts else {}
-    return {"stage": str(position.stage), "done": position.done, "total": position.total, "counts": known}
+    said = {"stage": str(position.stage), "done": position.done, "total": position.total, "counts": known}
+    wait = WAITS.longest()
+    return said | {"waiting": str(wait)} if wait else said
 
 
 def _start(

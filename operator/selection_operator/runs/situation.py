@@ -94,7 +94,9 @@ def _active(run: RunView, job: JobView, observed: Observed, disruptions: Disrupt
     pod = newest_live(observed.pods)
     last = _last_attempt(job, observed.pods, disruptions, observed.now)
     if (pod is not None and pod.is_running) or (pod is None and _still_runs(observed)):
-        return Situation(Phase.RUNNING, Reason.RUNNING, "The pod runs." + last, suspend_hindrance=hindrance)
+        waiting = f" It waits for {observed.live.waiting}." if observed.live and observed.live.waiting else ""
+        message = f"The pod runs.{waiting}{last}"
+        return Situation(Phase.RUNNING, Reason.RUNNING, message, suspend_hindrance=hindrance)
     if pod is None:
         wait = why_no_pod(observed.events, since=newest_creation(observed.pods))
     else:

@@ -10,6 +10,7 @@ from selection_api.status import Counts, Progress
 
 MOST_ITEMS = 2**53
 MOST_IMAGES = 2**31 - 1
+LONGEST_WORDS = 300
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class LiveProgress:
     stage: Stage
     progress: Progress
     counts: Counts | None
+    waiting: str = ""
+    """What it waits for, in its own words: one line of bounded length."""
 
 
 def read_progress(content: bytes) -> LiveProgress | None:
@@ -30,7 +33,7 @@ def read_progress(content: bytes) -> LiveProgress | None:
         return None
     total = _clamp(said.get("total"), MOST_ITEMS)
     done = min(_clamp(said.get("done"), MOST_ITEMS), total)
-    return LiveProgress(stage, make_progress(done, total), _counts(said.get("counts")))
+    return LiveProgress(stage, make_progress(done, total), _counts(said.get("counts")), _words(said.get("waiting")))
 
 
 def make_progress(done: int, total: int) -> Progress:
@@ -42,6 +45,13 @@ def _counts(said: object) -> Counts | None:
     if not isinstance(said, Mapping):
         return None
     return Counts(**{field: _clamp(said.get(field), MOST_IMAGES) for field in Counts.model_fields})
+
+
+def _words(said: object) -> str:
+    if not isinstance(said, str):
+        return ""
+    text = "".join(letter for letter in said[: 4 * LONGEST_WORDS] if letter.isprintable())
+    return text if len(text) <= LONGEST_WORDS else f"{text[:LONGEST_WORDS]}…"
 
 
 def _clamp(value: Any, most: int) -> int:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
 
+from selection_job.process.waiting import WAITS, Wait
 from selection_job.stores.cloud import multi_step_calls
 from selection_job.stores.cloud.adaptive_limit import MOST, AdaptiveLimit
 from selection_job.stores.cloud.bucket_errors import Attempt, translate
@@ -72,7 +73,8 @@ class BucketStore:
         self._connections: dict[int, Connection] = {}
         self._begin(os.getpid())
         try:
-            self._connected()
+            with WAITS.on(f"the credentials of {url}"):
+                self._connected()
         except VendorError as error:  # a bucket's name that the SDK does not take
             raise translate(error, Attempt("LIST", url)) from error
 
@@ -173,7 +175,8 @@ class BucketStore:
             return False
         full, own = source._prefix + key, self._prefix + own_key
         try:
-            self._insist(lambda vendor: vendor.copy_from(source._connected().vendor, full, own))
+            with WAITS.on(f"{self.url} to copy from {source.url}") as wait:
+                self._insist(lambda vendor: vendor.copy_from(source._connected().vendor, full, own), wait)
         except VendorError as error:
             if error.forbids_copies:
                 self._not_copied_from.add(source.url)
@@ -200,19 +203,20 @@ class BucketStore:
 
     def _ask(self, call: Callable[[ProviderClient], T], permission: str, key: str = "") -> T:
         """Return what the vendor's SDK answers. Raises the job's errors."""
-        try:
-            return self._insist(call)
-        except VendorError as error:
-            first = error
-        try:
-            if first.is_expired:
-                self._reconnect()
-                return self._insist(call)
-        except VendorError as error:
-            first = error
+        with WAITS.on(f"{self.url} to answer {permission}") as wait:
+            try:
+                return self._insist(call, wait)
+            except VendorError as error:
+                first = error
+            try:
+                if first.is_expired:
+                    self._reconnect()
+                    return self._insist(call, wait)
+            except VendorError as error:
+                first = error
         raise translate(first, Attempt(permission, self.url, key, self.credentials)) from first
 
-    def _insist(self, call: Callable[[ProviderClient], T]) -> T:
+    def _insist(self, call: Callable[[ProviderClient], T], wait: Wait) -> T:
         """Return what the vendor's SDK answers, asked again where it failed in passing. Raises VendorError."""
 
         def ask_once() -> T:
@@ -220,7 +224,7 @@ class BucketStore:
             with self._limit.request():
                 return call(connection.vendor)
 
-        return self._retry_policy.insist(ask_once)
+        return self._retry_policy.insist(ask_once, note=wait.note)
 
     def _try_fast(self, full_key: str, act: "Callable[[ObjectStore, str], T]", *, in_pieces: bool = False) -> T | None:
         """Return what obstore answers; None where it can't or should not be asked, or failed for whatever reason."""
@@ -228,7 +232,7 @@ class BucketStore:
             return None
         fast = self._connected().fast
         try:
-            with self._limit.request(), translated():
+            with WAITS.on(f"{self.url} to answer"), self._limit.request(), translated():
                 return act(fast.pieces if in_pieces else fast.whole, full_key)
         except VendorError as error:
             log.debug("obstore failed on %s: %s", full_key, error)

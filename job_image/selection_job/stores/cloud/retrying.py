@@ -32,14 +32,18 @@ class RetryPolicy:
         longest: float = min(self.longest_wait_s, self.first_wait_s * 2.0**attempt)
         return longest * (0.5 + self.jitter() / 2)
 
-    def insist(self, call: Callable[[], T]) -> T:
-        """Return what call returns, tried again as long as its VendorError is a passing one. Raises the last one."""
+    def insist(self, call: Callable[[], T], *, note: Callable[[str], None] = lambda _: None) -> T:
+        """Return what call returns, tried again as long as its VendorError is a passing one. Raises the last one.
+
+        note  is given the code of each that passes
+        """
         for attempt in range(self.attempts - 1):
             try:
                 return call()
             except VendorError as error:
                 if not error.is_passing:
                     raise
+                note(error.code)
                 wait_s = self.wait_s(attempt, error.retry_after_s)
                 log.debug("%s; the next attempt is in %.1f s", error, wait_s)
                 self.sleep(wait_s)
