@@ -62,7 +62,8 @@ def _run(run: SelectionRun, scratch: Path, progress: Progress) -> RunSummary:
         if run.spec.worker_config.sanity_check:
             return _check_sanity(context)
         summary = run_pipeline(context)
-    print(console_summary(summary, progress.stage_seconds, context.medium), flush=True)
+    if progress.report is not None:
+        print(console_summary(summary, progress.report, progress.stage_seconds, context.medium), flush=True)
     return summary
 
 

@@ -22,6 +22,8 @@ class NamedStrategy:
     name: str  # unique within a run
     input: SelectionInput
     strategy: Strategy
+    is_min_count: bool = False
+    """A THRESHOLD that stands for one of pretagging_config.min_counts."""
 
     @contextmanager
     def located(self) -> Iterator[None]:
@@ -141,6 +143,7 @@ def name_min_counts(worker: WorkerConfig) -> tuple[NamedStrategy, ...]:
             f"at least {count} {name} by pretagging",
             SelectionInput(type="PREDICTIONS", task=PRETAGGING_TASK, name="CATEGORY_COUNT", categories=(name,)),
             Strategy(type="THRESHOLD", threshold=count, operation="BIGGER_EQUAL"),
+            is_min_count=True,
         )
         for name, count in counts.items()
     )

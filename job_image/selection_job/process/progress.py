@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from selection_api.names import Stage
 from selection_api.status import Counts
@@ -81,6 +81,8 @@ class Progress:
     position: Position = field(init=False)
     counts: Counts | None = None
     """What became of the input images, as far as it is known; a number that is not known yet is not set."""
+    report: dict[str, Any] | None = None
+    """report.json, once it is there."""
     units_done: dict[str, int] = field(default_factory=dict)
     """By stage: what this process has done in all its bars. What a resumed step began with does not count."""
     on_stage: Callable[[], None] = lambda: None

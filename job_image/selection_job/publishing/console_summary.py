@@ -1,34 +1,64 @@
 """The closing words of a run on the terminal: what came in, what was kept and why, how long it took, where it lies."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from selection_api import RunSummary, Stage
 from selection_job.manifest.medium import Medium
+from selection_job.report.outcome import list_rest, say_ending
+from selection_job.report.plots.fonts import shorten
+from selection_job.report.wording import share
+
+JsonObject = dict[str, Any]
+
+MOST_NOTES = 12
+"""Notes that are printed; the report has all."""
+
+_NOTE_LENGTH = 600
 
 
-def console_summary(summary: RunSummary, stage_seconds: Mapping[str, float], medium: Medium) -> str:
-    """Return the summary for people, some fifteen lines."""
-    nouns, files = medium.noun.plural, medium.file_noun.plural
-    came_in = f"{nouns} of {files} were looked at" if medium.has_many_per_file else f"{nouns} came in"
-    counts, times = _counts(summary, came_in), _times(stage_seconds, files)
-    return "\n".join(["", *counts, "", *times, "", *_places(summary), ""])
+def console_summary(summary: RunSummary, report: JsonObject, stage_seconds: Mapping[str, float], medium: Medium) -> str:
+    """Return the summary for people, some twenty lines; every number and note of it is the report's.
 
-
-def _counts(summary: RunSummary, came_in: str) -> list[str]:
-    counts = summary.counts
-    if counts is None:
-        return []
-    rows = [
-        (came_in, counts.input),
-        ("can't be read", counts.corrupt),
-        ("are exact copies of another", counts.duplicate),
-        ("lie close to one that is kept", counts.removed),
-        ("are worth labelling", counts.selected),
+    report  report.json, of this version or of an earlier one
+    """
+    parts = [
+        _counts(report, medium),
+        [f"  {say_ending(report)}"],
+        _notes(report["notes"]),
+        _times(stage_seconds, medium.file_noun.plural),
+        _places(summary),
     ]
-    share = 100 * counts.selected / max(counts.input, 1)
-    lines = [f"  {count:>9,}  {words}" for words, count in rows]
-    lines[-1] = f"{lines[-1]}  ({share:.1f}%)"
+    return "\n".join(line for part in parts if part for line in ("", *part)) + "\n"
+
+
+def _counts(report: JsonObject, medium: Medium) -> list[str]:
+    """Return a line for each part of the input; of corrupt ones and copies also where there are none."""
+    sizes = report["generalInformation"]["datasetInformation"]["datasetSizes"]
+    n_input, n_selected = sizes["nInput"], sizes["nSelected"]
+    noun, files = medium.noun.form(n_input), medium.file_noun.plural
+    came_in = f"{noun} of {files} {'was' if n_input == 1 else 'were'} looked at"
+    rows = [(n_input, came_in if medium.has_many_per_file else f"{noun} came in")]
+    for part in reversed(list_rest(report)):
+        if part.number or part.kind in ("corrupt", "duplicate"):
+            rows.append((part.number, part.say(part.number)))
+    is_drawn = report["selectionInformation"]["method"] == "random" and sizes["nRemoved"]
+    verb = "is" if n_selected == 1 else "are"
+    rows.append((n_selected, f"{verb} {'chosen at random' if is_drawn else 'worth labelling'}"))
+    lines = [f"  {number:>9,}  {words}" for number, words in rows]
+    lines[-1] += f"  ({share(n_selected, n_input)})"
     return lines
+
+
+def _notes(notes: list[str]) -> list[str]:
+    """Return the report's notes, a line each, safe for any terminal."""
+    lines = [f"  - {shorten(_make_printable(note), _NOTE_LENGTH)}" for note in notes[:MOST_NOTES]]
+    more = len(notes) - len(lines)
+    return [*lines, f"  - and {more:,} more: see Notes in the report"] if more > 0 else lines
+
+
+def _make_printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _times(stage_seconds: Mapping[str, float], files: str) -> list[str]:

@@ -58,6 +58,7 @@ def find_finished(context: RunContext, listing: Listing) -> RunSummary | None:
         summary = RunSummary.from_bytes(json.dumps(report["summary"]).encode())
     except (ObjectMissing, ValueError, KeyError, TypeError):
         return None
+    context.progress.report = report
     context.stages.forget()  # a run that was killed after its last write has left them
     return summary
 
@@ -90,6 +91,7 @@ def write_results(context: RunContext, results: RunResults) -> RunSummary:
         }
         context.lease.check()
         publish(folder, context, report_json_bytes(report), lambda: _add_to_datapool(context, results))
+        context.progress.report = report
         context.stages.forget()
     return summary
 

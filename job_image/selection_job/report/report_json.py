@@ -21,7 +21,7 @@ from selection_job.report.measures.image_groups import find_outliers, find_thinn
 from selection_job.report.measures.maps import make_maps
 from selection_job.report.measures.savings import estimate_savings
 from selection_job.report.measures.source_statistics import describe_metadata, describe_predictions
-from selection_job.report.measures.strategy_effects import describe_strategies
+from selection_job.report.measures.strategy_effects import describe_strategies, list_kept_out
 from selection_job.report.measures.video_information import describe_videos
 from selection_job.report.models.general import (
     Credentials,
@@ -178,6 +178,8 @@ def _describe_selection(
         cover_radius_by_pick=describe_curve(selection),
         coverage=describe_coverage(selection),
         n_filtered=selection.n_filtered,
+        kept_out=list_kept_out(selection) or None,
+        n_asked=selection.n_asked,
         strategies=describe_strategies(of_images, pool, means, catalog.medium.noun),
     )
 

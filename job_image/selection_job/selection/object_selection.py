@@ -20,7 +20,7 @@ from selection_job.predictions.task_predictions import OF_IMAGES, TaskPrediction
 from selection_job.selection.gathered_sources import GatheredSources
 from selection_job.selection.items import Items
 from selection_job.selection.selecting import select
-from selection_job.selection.selection import BY_OBJECTS, PASSED, Selection, StrategyRecord
+from selection_job.selection.selection import BY_OBJECTS, PASSED, Cause, Selection, StrategyRecord
 from selection_job.selection.thresholds import apply_thresholds
 from selection_job.selection.vectors import normalize_rows
 
@@ -79,12 +79,13 @@ def select_objects(
         )
     except UnusableData as error:
         raise UnusableData(f"{KEY}: each object of {crops.task} is chosen as if it was an image. {error}") from error
-    filters = [_count_objects(f"at least 1 object of {crops.task}", crops.image_rows, images), *counted]
+    any_object = f"at least 1 object of {crops.task}"
+    filters = [_count_objects(any_object, crops.image_rows, images, Cause.NO_OBJECT), *counted]
     if selection.thresholds:
         is_out = selection.removed[selection.filtered_by != PASSED]
         passing = np.setdiff1d(selection.candidates, is_out, assume_unique=True)
-        name = f"at least 1 object of {crops.task} that passes every THRESHOLD"
-        filters.append(_count_objects(name, crops.image_rows[passing], images))
+        name = f"{any_object} that passes every THRESHOLD"
+        filters.append(_count_objects(name, crops.image_rows[passing], images, Cause.THRESHOLD))
     passes = np.stack([record.passes for record in filters if record.passes is not None])
     filtered_by = np.where(passes.all(axis=0), PASSED, passes.argmin(axis=0))
     return ObjectSelection(crops, selection, images, tuple(filters), filtered_by)
@@ -145,10 +146,10 @@ def own_predictions(task: TaskPredictions, crops: Crops) -> TaskPredictions:
     return replace(take_objects(task, rows), owners=np.arange(len(crops), dtype=np.int64), **of_images)
 
 
-def _count_objects(name: str, image_rows: NDArray[np.int64], images: NDArray[np.int64]) -> StrategyRecord:
+def _count_objects(name: str, image_rows: NDArray[np.int64], images: NDArray[np.int64], cause: Cause) -> StrategyRecord:
     """Return how many objects each image has, as a THRESHOLD of 1 sees it. image_rows are sorted."""
     counts = np.searchsorted(image_rows, images, side="right") - np.searchsorted(image_rows, images)
-    return StrategyRecord(name, "THRESHOLD", None, values=counts.astype(np.float64), passes=counts > 0)
+    return StrategyRecord(name, "THRESHOLD", None, values=counts.astype(np.float64), passes=counts > 0, cause=cause)
 
 
 def keep_images(objects: ObjectSelection, embeddings: NDArray[np.float32], *, normalize: bool) -> Selection:

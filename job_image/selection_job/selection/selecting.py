@@ -80,6 +80,7 @@ def select(goal: Goal, items: Items, sources: Sources, *, normalize: bool) -> Se
         rankings=tuple(_without_pool(record, m) for record in choice.rankings),
         thresholds=thresholds,
         preselected=items.pool,
+        n_asked=goal.n_samples,
         notes=list(_note(goal, items, n_chosen=len(chosen), n_passing=participants.n_open)),
     )
 

@@ -1,6 +1,7 @@
 """Selection: which items are kept, in the order of choice, and what is known about each decision."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,18 @@ BY_OBJECTS = "objects"
 
 PASSED = -1
 """In Selection.filtered_by: no THRESHOLD kept the item out."""
+
+
+class Cause(StrEnum):
+    """What keeps an item out before anything is chosen."""
+
+    THRESHOLD = "THRESHOLD"
+    MIN_COUNTS = "MIN_COUNTS"
+    """The image has fewer objects than pretagging_config.min_counts wants."""
+    NO_OBJECT = "NO_OBJECT"
+    """The image has no object that could be chosen."""
+    NO_SEQUENCE = "NO_SEQUENCE"
+    """The frame is in no sequence that could be chosen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +39,8 @@ class StrategyRecord:
     target: NDArray[np.float64] | None = None  # (c,) the aimed share of each class
     object_vectors: NDArray[np.float32] | None = None  # (q, d) of DIVERSITY on the crops of a task
     object_owners: NDArray[np.int64] | None = None  # (q,) positions among the candidates
+    cause: Cause = Cause.THRESHOLD
+    """Of THRESHOLD: what it stands for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +70,9 @@ class Selection:
     sequences: NDArray[np.int64] | None = None
     """(s, L) rows of the candidates that could be chosen together only, in their order; None: each by itself. Radii are
     not known then, and distances, contributions and values are those of the frame's sequence."""
+    n_asked: int | None = None
+    """How many were asked for; None where stopping conditions alone end the choice, and of images that are kept because
+    objects on them were chosen."""
     notes: list[str] = field(default_factory=list)
 
     @property

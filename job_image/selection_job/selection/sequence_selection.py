@@ -16,7 +16,7 @@ from selection_job.manifest.noun import SEQUENCE
 from selection_job.numeric.neighbours import nearest_rows
 from selection_job.selection.items import Items
 from selection_job.selection.selecting import select
-from selection_job.selection.selection import PASSED, Selection, StrategyRecord
+from selection_job.selection.selection import PASSED, Cause, Selection, StrategyRecord
 from selection_job.selection.sequence_sources import SequenceSources, average_rows
 from selection_job.selection.sequences import Sequences, cut_sequences, find_misplaced
 from selection_job.selection.sources import Sources
@@ -130,7 +130,7 @@ def _spread(
     )
     of_candidates = places[candidates]
     filters = {
-        reason: StrategyRecord(name, "THRESHOLD", None, passes=of_candidates != reason)
+        reason: StrategyRecord(name, "THRESHOLD", None, passes=of_candidates != reason, cause=Cause.NO_SEQUENCE)
         for reason, name in _REASONS.items()
         if (of_candidates == reason).any()
     }
@@ -150,6 +150,7 @@ def _spread(
         thresholds=(*filters.values(), *(_spread_record(record, of_candidates) for record in own.thresholds)),
         preselected=preselected,
         sequences=sequences.rows[own.candidates],
+        n_asked=None if own.n_asked is None else own.n_asked * sequences.length,
         notes=[_describe(chosen), *_note_order(catalog), *_note_left_out(sequences), *own.notes],
     )
 
@@ -170,7 +171,7 @@ def _spread_record(record: StrategyRecord, places: NDArray[np.int64]) -> Strateg
     has_one, taken = places >= 0, np.maximum(places, 0)
     values = None if record.values is None else np.where(has_one, record.values[taken], np.nan)
     passes = None if record.passes is None else record.passes[taken] & has_one
-    return StrategyRecord(record.name, record.kind, record.strength, values=values, passes=passes)
+    return StrategyRecord(record.name, record.kind, record.strength, values=values, passes=passes, cause=record.cause)
 
 
 def _describe(chosen: SequenceSelection) -> str:

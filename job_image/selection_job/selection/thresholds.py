@@ -7,7 +7,7 @@ from selection_job.errors import UnusableData
 from selection_job.manifest.goal import NamedStrategy
 from selection_job.numeric.greedy.objectives import is_within
 from selection_job.selection.measures import read_values
-from selection_job.selection.selection import PASSED, StrategyRecord
+from selection_job.selection.selection import PASSED, Cause, StrategyRecord
 from selection_job.selection.sources import Sources
 
 
@@ -38,7 +38,8 @@ def _compare(entry: NamedStrategy, sources: Sources, candidates: NDArray[np.int6
     with entry.located():
         values = read_values(entry, sources, candidates)
     passes = is_within(values, operation, threshold)
-    return StrategyRecord(entry.name, "THRESHOLD", None, values=values, passes=passes)
+    cause = Cause.MIN_COUNTS if entry.is_min_count else Cause.THRESHOLD
+    return StrategyRecord(entry.name, "THRESHOLD", None, values=values, passes=passes, cause=cause)
 
 
 def _say_why_none(entries: tuple[NamedStrategy, ...], records: tuple[StrategyRecord, ...]) -> str:

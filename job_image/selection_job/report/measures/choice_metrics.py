@@ -7,7 +7,7 @@ from selection_job.manifest.noun import OBJECT, SEQUENCE, Noun
 from selection_job.numeric.histograms import neighbour_distances
 from selection_job.report.measures.candidates import Candidates, make_candidates
 from selection_job.report.measures.coverage import describe_curve, list_picks_for_radii
-from selection_job.report.measures.strategy_effects import describe_strategies
+from selection_job.report.measures.strategy_effects import describe_strategies, list_kept_out
 from selection_job.report.models.selection import (
     MOST_CATEGORIES,
     CategoryCount,
@@ -71,6 +71,8 @@ def _describe_choice(pool: Candidates, selection: Selection, noun: Noun) -> Choi
     return Choice(
         n_candidates=len(selection.candidates),
         n_filtered=selection.n_filtered,
+        kept_out=list_kept_out(selection) or None,
+        n_asked=selection.n_asked,
         n_selected=len(selection.selected),
         method=selection.method,
         stopped_by=selection.stopped_by,

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from selection_job.manifest.noun import Noun
 from selection_job.numeric.histograms import neighbour_distances
 from selection_job.report.measures.candidates import Candidates
-from selection_job.report.models.selection import ClassShare, StrategyEffect
-from selection_job.selection.selection import Selection, StrategyRecord
+from selection_job.report.models.selection import ClassShare, KeptOut, StrategyEffect
+from selection_job.selection.selection import PASSED, Selection, StrategyRecord
 
 Sets = Mapping[str, NDArray[np.int64]]
 """Positions among the candidates: input, selected, random."""
@@ -30,6 +30,16 @@ def describe_strategies(
     by_distance = (f"mean distance to the nearest other {noun.singular}", mean_to_nearest)
     records = (*selection.thresholds, *selection.rankings)
     return [_describe(record, sets, _measure_objects(record, sets, pool.seed) or by_distance) for record in records]
+
+
+def list_kept_out(selection: Selection) -> list[KeptOut]:
+    """Return how many each filter kept out, in their order; without those that kept nothing out."""
+    numbers = np.bincount(selection.filtered_by[selection.filtered_by != PASSED], minlength=len(selection.thresholds))
+    return [
+        KeptOut(cause=record.cause, name=record.name, number=number)
+        for record, number in zip(selection.thresholds, numbers.tolist(), strict=True)
+        if number
+    ]
 
 
 def _describe(record: StrategyRecord, sets: Sets, by_distance: tuple[str, Numbers]) -> StrategyEffect:

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from selection_job.report.models.base import Count, MaybeAbsent, MaybeNumber, Number, ReportModel
+from selection_job.selection.selection import Cause
 
 MOST_PICKS = 1000
 """Picks of the curve of covering radii that are listed."""
@@ -19,6 +20,8 @@ MOST_CATEGORIES = 1000
 """Categories of objects that are listed."""
 
 _MOST_STRATEGIES = 64  # as many as a selectionConfig may have
+
+_MOST_FILTERS = 80  # these, min_counts of seven classes, and what is in no sequence or has no object
 
 Picks = Annotated[int, Field(ge=1)]
 
@@ -78,6 +81,19 @@ class StrategyEffect(ReportModel):
     """BALANCE: the share of each class."""
 
 
+class KeptOut(ReportModel):
+    """What a filter kept out that those before it let pass."""
+
+    cause: Annotated[Cause, Field(strict=False)]
+    """THRESHOLD; MIN_COUNTS: pretagging_config's; NO_OBJECT: the image has none that could be chosen; NO_SEQUENCE: the
+    frame is in none."""
+    name: str
+    """As in data/selection.csv under filtered_by."""
+    number: Picks
+
+
+KeptOutParts = Annotated[list[KeptOut], Field(max_length=_MOST_FILTERS)]
+
 StrategyEffects = Annotated[list[StrategyEffect], Field(max_length=_MOST_STRATEGIES)]
 
 
@@ -101,6 +117,11 @@ class SelectionInformation(ReportModel):
     coverage: Coverage
     n_filtered: Count
     """The part of nRemoved that a THRESHOLD kept out, or that lies in no whole sequence."""
+    kept_out: MaybeAbsent[KeptOutParts] = None
+    """nFiltered by what kept them out, each image with the first filter that it does not pass; absent where it is 0."""
+    n_asked: MaybeAbsent[Count] = None
+    """How many images were asked for; absent where stopping conditions alone end the selection, and where objects were
+    asked for."""
     strategies: StrategyEffects
     """What each strategy of selectionConfig did, thresholds first; empty for method random without a THRESHOLD."""
 
@@ -112,6 +133,10 @@ class Choice(ReportModel):
     """That could be chosen, or were kept out by a THRESHOLD."""
     n_filtered: Count
     """Kept out by a THRESHOLD."""
+    kept_out: MaybeAbsent[KeptOutParts] = None
+    """The same by what kept them out; absent where nothing was."""
+    n_asked: MaybeAbsent[Count] = None
+    """How many were asked for; absent where stopping conditions alone end the selection."""
     n_selected: Count
     method: str
     """coreset, random or strategies, as of images."""

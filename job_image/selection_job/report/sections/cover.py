@@ -21,6 +21,7 @@ from selection_job.report.blocks.blocks import (
     Table,
 )
 from selection_job.report.blocks.parts import bar, bold, name, paragraph, say, shown, subsection, thumbnail_picture
+from selection_job.report.outcome import chosen_level, list_rest, name_filters
 from selection_job.report.plots.drawing import INK, INPUT, MUTED, RANDOM, SELECTED, Thumbnail
 from selection_job.report.sections.sequences import say_sequences
 from selection_job.report.sections.videos import say_sampling
@@ -28,7 +29,9 @@ from selection_job.report.wording import count, dollars, measure, noun_of, plura
 
 JsonObject = dict[str, Any]
 
-_PAPER, _FILTERED, _DUPLICATE, _CORRUPT = "#f5f6f8", "#c9b37e", MUTED, INK
+_PAPER = "#f5f6f8"
+_COLORS = {"removed": INPUT, "duplicate": MUTED, "corrupt": INK, "NO_SEQUENCE": "#8fa38a", "NO_OBJECT": "#8fa38a"}
+_FILTERED = "#c9b37e"  # what a THRESHOLD kept out
 _STACKED_HEIGHT = 16
 
 
@@ -46,9 +49,9 @@ def make_cover(report: JsonObject, thumbnail: Thumbnail) -> list[Block]:
         Space(9 * MM),
         say(bold(count(sizes["nSelected"])), what_for, look=Look.LEAD),
         Space(2 * MM),
-        _stacked_bar(_parts(sizes, selection)),
+        _stacked_bar(_parts(report)),
         Space(4 * MM),
-        _tiles(sizes, selection, "looked at" if "videoInformation" in report else "came in"),
+        _tiles(report),
         Space(9 * MM),
         *_compare_with_chance(report),
         *_savings_in_short(report["annotationSavings"]),
@@ -66,11 +69,15 @@ def _say_what_for(report: JsonObject) -> str:
         return f" of {plural(n, noun)} {verb} worth labelling: every usable {noun.singular} was kept."
     n_all = f"{plural(n, noun)} ({share(k, n)}){say_sequences(report)}"
     if selection["method"] == "random":
-        is_filtered = selection["nFiltered"] and selection["sequenceLength"] == 1
-        among = " among those that pass every THRESHOLD" if is_filtered else ""
-        return f" of {n_all} {verb} chosen for labelling, at random{among}."
+        return f" of {n_all} {verb} chosen for labelling, at random{_say_among(report)}."
     others = f"other {noun.singular}" if n - k == 1 else f"other {count(n - k)}"
-    return f" of {n_all} {verb} worth labelling first. The {others} {_why_not(sizes, selection)}."
+    return f" of {n_all} {verb} worth labelling first. The {others} {_why_not(report, n - k)}."
+
+
+def _say_among(report: JsonObject) -> str:
+    """Return among which ones was drawn, where a filter kept some out."""
+    level, noun = chosen_level(report)
+    return f" among the {noun.plural} that pass {filters}" if (filters := name_filters(level)) else ""
 
 
 def _say_videos(report: JsonObject) -> str:
@@ -93,45 +100,17 @@ def _say_pool(sizes: JsonObject, noun: Noun) -> str:
     return f" {they_add} to {plural(n, noun)} that {'was' if n == 1 else 'were'} selected before." if n else ""
 
 
-def _why_not(sizes: JsonObject, selection: JsonObject) -> str:
-    """Return the reasons that there are, one of which holds for each image that was not selected."""
-    is_one = sizes["nInput"] - sizes["nSelected"] == 1
-    are, lie, do = ("is", "lies", "does") if is_one else ("are", "lie", "do")
-    others = f"{lie} within {_radius(selection)} of a selected one"
-    if selection["method"] != "coreset":
-        others = f"{are} worth less to the strategies together"
-    filtered = (
-        f"{do} not pass a THRESHOLD" if selection["sequenceLength"] == 1 else f"{lie} in no sequence to choose from"
-    )
-    numbers = {
-        "can't be used": sizes["nCorrupt"],
-        "is an exact copy" if is_one else "are exact copies": sizes["nDuplicate"],
-        filtered: selection["nFiltered"],
-        others: sizes["nRemoved"] - selection["nFiltered"],
-    }
-    reasons = [words for words, number in numbers.items() if number]
+def _why_not(report: JsonObject, number: int) -> str:
+    """Return the reasons that there are, one of which holds for each of so many images that were not selected."""
+    reasons = [part.say(number) for part in reversed(list_rest(report)) if part.number]
     return " or ".join([*([", ".join(reasons[:-1])] if reasons[1:] else []), reasons[-1]])
 
 
-def _radius(selection: JsonObject) -> str:
-    """Return the covering radius: a number to judge by, where "alike" would be a promise."""
-    return f"{selection['coverRadius']:.3g}"
-
-
-def _parts(sizes: JsonObject, selection: JsonObject) -> list[tuple[int, str, str]]:
+def _parts(report: JsonObject) -> list[tuple[int, str, str]]:
     """Return what became of the input: number, words and colour of each part."""
-    n_filtered = selection["nFiltered"]
-    why = f"within {_radius(selection)} of a selected one" if selection["method"] == "coreset" else "not chosen"
-    words = "filtered out by a THRESHOLD" if selection["sequenceLength"] == 1 else "in no sequence to choose from"
-    filtered = [(n_filtered, words, _FILTERED)] if n_filtered else []
-    copies = "exact copies of another"
-    return [
-        (sizes["nSelected"], "selected for labelling", SELECTED),
-        (sizes["nRemoved"] - n_filtered, f"removed: {why}", INPUT),
-        *filtered,
-        (sizes["nDuplicate"], "exact copy of another" if sizes["nDuplicate"] == 1 else copies, _DUPLICATE),
-        (sizes["nCorrupt"], "corrupt: can't be used", _CORRUPT),
-    ]
+    n_selected = report["generalInformation"]["datasetInformation"]["datasetSizes"]["nSelected"]
+    selected = (n_selected, "selected for labelling", SELECTED)
+    return [selected, *((part.number, part.tile, _COLORS.get(part.kind, _FILTERED)) for part in list_rest(report))]
 
 
 def _stacked_bar(parts: list[tuple[int, str, str]]) -> Bar:
@@ -143,8 +122,10 @@ def _stacked_bar(parts: list[tuple[int, str, str]]) -> Bar:
     return Bar(TEXT_WIDTH, _STACKED_HEIGHT, lengths, edge=0.8)
 
 
-def _tiles(sizes: JsonObject, selection: JsonObject, first: str) -> Grid:
-    tiles = [(sizes["nInput"], first, _PAPER), *_parts(sizes, selection)]
+def _tiles(report: JsonObject) -> Grid:
+    n_input = report["generalInformation"]["datasetInformation"]["datasetSizes"]["nInput"]
+    first = "looked at" if "videoInformation" in report else "came in"
+    tiles = [(n_input, first, _PAPER), *_parts(report)]
     cells = tuple(
         (
             Bar(22, 3, ((22, color),), room_above=1),

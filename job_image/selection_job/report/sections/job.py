@@ -2,27 +2,19 @@
 
 from typing import Any
 
-from selection_job.manifest.noun import IMAGE, VIDEO, Noun
+from selection_job.manifest.noun import IMAGE, VIDEO
 from selection_job.report.blocks.blocks import MM, TEXT_WIDTH, Block, Look, Space
 from selection_job.report.blocks.parts import bar, facts_table, name, paragraph, section, subsection, table
+from selection_job.report.outcome import explain_ending
 from selection_job.report.plots.drawing import INPUT
-from selection_job.report.wording import count, duration, noun_of, size
+from selection_job.report.wording import count, duration, size
 
 JsonObject = dict[str, Any]
-
-_STOP_WORDS = {
-    "n_samples": "the number of {noun.plural} asked for was reached",
-    "min_distance": "every other {noun.singular} is nearer to a selected one than the smallest distance asked for",
-    "all candidates selected": "there was no further {noun.singular}",
-    "no row left": "every further {noun.singular} would leave a target_range",
-    "max_sum": "the values of the selected {noun.plural} add up to stopping_condition_max_sum",
-    "least_value": "the next {noun.singular} is less typical than stopping_condition_minimum_typicality",
-}
 
 
 def make_job_section(report: JsonObject) -> list[Block]:
     """Return what ran, on what, and how long each stage took."""
-    general, selection = report["generalInformation"], report["selectionInformation"]
+    general = report["generalInformation"]
     run, worker = general["runInformation"], general["workerInformation"]
     credentials = run["credentials"]
     rows = [
@@ -34,7 +26,7 @@ def make_job_section(report: JsonObject) -> list[Block]:
         ("Results complete", _describe_end(run)),
         ("Device", worker["device"]),
         *_describe_reading(report),
-        ("Selection", _describe_selection(selection, noun_of(report))),
+        ("Selection", _describe_selection(report)),
         ("Seed", run["seed"]),
     ]
     return [
@@ -62,14 +54,16 @@ def _describe_reading(report: JsonObject) -> list[tuple[str, str]]:
     return [("Read", f"{size(run['bytesRead'])}{reread}"), ("Encoder", source), ("Decoder", run["decoder"])]
 
 
-def _describe_selection(selection: JsonObject, noun: Noun) -> str:
+def _describe_selection(report: JsonObject) -> str:
+    selection = report["selectionInformation"]
     vectors = "embeddings of unit length" if selection["normalizeEmbeddings"] else "embeddings as they are"
     if selection["sequenceLength"] > 1:
         scaled = "scaled to unit length" if selection["normalizeEmbeddings"] else "as they are"
         vectors = f"sequences of {count(selection['sequenceLength'])} frames, by the means of their embeddings {scaled}"
-    ending = str(selection["stoppedBy"])
-    why = _STOP_WORDS.get(ending, ending).format(noun=noun)
-    return f"{selection['method']} on {vectors}; it ended because {why}"
+    if "objectLevelInformation" in report:
+        selection = report["objectLevelInformation"]
+        vectors = f"{vectors}, of the objects of {selection['task']}"
+    return f"{selection['method']} on {vectors}; it ended because {explain_ending(report)}"
 
 
 def _stage_table(run: JsonObject) -> list[Block]:
