@@ -228,6 +228,30 @@ def make_report(make_report_input):
     return make
 
 
+@pytest.fixture(scope="session")
+def tell(make_report_input):
+    """Return a function (case of told_runs, words=…) -> Told, without UMAP; a named case is made once."""
+    from told_runs import make_told
+
+    from selection_job.report.measures import maps
+
+    facts, known = make_report_input(3, 2)["facts"], {}
+
+    def make(case, **options):
+        key = case if isinstance(case, str) and not options else None
+        if key is None or key not in known:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(maps, "find_neighbourhoods", lambda *_: None)
+                patch.setattr(maps, "project_umap", lambda vectors, near, start, **_: start)
+                told = make_told(case, facts, **options)
+            if key is None:
+                return told
+            known[key] = told
+        return known[key]
+
+    return make
+
+
 @pytest.fixture
 def prediction_place(tmp_path):
     """A factory of workplaces over folders; the files lie below .lightly/predictions/, as JSON values or bytes."""

@@ -47,11 +47,13 @@ class Books:
 
     @cached_property
     def candidates(self):
-        return [row["filenames"] for row in self.table("embeddings")]
+        """Names of what could be chosen: it takes part and passes every THRESHOLD."""
+        passing = {row["filename"] for row in self.table("selection") if row["decision"] != "filtered"}
+        return [row["filenames"] for row in self.table("embeddings") if row["filenames"] in passing]
 
     @cached_property
     def unit_rows(self):
-        rows = self.table("embeddings")
+        rows = [row for row in self.table("embeddings") if row["filenames"] in set(self.candidates)]
         columns = [column for column in rows[0] if column.startswith("embedding_")]
         vectors = np.array([[float(row[column]) for column in columns] for row in rows])
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -6,15 +6,13 @@ from collections import Counter
 from unittest.mock import Mock
 
 import pytest
-import told_runs
-from told_runs import CASES, COPIES, CORRUPT, LENGTH, make_told
+from told_runs import CASES, CORRUPT, LENGTH, judge_each
 
 from selection_api import ExitCode, RunSummary, parse_manifest
 from selection_api.status import Counts, Outputs
 from selection_job.manifest.medium import IMAGES, VIDEOS
 from selection_job.process.progress import Progress
 from selection_job.publishing.console_summary import MOST_NOTES, console_summary
-from selection_job.report.measures import maps
 from selection_job.report.outcome import list_rest
 from selection_job.report.sections.cover import make_cover
 from selection_job.running import run_manifest as run_process
@@ -40,15 +38,6 @@ def make_old_report(notes=(), **selection):
 REPORT = make_old_report()
 
 
-@pytest.fixture
-def tell(make_report_input, monkeypatch):
-    """Return a function case -> Told, without UMAP."""
-    monkeypatch.setattr(maps, "find_neighbourhoods", lambda *_: None)
-    monkeypatch.setattr(maps, "project_umap", lambda vectors, near, start, **_: start)
-    facts = make_report_input(3, 2)["facts"]
-    return lambda case, **options: make_told(case, facts, **options)
-
-
 def read_lines(words):
     """Return {words: number} of the lines that begin with a number."""
     found = [re.fullmatch(r" +([0-9,]+)  (.+)", line) for line in words.splitlines()]
@@ -56,29 +45,7 @@ def read_lines(words):
 
 
 def judge_by_hand(told, case):
-    """Return how many images have each fate, from the strategies' own definitions."""
-    strategies, _, worker, _ = CASES[case]
-    is_by_sequence, selected = worker is told_runs.SEQUENCES, set(told.selection.selected.tolist())
-    sequences = told.sequences.sequences.rows.tolist() if is_by_sequence else [[row] for row in range(told_runs.N)]
-    fates = []
-    for row in range(told_runs.N):
-        group = next((one for one in sequences if row in one), [])
-        owned = set(told.task.category_index[told.task.owners == row].tolist())
-        holds = {
-            "selected": row in selected,
-            "duplicate": row in COPIES and not is_by_sequence,
-            "NO_SEQUENCE": not group,
-            "NO_OBJECT": worker is told_runs.OBJECTS and not owned,
-            "MIN_COUNTS": worker is told_runs.MIN_COUNTS and 0 not in owned,
-            "THRESHOLD": bool(group) and not passes_by_hand(strategies, told.numbers[group].mean()),
-            "removed": True,
-        }
-        fates.append(next(fate for fate, is_so in holds.items() if is_so))
-    return Counter([*fates, *["corrupt"] * len(CORRUPT)])
-
-
-def passes_by_hand(strategies, number):
-    return (told_runs.LIMIT not in strategies or number > 0.35) and (told_runs.UPPER not in strategies or number < 0.8)
+    return Counter([*judge_each(told, case), *["corrupt"] * len(CORRUPT)])
 
 
 RADIUS = r"within [0-9.]+ of a selected one"

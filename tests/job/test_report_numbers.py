@@ -169,7 +169,10 @@ def test_counts_are_those_of_the_input_the_lists_the_tables_and_the_summary_and_
     assert (counts.selected, counts.removed) == (len(chosen), len(lists["removed"]))
     rows = books.table("selection")
     assert [row["filename"] for row in rows] == [*chosen, *lists["removed"]]
-    assert sorted(books.candidates) == sorted([*chosen, *lists["removed"]])
+    embedded = [row["filenames"] for row in books.table("embeddings")]
+    assert sorted(embedded) == sorted([*chosen, *lists["removed"]])
+    passing = {row["filename"] for row in rows if row["decision"] != "filtered"}
+    assert books.candidates == [name for name in embedded if name in passing]
     assert [row["filename"] for row in books.table("clean")] == photos.readable
     metadata = books.table("metadata")
     assert [row["filename"] for row in metadata] == photos.readable
@@ -235,7 +238,7 @@ def test_distances_are_those_of_the_embeddings_and_are_printed_as_measured(books
 
 
 def test_decisions_and_outliers_have_the_distances_of_the_tables(books):
-    removed = {row["filename"]: row for row in books.table("selection") if row["rank"] == ""}
+    removed = {row["filename"]: row for row in books.table("selection") if row["decision"] == "removed"}
     unit, names = books.unit_rows, books.candidates
     for row in removed.values():
         gap = between(unit[[names.index(row["filename"])]], unit[books.sets["selected"]])[0]
@@ -251,7 +254,7 @@ def test_decisions_and_outliers_have_the_distances_of_the_tables(books):
     for one in books.report["imageGroups"]["outliers"]:
         assert one["distance"] == pytest.approx(alone[names.index(one["filename"])], abs=2e-6)
         books.check_shown(one["filename"], f"{one['distance']:.3f}")
-    stands_for = Counter(row["nearest_selected"] for row in removed.values() if row["decision"] == "removed")
+    stands_for = Counter(row["nearest_selected"] for row in removed.values())
     for group in books.report["imageGroups"]["thinned"]:
         assert group["nRemoved"] == stands_for[group["selectedImage"]]
         books.check_shown(group["selectedImage"], f"for {group['nRemoved']} removed")
@@ -329,12 +332,12 @@ def test_strategies_have_the_means_and_shares_of_the_values_that_went_in(books):
 
 def check_threshold(books, entries, table):
     (threshold,) = (entry for entry in entries.values() if entry["type"] == "THRESHOLD")
-    passes = books.of_sets(lambda name: float(table[name][f"value of {threshold['name']}"]) > SHARPNESS)
-    assert [threshold[which] for which in SETS] == pytest.approx([passes[which].mean() for which in SETS])
-    assert threshold["nPassing"] == passes["input"].sum()
+    passes = [float(row[f"value of {threshold['name']}"]) > SHARPNESS for row in table.values()]
+    assert [threshold[which] for which in SETS] == [pytest.approx(np.mean(passes)), 1, 1]
+    assert threshold["nPassing"] == sum(passes) == len(books.candidates)
     filtered = {name for name, row in table.items() if row["filtered_by"]}
     assert filtered == {name for name, row in table.items() if row["decision"] == "filtered"}
-    assert threshold["nPassing"] + len(filtered) == len(books.candidates)
+    assert threshold["nPassing"] + len(filtered) == len(table)
     kept_out = f"All thresholds together keep {len(filtered)} out."
     books.check_shown(f"{threshold['name']}: {threshold['nPassing']} images pass. {kept_out}")
 

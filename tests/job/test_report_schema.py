@@ -31,7 +31,7 @@ SPEC = importlib.util.spec_from_file_location("generate_job_files", ROOT / "job_
 generate = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(generate)
 
-ADDED = {"keptOut", "nAsked"}
+ADDED = {"keptOut", "nAsked", "distribution"}
 """Keys since 1.3."""
 
 PUBLISHED = json.loads((ROOT / "tests/compat/report_schema_1_3.json").read_text(encoding="utf-8"))

@@ -372,7 +372,7 @@ def test_the_random_choice_beside_the_selection_is_one_of_whole_sequences():
     catalog = images([f"{i:02}.jpg" for i in range(40) if i != 10], corrupt=["10.jpg"])
     selection, _ = select(catalog, VECTORS[:39], 12)
     pool = make_candidates(VECTORS[:39], selection, normalize=True, seed=4)
-    drawn = selection.candidates[pool.random].reshape(3, 4)
+    drawn = pool.catalog_rows[pool.random].reshape(3, 4)
     known = {tuple(rows) for rows in selection.sequences.tolist()}
     assert {tuple(rows) for rows in drawn.tolist()} <= known
 

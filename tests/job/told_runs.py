@@ -130,3 +130,29 @@ def _make_task(rng, n):
     vectors = rng.normal(size=(m, 4)).astype(np.float32)
     crops = Crops("t", CLASSES, owners, numbers.astype(np.int32), boxes.astype(np.int32), kinds, scores, vectors)
     return task, crops
+
+
+def judge_each(told, case):
+    """Return the fate of each of the N images, from the strategies' own definitions."""
+    strategies, _, worker, _ = CASES[case] if isinstance(case, str) else case
+    is_by_sequence, selected = worker is SEQUENCES, set(told.selection.selected.tolist())
+    sequences = told.sequences.sequences.rows.tolist() if is_by_sequence else [[row] for row in range(N)]
+    fates = []
+    for row in range(N):
+        group = next((one for one in sequences if row in one), [])
+        owned = set(told.task.category_index[told.task.owners == row].tolist())
+        holds = {
+            "selected": row in selected,
+            "duplicate": row in COPIES and not is_by_sequence,
+            "NO_SEQUENCE": not group,
+            "NO_OBJECT": worker is OBJECTS and not owned,
+            "MIN_COUNTS": worker is MIN_COUNTS and 0 not in owned,
+            "THRESHOLD": bool(group) and not passes_limits(strategies, told.numbers[group].mean()),
+            "removed": True,
+        }
+        fates.append(next(fate for fate, is_so in holds.items() if is_so))
+    return fates
+
+
+def passes_limits(strategies, number):
+    return (LIMIT not in strategies or number > 0.35) and (UPPER not in strategies or number < 0.8)

@@ -42,7 +42,8 @@ def _counts(report: JsonObject, medium: Medium) -> list[str]:
     for part in reversed(list_rest(report)):
         if part.number or part.kind in ("corrupt", "duplicate"):
             rows.append((part.number, part.say(part.number)))
-    is_drawn = report["selectionInformation"]["method"] == "random" and sizes["nRemoved"]
+    selection = report["selectionInformation"]
+    is_drawn = selection["method"] == "random" and sizes["nRemoved"] > selection["nFiltered"]
     verb = "is" if n_selected == 1 else "are"
     rows.append((n_selected, f"{verb} {'chosen at random' if is_drawn else 'worth labelling'}"))
     lines = [f"  {number:>9,}  {words}" for number, words in rows]

@@ -161,7 +161,7 @@ def _count_images(facts: RunFacts, catalog: Catalog, selection: Selection) -> Da
 def _describe_selection(
     catalog: Catalog, selection: Selection, pool: Candidates, worker: WorkerConfig, distances: EmbeddingDistances
 ) -> SelectionInformation:
-    """Describe the choice; the covering radius is exact, over all candidates."""
+    """Describe the choice; the covering radius is exact, over all candidates that pass."""
     nearest, sequences = distances.distance_to_nearest_neighbor_in_set, selection.sequences
     sets = {"input": nearest.input, "selected": nearest.selected, "random": nearest.random}
     means = {name: one.metrics.mean if one and one.metrics else None for name, one in sets.items()}

@@ -99,6 +99,20 @@ def _aim(entry: NamedStrategy, shares: NDArray[np.float64], classes: tuple[str, 
     return ClassShares(together, (*wanted, OTHER), np.array([*ratios, 1 - sum(ratios)]))
 
 
+def keep_reachable(target: NDArray[np.float64], passing: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the target as it can be met: NaN for a class that nothing has any of, the others scaled up to 1.
+
+    passing  (q, c) what each item that may be chosen, or was selected before, adds to each class
+
+    The picks are the same by either: where no item has any of a class, its share is 0 in whatever is chosen, and
+    BALANCE compares the others by their proportions.
+    """
+    is_there = passing.any(axis=0)
+    total = target[is_there].sum()
+    scaled = target / total if total > 0 else np.zeros_like(target)
+    return np.where(is_there, scaled, np.nan)
+
+
 def _describe_input(entry: NamedStrategy) -> str:
     given = entry.input
     return f"the task {given.task}" if given.type == "PREDICTIONS" else f"the metadata {given.key!r}"

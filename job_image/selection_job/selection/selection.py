@@ -36,7 +36,9 @@ class StrategyRecord:
     passes: NDArray[np.bool_] | None = None  # (m,) of THRESHOLD
     shares: NDArray[np.float64] | None = None  # (m, c) of BALANCE: what each image adds to each class
     classes: tuple[str, ...] = ()  # (c,) names of the classes
-    target: NDArray[np.float64] | None = None  # (c,) the aimed share of each class
+    target: NDArray[np.float64] | None = None  # (c,) the aimed share of each class; NaN where no item that could be
+    # chosen has any of it: the others' add up to 1
+    distribution: str = ""  # INPUT, UNIFORM or TARGET of BALANCE
     object_vectors: NDArray[np.float32] | None = None  # (q, d) of DIVERSITY on the crops of a task
     object_owners: NDArray[np.int64] | None = None  # (q,) positions among the candidates
     cause: Cause = Cause.THRESHOLD
@@ -74,6 +76,13 @@ class Selection:
     """How many were asked for; None where stopping conditions alone end the choice, and of images that are kept because
     objects on them were chosen."""
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def passing(self) -> NDArray[np.int64]:
+        """(q,) places among the candidates that pass every THRESHOLD, sorted: what every figure is about."""
+        passes = np.ones(len(self.candidates), dtype=bool)
+        passes[np.searchsorted(self.candidates, self.removed[self.filtered_by != PASSED])] = False
+        return np.flatnonzero(passes)
 
     @property
     def n_filtered(self) -> int:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from selection_job.errors import UnusableData
 from selection_job.manifest.goal import NamedStrategy
 from selection_job.numeric.greedy.objectives import Balance, Diversity, Strategy, Weights, random_weights
-from selection_job.selection.class_shares import read_shares
+from selection_job.selection.class_shares import keep_reachable, read_shares
 from selection_job.selection.items import Participants
 from selection_job.selection.measures import average_by_owner, measure_similarity, measure_typicality, read_values
 from selection_job.selection.selection import StrategyRecord
@@ -39,10 +39,17 @@ def _make_strategy(
         return _make_diversity(entry, sources, participants)
     if kind == "BALANCE":
         found = read_shares(entry, sources, participants.rows)
+        passing = narrow_rows(found.shares, participants.passing)
         record = StrategyRecord(
-            entry.name, kind, entry.strength, shares=found.shares, classes=found.classes, target=found.target
+            entry.name,
+            kind,
+            entry.strength,
+            shares=found.shares,
+            classes=found.classes,
+            target=keep_reachable(found.target, passing),
+            distribution=strategy.distribution or "",
         )
-        return Balance(narrow_rows(found.shares, participants.passing), found.target, strength=entry.strength), record
+        return Balance(passing, found.target, strength=entry.strength), record
     if kind == "SIMILARITY":
         values = _compare_with_queries(entry, sources, participants)
     elif kind == "TYPICALITY":

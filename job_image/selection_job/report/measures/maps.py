@@ -120,7 +120,7 @@ def _make_umaps(
     """Return one map for each of UMAP_NEIGHBOURS, or the reason why there is none."""
     n = len(vectors)
     if n < LEAST_UMAP_ROWS:
-        reason = f"UMAP needs at least {LEAST_UMAP_ROWS} {noun.plural}, and {n} took part."
+        reason = f"UMAP needs at least {LEAST_UMAP_ROWS} {noun.plural}, and there are {n}."
         absent = UmapMap(
             input_2d_embeddings=[], datapool_2d_embeddings=[], example_images=[], n_neighbors=None, reason=reason
         )

@@ -74,7 +74,7 @@ def _describe_task(task: TaskPredictions, rows: Rows, sources: GatheredSources, 
             {key: _count(task, names, is_object[key] & _is_first(task)) for key in SETS}
         ),
         objects_per_sample=compare_numbers({key: per_image[rows[key]] for key in SETS}),
-        category_to_counts_per_sample=_count_per_image(task, names, rows),
+        category_to_counts_per_sample=_count_per_image(task, names, rows, is_object["input"]),
         prediction_score_distribution=compare_numbers(
             {key: task.scores[is_object[key]].astype(np.float64) for key in SETS}
         ),
@@ -108,8 +108,10 @@ def _is_first(task: TaskPredictions) -> NDArray[np.bool_]:
     return first
 
 
-def _count_per_image(task: TaskPredictions, names: list[str], rows: Rows) -> dict[str, NumericPerSet]:
-    totals = np.bincount(task.category_index, minlength=len(names))
+def _count_per_image(
+    task: TaskPredictions, names: list[str], rows: Rows, is_input: NDArray[np.bool_]
+) -> dict[str, NumericPerSet]:
+    totals = np.bincount(task.category_index[is_input], minlength=len(names))
     found = {}
     for place in np.argsort(-totals, kind="stable")[:MOST_COUNTED].tolist():
         owners = task.owners[task.category_index == place]

@@ -12,7 +12,7 @@ from selection_job.report.models.selection import ClassShare, KeptOut, StrategyE
 from selection_job.selection.selection import PASSED, Selection, StrategyRecord
 
 Sets = Mapping[str, NDArray[np.int64]]
-"""Positions among the candidates: input, selected, random."""
+"""Places among the selection's candidates, of those that pass every THRESHOLD: input, selected, random."""
 
 Numbers = Mapping[str, float | None]
 """A number for each set; None or NaN where there is nothing to measure."""
@@ -26,7 +26,7 @@ def describe_strategies(
     mean_to_nearest  the mean distance to the nearest other one of the set, which DIVERSITY is measured by
     noun             what the strategies choose among
     """
-    sets = {"input": np.arange(len(pool.vectors)), "selected": pool.selected, "random": pool.random}
+    sets = {"input": pool.places, "selected": pool.places[pool.selected], "random": pool.places[pool.random]}
     by_distance = (f"mean distance to the nearest other {noun.singular}", mean_to_nearest)
     records = (*selection.thresholds, *selection.rankings)
     return [_describe(record, sets, _measure_objects(record, sets, pool.seed) or by_distance) for record in records]
@@ -47,15 +47,16 @@ def _describe(record: StrategyRecord, sets: Sets, by_distance: tuple[str, Number
     passes, values, shares, n_passing, classes = record.passes, record.values, record.shares, None, None
     measure, numbers = by_distance
     if passes is not None:
-        measure, numbers = "share that passes", {name: float(passes[rows].mean()) for name, rows in sets.items()}
+        shares_of_sets = {name: float(passes[rows].mean()) for name, rows in sets.items()}
+        measure, numbers = "share that passes", {**shares_of_sets, "input": float(passes.mean())}
         n_passing = int(np.count_nonzero(passes))
     elif values is not None:
         measure, numbers = "mean value", {name: _mean(values[rows]) for name, rows in sets.items()}
     elif shares is not None:
         assert record.target is not None
-        target = record.target
+        target, is_there = record.target, np.isfinite(record.target)
         of_sets = {name: _share_out(shares[rows].sum(axis=0)) for name, rows in sets.items()}
-        overlaps = {name: float(np.sqrt(own * target).sum()) for name, own in of_sets.items()}
+        overlaps = {name: float(np.sqrt((own * target)[is_there]).sum()) for name, own in of_sets.items()}
         measure, numbers = "overlap with the target", overlaps
         classes = _list_classes(record.classes, {"target": target, **of_sets})
     return StrategyEffect(
@@ -65,6 +66,7 @@ def _describe(record: StrategyRecord, sets: Sets, by_distance: tuple[str, Number
         measure=measure,
         **numbers,
         n_passing=n_passing,
+        distribution=record.distribution or None,
         classes=classes,
     )
 

@@ -25,7 +25,7 @@ SETS = ("input", "selected", "random")
 
 
 def rows_of_sets(pool: Candidates) -> dict[str, NDArray[np.int64]]:
-    """Return the catalog's rows of what took part, of what is selected, and of a random choice of as many."""
+    """Return the catalog's rows of what could be chosen, of what is selected, and of a random choice of as many."""
     rows = pool.catalog_rows
     return {"input": rows, "selected": rows[pool.selected], "random": rows[pool.random]}
 

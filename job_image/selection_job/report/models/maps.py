@@ -15,6 +15,7 @@ class MapPoints(ReportModel):
     selected: list[Literal[0, 1]]
     """1 where the file is selected."""
     n_input: Count
+    """Images that could be chosen: they take part and pass every THRESHOLD."""
     n_selected: Count
     n_input_shown: Count
     n_selected_shown: Count

@@ -55,6 +55,8 @@ class ClassShare(ReportModel):
 
     name: str
     target: MaybeNumber
+    """Null where nothing that passes every THRESHOLD, or was selected before, has any of the class; the others' targets
+    are scaled up to 1."""
     input: MaybeNumber
     selected: MaybeNumber
     random: MaybeNumber
@@ -71,12 +73,14 @@ class StrategyEffect(ReportModel):
     measure: str
     """What input, selected and random hold."""
     input: MaybeNumber
-    """Of all that took part."""
+    """Of all that pass every THRESHOLD; of a THRESHOLD itself: of all that it looked at."""
     selected: MaybeNumber
     random: MaybeNumber
-    """Of a random choice of as many."""
+    """Of a random choice of as many among those that pass."""
     n_passing: MaybeAbsent[Count] = None
     """THRESHOLD: for how many the comparison holds."""
+    distribution: MaybeAbsent[str] = None
+    """BALANCE: INPUT, UNIFORM or TARGET."""
     classes: MaybeAbsent[list[ClassShare]] = None
     """BALANCE: the share of each class."""
 
@@ -111,7 +115,7 @@ class SelectionInformation(ReportModel):
     """How many frames are selected at once; 1: each by itself. Above 1 sequenceInformation has what was chosen, and the
     radii here are of single frames."""
     cover_radius: Number
-    """Largest distance of any candidate to its nearest selected image; exact."""
+    """Largest distance of any candidate that passes every THRESHOLD to its nearest selected image; exact."""
     cover_mean: Number
     cover_radius_by_pick: CoverRadiusByPick
     coverage: Coverage
@@ -142,7 +146,7 @@ class Choice(ReportModel):
     """coreset, random or strategies, as of images."""
     stopped_by: str
     cover_radius: MaybeNumber
-    """The largest distance from a candidate to the nearest chosen one."""
+    """The largest distance from a candidate that passes every THRESHOLD to the nearest chosen one."""
     cover_mean: MaybeNumber
     cover_radius_by_pick: CoverRadiusByPick
     strategies: StrategyEffects
@@ -167,7 +171,8 @@ class ObjectLevelInformation(Choice):
     """Cut out and embedded, those on exact copies of images too."""
     n_images_with_objects: Count
     categories: Annotated[list[CategoryCount], Field(max_length=MOST_CATEGORIES)]
-    """Numbers of objects: among the candidates, the chosen ones and a random choice of as many."""
+    """Numbers of objects: among the candidates that pass every THRESHOLD, the chosen ones and a random choice of as
+    many."""
 
 
 class LeftOut(ReportModel):

@@ -60,7 +60,7 @@ def _draw_curve(axes: Axes, curve: JsonObject) -> None:
 
 def _draw_random(axes: Axes, selection: JsonObject, chance: JsonObject) -> None:
     """Mark the radius of a random choice of the same size, where it was measured over the same images."""
-    is_whole = chance["nMeasured"] == chance["nAll"] and not selection["nFiltered"]
+    is_whole = chance["nMeasured"] == chance["nAll"]
     if not is_whole or chance["metrics"] is None:
         return
     picks, radius = selection["coverRadiusByPick"]["picks"], chance["metrics"]["max"]

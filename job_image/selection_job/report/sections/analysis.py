@@ -29,6 +29,7 @@ from selection_job.report.blocks.parts import (
     thumbnail_picture,
 )
 from selection_job.report.plots.drawing import Thumbnail
+from selection_job.report.sections.selection import say_filtered
 from selection_job.report.wording import count, measure, noun_of
 
 JsonObject = dict[str, Any]
@@ -57,6 +58,7 @@ def make_statistics_section(report: JsonObject, plots: Path) -> list[Block]:
             f"different the {noun.plural} look to it. Choosing well spreads the points: it thins out crowded places "
             "and keeps rare ones."
         ),
+        *say_filtered(report),
         _statistics_table(information, noun),
         Space(5 * MM),
         *_histograms(information["pairwiseDistance"], plots, noun),

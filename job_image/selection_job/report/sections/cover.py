@@ -68,10 +68,12 @@ def _say_what_for(report: JsonObject) -> str:
     if not sizes["nRemoved"]:
         return f" of {plural(n, noun)} {verb} worth labelling: every usable {noun.singular} was kept."
     n_all = f"{plural(n, noun)} ({share(k, n)}){say_sequences(report)}"
-    if selection["method"] == "random":
+    are_all_kept = sizes["nRemoved"] == selection["nFiltered"]
+    if selection["method"] == "random" and not are_all_kept:
         return f" of {n_all} {verb} chosen for labelling, at random{_say_among(report)}."
     others = f"other {noun.singular}" if n - k == 1 else f"other {count(n - k)}"
-    return f" of {n_all} {verb} worth labelling first. The {others} {_why_not(report, n - k)}."
+    first = "" if are_all_kept else " first"
+    return f" of {n_all} {verb} worth labelling{first}. The {others} {_why_not(report, n - k)}."
 
 
 def _say_among(report: JsonObject) -> str:
@@ -149,8 +151,9 @@ def _compare_with_chance(report: JsonObject) -> list[Block]:
     sizes = report["generalInformation"]["datasetInformation"]["datasetSizes"]
     cover, nearest = information["distanceToCoverInput"], information["distanceToNearestNeighborInSet"]
     heading, noun = subsection("Compared with a random choice of the same size"), noun_of(report)
-    if not sizes["nRemoved"]:
-        words = f"Every usable {noun.singular} was kept, so there is no other choice to compare with."
+    if sizes["nRemoved"] == report["selectionInformation"]["nFiltered"]:
+        kept = f"{noun.singular} that could be chosen" if sizes["nRemoved"] else f"usable {noun.singular}"
+        words = f"Every {kept} was kept, so there is no other choice to compare with."
         return [heading, paragraph(words)]
     selected, chance = cover["selected"]["metrics"], cover["random"]["metrics"]
     rows = [
@@ -162,7 +165,8 @@ def _compare_with_chance(report: JsonObject) -> list[Block]:
         rows.append((f"Labelled {noun.plural} from each other (median)", *medians, "larger is better"))
     largest = max(max(first, second) for _, first, second, _ in rows)
     lines = Table(tuple(_compare_row(*row, largest) for row in rows), (66 * MM, 58 * MM, TEXT_WIDTH - 124 * MM))
-    return [KeepTogether((heading, lines, _say_measured(cover["random"], noun)))]
+    which = "could be chosen" if report["selectionInformation"]["nFiltered"] else "took part in the selection"
+    return [KeepTogether((heading, lines, _say_measured(cover["random"], noun, which)))]
 
 
 def _compare_row(words: str, selected: float, chance: float, direction: str, largest: float) -> tuple[Cell, ...]:
@@ -174,13 +178,10 @@ def _compare_row(words: str, selected: float, chance: float, direction: str, lar
     )
 
 
-def _say_measured(described: JsonObject, noun: Noun) -> Paragraph:
+def _say_measured(described: JsonObject, noun: Noun, which: str) -> Paragraph:
     n, n_all = described["nMeasured"], described["nAll"]
     seen = f"over all {noun.plural}" if n == n_all else f"over a random {count(n)} of {plural(n_all, noun)}"
-    words = (
-        f"Distances between embeddings, measured {seen} that took part in the selection: "
-        "0 means that the network sees no difference."
-    )
+    words = f"Distances between embeddings, measured {seen} that {which}: 0 means that the network sees no difference."
     return paragraph(words, Look.SMALL)
 
 

@@ -22,7 +22,7 @@ from selection_job.report.blocks.parts import (
 )
 from selection_job.report.measures.value_sets import SETS
 from selection_job.report.plots.drawing import Thumbnail
-from selection_job.report.sections.selection import describe_strategies
+from selection_job.report.sections.selection import describe_strategies, say_candidates
 from selection_job.report.wording import count, measure, plural, share
 
 JsonObject = dict[str, Any]
@@ -43,9 +43,10 @@ def make_object_section(report: JsonObject, plots: Path) -> list[Block]:
     level = report.get("objectLevelInformation")
     if level is None:
         return []
+    n_images = level["nImagesWithObjects"]
     words = (
         f"The run chose objects of the task, and keeps the images that hold them: {count(level['nSelected'])} of "
-        f"{plural(level['nCandidates'], OBJECT)} on {plural(level['nImagesWithObjects'], IMAGE)}. The "
+        f"{say_candidates(level, OBJECT)}; {plural(n_images, IMAGE)} {'has' if n_images == 1 else 'have'} objects. The "
         f"farthest object from a chosen one has the distance {measure(level['coverRadius'])}, a typical one "
         f"{measure(level['coverMean'])}."
     )

@@ -1,13 +1,15 @@
 """The section on the selection itself: what each strategy did, and how many images a radius needs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from selection_job.catalog.image_names import quote_some
 from selection_job.manifest.noun import Noun
 from selection_job.report.blocks.blocks import MM, TEXT_WIDTH, Block, Heading, KeepTogether, Look, Space
 from selection_job.report.blocks.parts import captioned_plot, name, paragraph, section, subsection, table
 from selection_job.report.measures.value_sets import SETS
+from selection_job.report.outcome import name_filters
 from selection_job.report.wording import count, four_digits, noun_of, plural, share
 
 JsonObject = dict[str, Any]
@@ -40,9 +42,9 @@ def describe_strategies(selection: JsonObject, noun: Noun) -> list[Block]:
     if not strategies:
         return by_chance
     words = (
-        f"What each strategy measures, for all {noun.plural} that took part, for the selected ones, and for a random "
-        "choice of as many: what lies between the last two is what all strategies together changed. Several strategies "
-        "are combined into one product, so that each gives way to the others a little."
+        f"What each strategy measures, for all {noun.plural} that could be chosen, for the selected ones, and for a "
+        "random choice of as many: what lies between the last two is what all strategies together changed. Several "
+        "strategies are combined into one product, so that each gives way to the others a little."
     )
     rows = [
         [
@@ -61,8 +63,15 @@ def describe_strategies(selection: JsonObject, noun: Noun) -> list[Block]:
         table(head, rows, widths, numbers=3),
         Space(2 * MM),
         *[paragraph(_say_filtered(entry, selection, noun)) for entry in strategies if "nPassing" in entry],
-        *_balances(strategies),
+        *_balances(selection),
     ]
+
+
+def say_candidates(level: JsonObject, noun: Noun) -> str:
+    """Return how many could be chosen: "12 sequences", or "8 sequences that pass every THRESHOLD"."""
+    number = level["nCandidates"] - level["nFiltered"]
+    passing = f" that {'passes' if number == 1 else 'pass'} {filters}" if (filters := name_filters(level)) else ""
+    return f"{plural(number, noun)}{passing}"
 
 
 def _say_filtered(entry: JsonObject, selection: JsonObject, noun: Noun) -> str:
@@ -70,24 +79,46 @@ def _say_filtered(entry: JsonObject, selection: JsonObject, noun: Noun) -> str:
     return f"{entry['name']}: {passing} pass. All thresholds together keep {count(selection['nFiltered'])} out."
 
 
-def _balances(strategies: list[JsonObject]) -> list[Block]:
+def say_filtered(report: JsonObject) -> list[Block]:
+    """Return a line on what no figure is about, where a filter kept something out."""
+    number, noun = report["selectionInformation"]["nFiltered"], noun_of(report)
+    if not number:
+        return []
+    words = (
+        f"{plural(number, noun)} that a filter kept out before anything was chosen (filtered in data/selection.csv) "
+        f"{'counts' if number == 1 else 'count'} for nothing here: input is what could be chosen, and the random "
+        "choice is one among these."
+    )
+    return [paragraph(words, Look.SMALL)]
+
+
+def _balances(selection: JsonObject) -> list[Block]:
     parts: list[Block] = []
-    for entry in strategies:
+    for entry in selection["strategies"]:
         if "classes" in entry:
-            words = paragraph(_explain_shares(entry["name"]), Look.SMALL)
+            words = paragraph(" ".join(_explain_shares(entry, selection)), Look.SMALL)
             parts.append(KeepTogether((subsection(entry["name"]), *_classes(entry["classes"]), words)))
     return parts
 
 
-def _explain_shares(name: str) -> str:
-    """Say why the shares of a BALANCE are not those of the bars that count classes."""
+def _explain_shares(entry: JsonObject, selection: JsonObject) -> Iterator[str]:
+    """Yield why the shares of a BALANCE are not those of the bars that count classes, and why a class has no target."""
     among = "The shares are among the classes that the strategy balances"
-    if not name.startswith("BALANCE on PREDICTIONS"):
-        return f"{among}; the bars of the metadata count every value."
-    return (
-        f"{among}. An object counts by its probabilities where its prediction has them. So the shares differ from the "
-        "bars of the classes, where each object counts once, for the class it is predicted as."
-    )
+    if entry["name"].startswith("BALANCE on PREDICTIONS"):
+        yield (
+            f"{among}. An object counts by its probabilities where its prediction has them. So the shares differ from "
+            "the bars of the classes, where each object counts once, for the class it is predicted as."
+        )
+    else:
+        yield f"{among}; the bars of the metadata count every value."
+    if selection["nFiltered"] and entry.get("distribution") == "INPUT":
+        yield "INPUT aims at the shares among all that took part, those that a THRESHOLD kept out as well."
+    missing = [one["name"] for one in entry["classes"] if one["target"] is None]
+    if missing:
+        yield (
+            f"Nothing that could be chosen has any of {quote_some(missing)}: no target (–), and the targets of the "
+            "other classes are scaled up to 100%."
+        )
 
 
 def _say_pool(report: JsonObject) -> list[Block]:
@@ -106,7 +137,8 @@ def _classes(classes: list[JsonObject]) -> list[Block]:
     shown = sorted(classes, key=lambda one: -max(one[which] or 0.0 for which in ("target", *SETS)))[:MOST_CLASSES]
     columns = ("target", *SETS)
     rows: list[list[Block | str]] = [
-        [name(one["name"], 80), *[share(one[column] or 0.0, 1) for column in columns]] for one in shown
+        [name(one["name"], 80), *["–" if one[column] is None else share(one[column], 1) for column in columns]]
+        for one in shown
     ]
     widths = [TEXT_WIDTH - 88 * MM, *[22 * MM] * 4]
     left_out = len(classes) - len(shown)

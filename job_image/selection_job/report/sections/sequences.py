@@ -6,7 +6,7 @@ from typing import Any
 from selection_job.manifest.noun import SEQUENCE
 from selection_job.report.blocks.blocks import Block
 from selection_job.report.blocks.parts import paragraph, section
-from selection_job.report.sections.selection import ask_for_radius, describe_strategies, show_radii
+from selection_job.report.sections.selection import ask_for_radius, describe_strategies, say_candidates, show_radii
 from selection_job.report.wording import count, measure, plural
 
 JsonObject = dict[str, Any]
@@ -25,7 +25,7 @@ def make_sequence_section(report: JsonObject, plots: Path) -> list[Block]:
         return []
     words = (
         f"The run cut each video, or each folder of images, into sequences of {count(level['length'])} frames. It "
-        f"chose {count(level['nSelected'])} of {plural(level['nCandidates'], SEQUENCE)}, each by the mean of its "
+        f"chose {count(level['nSelected'])} of {say_candidates(level, SEQUENCE)}, each by the mean of its "
         f"frames' embeddings. The farthest sequence from a chosen one lies {measure(level['coverRadius'])} away, "
         f"a typical one {measure(level['coverMean'])}."
     )

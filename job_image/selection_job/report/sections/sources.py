@@ -25,8 +25,8 @@ def make_source_sections(report: JsonObject, plots: Path, thumbnail: Thumbnail) 
         parts += [
             section("Metadata, classes and scores"),
             paragraph(
-                "Grey is what came in, orange what is selected, blue a random choice of the same size: where orange "
-                "leaves blue, the selection has changed the mixture."
+                "Grey is what could be chosen, orange what is selected, blue a random choice of the same size: where "
+                "orange leaves blue, the selection has changed the mixture."
             ),
         ]
     parts += _numbers_table(_list_numbers(report))
