@@ -94,7 +94,7 @@ ELSEWHERE = {
     "metadata/metadata_files.py": {"image", "frame"},  # a key's value in users' files
     "process/progress.py": {"images"},  # the unit that a bar shows
     "report/sections/appendix.py": {"images"},  # a key of report.json
-    "results/exports/fiftyone_dataset.py": {"image"},  # words of their formats
+    "results/exports/fiftyone_dataset.py": {"frames", "image", "objects"},  # words of their formats
     "results/exports/label_studio.py": {"image"},
     "results/tables/selection_table.py": {"sequence"},  # a column
     "selection/selection.py": {"objects"},  # a method in report.json

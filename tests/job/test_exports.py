@@ -12,6 +12,8 @@ from urllib.parse import parse_qs, urlparse
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from label_tools import ask_tools
 from lightly.utils.io import load_embeddings
 
@@ -24,7 +26,7 @@ from selection_job.results.exports import label_studio, parquet_tables
 from selection_job.results.exports.chosen_images import ChosenImages
 from selection_job.results.exports.coco_file import write_coco
 from selection_job.results.exports.cvat_manifest import write_cvat_manifest
-from selection_job.results.exports.fiftyone_dataset import write_fiftyone
+from selection_job.results.exports.fiftyone_dataset import name_fields, write_fiftyone
 from selection_job.results.exports.label_studio import write_label_studio
 from selection_job.results.exports.media_place import make_place
 from selection_job.results.exports.parquet_tables import write_embedding_table, write_selected_table
@@ -142,12 +144,13 @@ def test_label_studio_takes_the_tasks_and_their_predictions(tmp_path):
     assert tasks[0]["data"]["image"] == "s3://bucket/in/put/写真/é & ?.JPG"
     assert tasks[0]["data"]["city"] == "東京"
     assert "taken_at_distance" not in tasks[0]["data"], "of the first nothing is known"
-    boxes, choice = tasks[1]["predictions"]
-    assert boxes["model_version"] == "vehicles"
-    assert [result["value"]["rectanglelabels"] for result in boxes["result"]] == [["car"], ["bus"]]
-    value = boxes["result"][0]["value"]
+    (prediction,) = tasks[1]["predictions"]
+    *boxes, choice = prediction["result"]
+    assert prediction["model_version"] == "vehicles, weather"
+    assert [result["value"]["rectanglelabels"] for result in boxes] == [["car"], ["bus"]]
+    value = boxes[0]["value"]
     assert (value["x"], value["y"], value["width"], value["height"]) == (10, 10, 50, 50)
-    assert choice["result"][0]["value"] == {"choices": ["rain"]}
+    assert choice["value"] == {"choices": ["rain"]}
 
 
 @pytest.mark.parametrize(
@@ -185,7 +188,8 @@ def test_many_tasks_are_split(tmp_path, monkeypatch):
 def test_boxes_need_the_size_of_the_image(tmp_path):
     write_label_studio(tmp_path, make_chosen(catalog=make_catalog(size=(0, 0))))
     tasks = read_tasks(tmp_path / "label-studio-tasks.json")
-    assert {prediction["model_version"] for task in tasks for prediction in task["predictions"]} == {"weather"}
+    types = {result["type"] for task in tasks for one in task["predictions"] for result in one["result"]}
+    assert types == {"choices"}
 
 
 def test_the_cvat_manifest_has_the_published_form(tmp_path):
@@ -230,6 +234,36 @@ def test_the_fiftyone_dataset_has_the_published_form(tmp_path):
     assert samples[1]["weather"]["label"] == "rain"
     assert samples[1]["vehicles_objectness"] == 0.1
     assert all(key.replace("_", "").isalnum() for sample in samples for key in sample)
+
+
+FIELD_NAMES = st.one_of(
+    st.sampled_from(["_x", "x", "__", "", "a.b", "a_b", "a$b", "a b", "save", "frames", "id", "created_at", "save_"]),
+    st.text(max_size=5),
+)
+
+
+@given(st.lists(FIELD_NAMES, unique=True), st.lists(FIELD_NAMES, unique=True))
+def test_fields_of_fiftyone_are_ones_that_it_takes_and_no_two_are_the_same(values, tasks):
+    fields = name_fields(values, tasks)
+    assert len(set(fields.values())) == len(values) + len(tasks)
+    for (_, name), field in fields.items():
+        assert field
+        assert not field.startswith("_")
+        assert not {".", "$", " ", "/"} & set(field)
+        assert field not in {"id", "filepath", "tags", "metadata", "filename", "rank", "save", "frames", "created_at"}
+        if name.isidentifier() and not name.startswith("_") and name not in ("save", "frames", "id", "created_at"):
+            assert field.rstrip("_") == name.rstrip("_")
+
+
+def test_renamed_fields_are_listed_with_what_they_were_called(tmp_path):
+    columns = {"_secret": ["x"] * N, "weather.rain": np.arange(N) + 0.5, "save": ["y"] * N, "city": ["z"] * N}
+    write_fiftyone(tmp_path, make_chosen(columns=columns, tasks={"city": TASKS["weather"]}))
+    renamed = {"secret": "_secret", "weather_rain": "weather.rain", "save_": "save", "city_": "city"}
+    info = json.loads((tmp_path / "fiftyone/metadata.json").read_text(encoding="utf-8"))["info"]
+    assert info == {"renamed_fields": renamed}
+    sample = json.loads((tmp_path / "fiftyone/samples.json").read_text(encoding="utf-8"))["samples"][0]
+    assert (sample["secret"], sample["weather_rain"], sample["save_"], sample["city"]) == ("x", 3.5, "y", "z")
+    assert sample["city_"]["label"] == "rain"
 
 
 def test_values_called_as_the_tools_own_fields_do_not_take_their_place(tmp_path):

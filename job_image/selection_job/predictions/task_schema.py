@@ -61,6 +61,10 @@ class TaskSchema:
     """By ascending id, which is the order of probabilities."""
     n_keypoints: tuple[int | None, ...]
     """Of each category; None where the schema does not name them."""
+    keypoint_names: tuple[tuple[str, ...] | None, ...] = ()
+    """Of each category, () of all where nobody asks for them."""
+    keypoint_skeletons: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    """Of each category, pairs of places of its keypoints, from 0."""
     coordinates: str = SHOWN
     """One of COORDINATES."""
 
@@ -120,6 +124,8 @@ def _load_schema(store: Store, task: str) -> TaskSchema:
         schema.task_type,
         tuple(Category(category.id, category.name) for category in ordered),
         tuple(None if c.keypoint_names is None else len(c.keypoint_names) for c in ordered),
+        tuple(None if c.keypoint_names is None else tuple(c.keypoint_names) for c in ordered),
+        tuple(tuple(map(tuple, c.keypoint_skeleton or ())) for c in ordered),
         schema.coordinates,
     )
 

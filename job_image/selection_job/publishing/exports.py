@@ -6,6 +6,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from selection_job.predictions.shapes import KINDS_WITH_SHAPES, ShapeFiles
+from selection_job.predictions.task_predictions import TaskPredictions
+from selection_job.predictions.task_schema import load_schemas
 from selection_job.publishing.run_results import RunResults
 from selection_job.results.exports.chosen_images import ChosenImages
 from selection_job.results.exports.coco_file import write_coco
@@ -22,6 +25,7 @@ _WRITERS: Mapping[str, Callable[[Path, ChosenImages], None]] = {
     "FIFTYONE": write_fiftyone,
     "PARQUET": write_selected_table,
 }
+_WITH_SHAPES = frozenset({"LABEL_STUDIO", "COCO"})
 
 
 def write_exports(folder: Path, context: RunContext, results: RunResults) -> None:
@@ -43,7 +47,19 @@ def gather_chosen(context: RunContext, results: RunResults) -> ChosenImages:
     media, file_names = results.medium.find_files(context, selected)
     scores = {f"{task} {score}".strip(): sources.scores(task, score) for task, score in context.goal.scores}
     metadata = {key: _values_of(sources.columns[key]) for key in context.needs.metadata}
-    return ChosenImages(catalog, results.selection, media, file_names, {**scores, **metadata}, sources.tasks)
+    shapes = _find_shapes(context, catalog.names, sources.tasks)
+    return ChosenImages(catalog, results.selection, media, file_names, {**scores, **metadata}, sources.tasks, shapes)
+
+
+def _find_shapes(
+    context: RunContext, names: Sequence[str], tasks: Mapping[str, TaskPredictions]
+) -> dict[str, ShapeFiles]:
+    """Return where the keypoints and masks lie of each task that has any, for the exports that show them."""
+    wanted = [name for name, task in tasks.items() if task.kind in KINDS_WITH_SHAPES]
+    if not wanted or not _WITH_SHAPES.intersection(context.worker.exports):
+        return {}
+    schemas = load_schemas(context.target, wanted)
+    return {schema.task: ShapeFiles(context.target, schema, names) for schema in schemas}
 
 
 def _values_of(column: Any) -> Sequence[Any] | NDArray[Any]:

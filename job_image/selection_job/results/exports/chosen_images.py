@@ -1,16 +1,20 @@
 """ChosenImages: the selected images with all that is known of each, for the exports."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.catalog.catalog import Catalog
+from selection_job.predictions.shapes import Shape, ShapeFiles
 from selection_job.predictions.task_predictions import TaskPredictions
 from selection_job.results.exports.media_place import MediaPlace
 from selection_job.selection.selection import Selection
+
+OWN_VALUES = ("taken_at_distance", "video", "frame_index", "timestamp_sec")
+"""Names of values that are neither scores nor metadata."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class ChosenImages:
     columns: Mapping[str, Sequence[Any] | NDArray[Any]]
     """By name: (n,) scores and metadata; NaN and '' where unknown."""
     tasks: Mapping[str, TaskPredictions]
+    shapes: Mapping[str, ShapeFiles] = field(default_factory=dict)
+    """By prediction task, where its objects are more than boxes."""
 
     def __len__(self) -> int:
         return len(self.selection.selected)
@@ -66,6 +72,14 @@ class ChosenImages:
                 self._values(i, row),
                 {name: found for name, found in objects.items() if found},
             )
+
+    def with_shapes(self) -> Iterator[tuple[ChosenImage, dict[str, list[Shape]]]]:
+        """Yield each image with the shapes of its objects, by task; a task is left out where they are not known."""
+        readers = {name: files.read(self.selection.selected.tolist()) for name, files in self.shapes.items()}
+        for image in self:
+            found = {name: next(shapes) for name, shapes in readers.items()}
+            counts = {name: len(objects) for name, objects in image.objects.items()}
+            yield image, {name: shapes for name, shapes in found.items() if len(shapes) == counts.get(name)}
 
     def _values(self, i: int, row: int) -> dict[str, Any]:
         values: dict[str, Any] = {"taken_at_distance": float(self.selection.distances[i])}
