@@ -46,11 +46,10 @@ DETECTIONS = {
     "no category": (but(BOX, category_id=None), "predictions[0]: object missing required field category_id"),
     "category as a word": (but(BOX, category_id="car"), "predictions[0].category_id: expected int, got str"),
     "category of 30 digits": (but(BOX, category_id=10**30), f"predictions[0].category_id: {10**30} is not one of"),
-    "no score": (but(BOX, score=None), "predictions[0]: object missing required field score"),
     "score above 1": (but(BOX, score=87), "predictions[0].score: expected float <= 1.0"),
     "score below 0": (but(BOX, score=-0.1), "predictions[0].score: expected float >= 0.0"),
-    "score as text": (but(BOX, score="0.5"), "predictions[0].score: expected float, got str"),
-    "score true": (but(BOX, score=True), "predictions[0].score: expected float, got bool"),
+    "score as text": (but(BOX, score="0.5"), "predictions[0].score: expected float or null, got str"),
+    "score true": (but(BOX, score=True), "predictions[0].score: expected float or null, got bool"),
     "NaN": (raw("NaN"), "; NaN and Infinity are no numbers in JSON"),
     "Infinity": (raw("Infinity"), "; NaN and Infinity are no numbers in JSON"),
     "1e999": (raw("1e999"), "predictions[0].score: number out of range"),
@@ -379,3 +378,21 @@ def test_rounded_numbers_are_counted_and_the_other_objects_of_the_file_stay(task
     ]
     assert load_notes(place, ["a.jpg", "b.jpg", "c.jpg"]) == expected
     assert load_notes(place, ["a.jpg", "b.jpg", "c.jpg"]) == expected, "kept notes are the same"
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [
+        ("object-detection", BOX),
+        ("semantic-segmentation", MASK),
+        ("instance-segmentation", BOX | MASK),
+        ("keypoint-detection", POSE),
+    ],
+)
+def test_an_object_without_a_score_is_a_label_and_the_notes_count_them(task_place, load_task, load_notes, kind, found):
+    given, certain = but(found, score=None, probabilities=[0.25, 0.75]), but(found, score=None)
+    certain["predictions"] *= 2
+    place = task_place(kind, {"a.json": certain, "b.json": given, "c.json": but(found)})
+    assert load_task(place, ["a.jpg", "b.jpg", "c.jpg"]).scores.tolist() == [1, 1, 0.25, 0.5]
+    expected = ["The task t: 2 objects have no score and count as certain, as labels do (a score of 1)."]
+    assert load_notes(place, ["a.jpg", "b.jpg", "c.jpg"]) == expected

@@ -87,6 +87,24 @@ def test_the_script_of_the_documentation_converts_coco(task_place, load_task, tm
     assert found.has_file.all()
 
 
+def test_the_script_of_the_documentation_reads_coco_without_what_many_tools_leave_out(
+    task_place, load_task, tmp_path, monkeypatch
+):
+    polygons = [[4, 3, 9, 3, 6, 8], [1, 5, 2, 5, 2, 6]]
+    annotations = [
+        {"image_id": 5, "category_id": 1, "segmentation": polygons},
+        {"image_id": 5, "category_id": 1, "iscrowd": 1, "segmentation": {"counts": [1, 2], "size": [3, 1]}},
+        {"image_id": 5, "category_id": 1, "keypoints": [1, 2, 2]},
+    ]
+    coco = {"images": [{"id": 5, "file_name": "a.jpg"}], "categories": [{"id": 1, "name": "dog"}]}
+    place = task_place("classification", {})
+    monkeypatch.setattr(sys, "argv", ["convert"])
+    for content, boxes in ((coco, []), (coco | {"annotations": annotations}, [[1, 3, 8, 5]])):
+        (tmp_path / "coco.json").write_text(json.dumps(content))
+        execute(SCRIPTS[0], tmp_path).convert(str(tmp_path / "coco.json"), "t", str(tmp_path / "lightly"))
+        assert load_task(place, ["a.jpg"]).boxes_px.tolist() == boxes
+
+
 @pytest.mark.parametrize("mask", [[[0, 0, 1, 1], [0, 1, 1, 1], [0, 0, 0, 1]], [[1, 0]], [[0, 0]], [[1, 1]]])
 def test_the_script_of_the_documentation_makes_runs_of_masks(mask, tmp_path):
     runs = execute(SCRIPTS[1], tmp_path).to_runs(np.array(mask))

@@ -64,9 +64,9 @@ def parse_schema(document: Any) -> tuple[SchemaEntry, ...]:
 
 def _parse_entry(given: Any, at: str) -> SchemaEntry:
     if not isinstance(given, dict):
-        raise InvalidFile(f"{at}: found {describe(given)}, expected an object with name, path and valueDataType")
+        raise InvalidFile(f"{at}: found {describe(given)}, expected an object with path and valueDataType")
     for key in ("name", "path", "valueDataType"):
-        value = given.get(key, _MISSING)
+        value = given.get(key, given.get("path", _MISSING) if key == "name" else _MISSING)
         if not isinstance(value, str) or not value:
             found = "nothing" if value is _MISSING else describe(value)
             raise InvalidFile(f"{at}.{key}: found {found}, expected a string")

@@ -115,7 +115,7 @@ def _explain_many(task: str, n_objects: int, n_probabilities: int) -> str:
 
 
 def _score(found: Any, place: int) -> float:
-    """Return the score; of a classification without one its category's probability, of a mere label 1."""
+    """Return the score; without one the category's probability, of a mere label 1."""
     if found.score is not None:
         return float(found.score)
     return 1.0 if found.probabilities is None else float(found.probabilities[place])

@@ -138,6 +138,7 @@ class _TaskReader:
             for row in rows:
                 self.builder.add(row, image)
             self._count_rounded(self._files.key_of(names, file.row), image.n_rounded)
+            self.tally.n_certain += image.n_certain
         self._is_done[rows] = True
 
     def _count_rounded(self, key: str, n: int) -> None:
@@ -193,6 +194,8 @@ def _note_tally(schema: TaskSchema, files: ImageFiles, tally: Tally) -> Iterator
             f"{task}: {tally.n_rounded} numbers are out of their range by no more than {ROUNDING}, as rounding leaves "
             f"them, and count as its end. The first are in {quote_some(tally.rounded_in)}."
         )
+    if tally.n_certain:
+        yield f"{task}: {tally.n_certain} objects have no score and count as certain, as labels do (a score of 1)."
     if files.respelled:
         respelled = quote_some(list(files.respelled.values()))
         than = f"{IN_ANOTHER_FORM} than their images, and were read"

@@ -27,8 +27,11 @@ Runs = Annotated[list[Annotated[int, Meta(ge=0, le=MOST_PIXELS)]], Meta(min_leng
 Keypoints = Annotated[list[Coordinate], Meta(min_length=3)]
 
 
+# A score may be left out of each: labels have none, and are predictions without doubt.
+
+
 class Classification(Struct, gc=False):
-    """What a model took the whole image for. A label is a prediction without score and probabilities."""
+    """What a model took the whole image for."""
 
     category_id: int
     score: Share | None = None
@@ -39,8 +42,8 @@ class Detection(Struct, gc=False):
     """An object in a box of x, y, width and height in pixels."""
 
     category_id: int
-    score: Share
     bbox: Box
+    score: Share | None = None
     probabilities: list[Share] | None = None
 
 
@@ -48,8 +51,8 @@ class Segment(Struct, gc=False):
     """A region; segmentation is its mask row by row, in runs of zeros and ones in turn, zeros first."""
 
     category_id: int
-    score: Share
     segmentation: Runs
+    score: Share | None = None
     probabilities: list[Share] | None = None
 
 
@@ -57,9 +60,9 @@ class Instance(Struct, gc=False):
     """An object with a box and a mask."""
 
     category_id: int
-    score: Share
     bbox: Box
     segmentation: Runs
+    score: Share | None = None
     probabilities: list[Share] | None = None
 
 
@@ -67,9 +70,9 @@ class Pose(Struct, gc=False):
     """An object with keypoints: x, y and confidence of each in turn."""
 
     category_id: int
-    score: Share
     keypoints: Keypoints
     bbox: Box | None = None
+    score: Share | None = None
     probabilities: list[Share] | None = None
 
 
@@ -103,6 +106,8 @@ class ImageObjects:
     """What the runs of each mask add up to; None where there is no mask."""
     n_rounded: int = 0
     """How many numbers were out of range by no more than ROUNDING."""
+    n_certain: int = 0
+    """How many objects have neither score nor probabilities, and are no mere classification: labels, without doubt."""
 
 
 def parse_file(content: bytes, schema: TaskSchema) -> ImageObjects:
@@ -122,7 +127,11 @@ def parse_file(content: bytes, schema: TaskSchema) -> ImageObjects:
                     f"{mask_pixels}; all masks of an image cover the whole image"
                 )
     objects = [_clamp(found) for found in file.predictions]
-    return ImageObjects(file.file_name, [found for found, _ in objects], mask_pixels, sum(n for _, n in objects))
+    is_certain = [one.score is None and one.probabilities is None for one in file.predictions]
+    n_certain = 0 if schema.kind == "classification" else sum(is_certain)
+    return ImageObjects(
+        file.file_name, [found for found, _ in objects], mask_pixels, sum(n for _, n in objects), n_certain
+    )
 
 
 def _decode(content: bytes, kind: str) -> PredictionFile[Any]:

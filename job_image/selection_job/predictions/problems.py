@@ -25,6 +25,8 @@ class Tally:
     """Numbers that were out of range by no more than a rounding."""
     rounded_in: list[str] = field(default_factory=list)
     """The first keys of files with such numbers."""
+    n_certain: int = 0
+    """Objects without a score, which count as certain."""
 
 
 _DECODE_TALLY = msgspec.json.Decoder(Tally)
