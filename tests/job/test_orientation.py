@@ -286,6 +286,9 @@ def test_every_output_speaks_of_the_picture_that_is_shown(phone, make_manifest, 
         )
     )
     data, exports = done.folder / "data", done.folder / "exports"
+    assert [note for note in done.report_notes if "pictures" in note] == [
+        "Turned by their EXIF orientation: 7 of 8 images. Sizes and boxes are those of the pictures as they are shown."
+    ]
     tools = ask_tools(ASK, phone, exports)
     samples = {
         each["filename"]: each for each in json.loads((exports / "fiftyone/samples.json").read_text())["samples"]

@@ -27,8 +27,8 @@ def note_misfits(task: TaskPredictions, catalog: Catalog, *, scratch: Path) -> l
     if not n_odd:
         return []
     return [
-        f"The task {task.name}: the predictions of {n_odd} images do not fit the images, and count as they are; "
-        f"data/{PROBLEMS_FILE} says why. The first: {first}"
+        f"The task {task.name}: the predictions of {n_odd} images do not fit the images, and count in scores as they "
+        f"are; data/{PROBLEMS_FILE} says why. The first: {first}"
     ]
 
 

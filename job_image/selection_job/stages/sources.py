@@ -17,6 +17,7 @@ from selection_job.catalog.embedded import Embedded
 from selection_job.embeddings.query_set import load_query_set, query_key
 from selection_job.metadata.loading import METADATA_FOLDER, check_metadata_schema, load_metadata
 from selection_job.metadata.metadata_column import MetadataColumn, make_measured_columns, take_columns
+from selection_job.predictions.box_forms import note_form
 from selection_job.predictions.clipped_boxes import clip_boxes
 from selection_job.predictions.image_sizes import note_misfits
 from selection_job.predictions.loading import load_predictions
@@ -140,6 +141,7 @@ def _fit_tasks(
             notes += note_unturned(given, catalog)
             notes += note_misfits(shown, catalog, scratch=context.scratch)
             notes += clipped.notes
+            notes += note_form(given, catalog)
     return Noted(fitted, tuple(notes))
 
 
