@@ -24,7 +24,7 @@ class Shelf:
     def __init__(self, *keys, **contents):
         self.objects = dict.fromkeys(keys, b"x") | contents
 
-    def list(self, prefix=""):
+    def list(self, prefix="", unreadable=None):
         return (ObjectInfo(key, len(content), "1") for key, content in self.objects.items() if key.startswith(prefix))
 
     def read(self, key):
@@ -104,7 +104,7 @@ def test_listing_takes_a_few_hundred_bytes_an_image():
     class Long:
         url = "long://"
 
-        def list(self, prefix=""):
+        def list(self, prefix="", unreadable=None):
             return (
                 ObjectInfo(f"folder/{row * 7919 % 100_000:032}.jpg", row, f"{row:020}-{row}") for row in range(50_000)
             )
@@ -122,7 +122,7 @@ def test_what_listing_takes_besides_the_names_and_versions_is_small(is_sorted, l
     n = 20_000
     rows = range(n) if is_sorted else range(n - 1, -1, -1)
     found = (ObjectInfo(f"camera_front/{i:012}.jpg", 100_000 + i, f"{i:032x}") for i in rows)
-    store = SimpleNamespace(url="s3://bucket/", list=lambda: found)
+    store = SimpleNamespace(url="s3://bucket/", list=lambda unreadable: found)
     tracemalloc.start()
     try:
         listing = list_images(store, store)

@@ -1,9 +1,9 @@
 """Listing: the images or videos of the input datasource that take part in a run, sorted by name."""
 
 import logging
+import os
 from array import array
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -37,6 +37,7 @@ class _Sighting:
     n_others: int = 0
     endings: Counter[str] = field(default_factory=Counter)
     n_not_relevant: int = 0
+    unreadable: list[str] = field(default_factory=list)
     named: NamedFiles = field(default_factory=lambda: NamedFiles(frozenset()))
     doubtful: "array[int]" = field(default_factory=lambda: array("q"))
     """Places of files that a line may name in another spelling."""
@@ -62,11 +63,13 @@ def list_videos(input_store: Store, lightly_store: Store, *, relevant_filenames_
 
 def _list_media(medium: Medium, input_store: Store, lightly_store: Store, relevant_filenames_file: str) -> Listing:
     relevant = _read_relevant(lightly_store, relevant_filenames_file) if relevant_filenames_file else None
-    sighting = _look(input_store.list(), relevant, medium)
+    sighting = _look(input_store, relevant, medium)
+    passed_over = _note_unreadable(sighting.unreadable)
+    for note in passed_over:
+        log.warning("%s", note)
     if not sighting.names:
-        raise UnusableData(
-            _explain_nothing(sighting, relevant, input_store.url, lightly_store.url + relevant_filenames_file)
-        )
+        nothing = _explain_nothing(sighting, relevant, input_store.url, lightly_store.url + relevant_filenames_file)
+        raise UnusableData(" ".join([nothing, *passed_over]))
     for note in (others := _note_endings(sighting)):
         log.info("%s", note)
     sizes_bytes = np.frombuffer(sighting.sizes_bytes, np.int64)
@@ -79,7 +82,12 @@ def _list_media(medium: Medium, input_store: Store, lightly_store: Store, releva
         names=names,
         sizes_bytes=sizes_bytes,
         versions=versions,
-        notes=[*_note_relevant(sighting, relevant, relevant_filenames_file), *_note_encoding(names), *others],
+        notes=[
+            *_note_relevant(sighting, relevant, relevant_filenames_file),
+            *_note_encoding(names),
+            *passed_over,
+            *others,
+        ],
     )
 
 
@@ -95,12 +103,12 @@ def _read_relevant(lightly_store: Store, key: str) -> RelevantFilenames:
     return parse_relevant_filenames(content, where=where)
 
 
-def _look(objects: Iterable[ObjectInfo], relevant: RelevantFilenames | None, medium: Medium) -> _Sighting:
+def _look(store: Store, relevant: RelevantFilenames | None, medium: Medium) -> _Sighting:
     sighting = _Sighting(medium)
     if relevant is not None:
         sighting.named = NamedFiles(relevant.names)
     extensions, other_extensions = EXTENSIONS[medium], EXTENSIONS[_OTHER[medium]]
-    for info in objects:
+    for info in store.list(unreadable=sighting.unreadable):
         name = info.key.lower()
         if is_hidden(info.key):
             continue
@@ -212,6 +220,16 @@ def _note_relevant(sighting: _Sighting, relevant: RelevantFilenames | None, key:
 def _note_encoding(names: list[str]) -> list[str]:
     odd = [name for name in names if not is_utf8(name)]
     return [f"{len(odd)} names are not UTF-8 and count as corrupt; rename them: {quote_some(odd)}"] if odd else []
+
+
+def _note_unreadable(folders: list[str]) -> list[str]:
+    if not folders:
+        return []
+    subject, verb = ("1 folder", "was") if len(folders) == 1 else (f"{len(folders):,} folders", "were")
+    return [
+        f"{subject} of the input may not be read and {verb} passed over: {quote_some(sorted(folders))}. "
+        f"If files of the dataset lie there, let user {os.geteuid()} read them."
+    ]
 
 
 def _note_endings(sighting: _Sighting) -> list[str]:

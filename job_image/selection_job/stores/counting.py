@@ -27,9 +27,9 @@ class CountingStore:
         """Sum of the sizes of all objects, and parts of them, that were returned."""
         return int(self._counter.get_obj().value)  # without the lock: one who was killed with it would hold it for ever
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", *, unreadable: "list[str] | None" = None) -> Iterator[ObjectInfo]:
         """List as the store does; listing counts nothing."""
-        return self._store.list(prefix)
+        return self._store.list(prefix, unreadable=unreadable)
 
     def read(self, key: str) -> bytes:
         """Read and count."""

@@ -38,8 +38,11 @@ class Store(Protocol):
     def credentials(self) -> str:
         """How the run came to its credentials, for people; never a secret."""
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Yield all objects whose key starts with prefix, in no particular order, streaming."""
+    def list(self, prefix: str = "", *, unreadable: "list[str] | None" = None) -> Iterator[ObjectInfo]:
+        """Yield all objects whose key starts with prefix, in no particular order, streaming.
+
+        unreadable  gets the keys, with a '/' at their end, of folders that may not be read; None: they end the listing
+        """
 
     def read(self, key: str) -> bytes:
         """Return the whole object."""

@@ -100,8 +100,11 @@ class BucketStore:
         """How the run came to its credentials, for the log and the report."""
         return self._connected().vendor.credentials
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Yield all objects whose key starts with prefix, page by page. The datasource's own folder marker is none."""
+    def list(self, prefix: str = "", *, unreadable: "list[str] | None" = None) -> Iterator[ObjectInfo]:
+        """Yield all objects whose key starts with prefix, page by page. The datasource's own folder marker is none.
+
+        unreadable  stays as it is: a bucket is listed as a whole or not at all
+        """
 
         def ask(full_prefix: str, token: str | None, by_folder: bool) -> Page:
             return self._ask(lambda vendor: vendor.list_page(full_prefix, token, by_folder), "LIST")

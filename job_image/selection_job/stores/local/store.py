@@ -49,17 +49,17 @@ class LocalStore:
         self._folder = folder.resolve()
         self.url = f"{folder.absolute()}/"
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", *, unreadable: "list[str] | None" = None) -> Iterator[ObjectInfo]:
         """Yield all files whose key starts with prefix, hidden ones included.
 
         version is the time of the last change in nanoseconds and the size: a change within the clock tick of the
-        file system that keeps the size is not seen.
+        file system that keeps the size is not seen. Folders that may not be read go into unreadable, else end it.
         """
         if "\0" in prefix or prefix.startswith("/") or ".." in prefix.split("/"):
             raise StorageRefused(f"{prefix!r} is no prefix of keys inside {self.url}.")
         _check_folder(self._folder, writable=False)
         with translate_read_errors(self.url, prefix):
-            for key, status in scan_files(self._folder, prefix):
+            for key, status in scan_files(self._folder, prefix, unreadable):
                 if not key.rpartition("/")[2].startswith(PARTIAL_PREFIX):
                     yield ObjectInfo(key, status.st_size, _version_of(status))
 
