@@ -218,7 +218,25 @@ def test_a_video_without_frames_is_empty():
 
 
 def test_a_file_without_a_video_says_what_it_holds():
-    assert refuse(without_frames(add_sound)) == "no video: the file holds audio only"
+    leave_out = "leave it out of the input, or put the film in its place"
+    held = "no video: moving pictures were expected, and the file holds only"
+    assert refuse(without_frames(add_sound)) == f"{held} sound; {leave_out}"
+
+
+def add_both(output):
+    """Add a cover picture and sound."""
+    finishes = [add_cover(output), add_sound(output)]
+    return lambda: [finish() for finish in finishes]
+
+
+@pytest.mark.parametrize(("add", "told"), [(add_cover, "a cover picture"), (add_both, "sound and a cover picture")])
+def test_cover_art_alone_is_told_without_a_contradiction(add, told):
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as output:
+        add(output)()
+    leave_out = "leave it out of the input, or put the film in its place"
+    held = "no video: moving pictures were expected, and the file holds only"
+    assert refuse(file.getvalue()) == f"{held} {told}; {leave_out}"
 
 
 def test_an_unknown_codec_says_so():
@@ -231,7 +249,12 @@ def test_an_unknown_codec_says_so():
     [
         (b"", "empty"),
         (b"hello", "not a video: starts with b'hello'"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(200), "not a video: starts with b'\\x89PNG"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(200), "not a video: a picture (PNG); MP4, MOV, AVI, "),
+        (b"\xff\xd8\xff\xe0" + bytes(200), "not a video: a picture (JPEG); "),
+        (b"\0\0\0\x18ftypheic" + bytes(200), "not a video: a picture (HEIC); "),
+        (b"#EXTM3U\n#EXTINF:4,\ngood.mp4\n", "not a video: a playlist, which only names other files; "),
+        (b"ffconcat version 1.0\nfile good.mp4\n", "not a video: a playlist, which only names other files; "),
+        (b"<!DOCTYPE html><html></html>", "not a video: a web page (HTML), "),
         (b"\0\0\0\x18ftypmp42" + bytes(500), "damaged: the index of this MP4 file is missing or broken"),
         (b"\x1a\x45\xdf\xa3" + bytes(500), "damaged: the header of this Matroska or WebM file is broken or cut off"),
         (b"RIFF\0\0\1\0AVI LIST" + bytes(500), "damaged: the header of this AVI file is broken or cut off"),
@@ -239,7 +262,10 @@ def test_an_unknown_codec_says_so():
         (make(20)[:-100], "damaged: the index of this MP4 file is missing or broken"),
         (make(20)[:-600], "damaged: the index of this MP4 file is missing or broken"),
         (make(20)[:-900], "damaged: the index of this MP4 file is missing or broken"),
-        (make(5).replace(b"trak", b"free"), "no video: the file holds nothing"),
+        (
+            make(5).replace(b"trak", b"free"),
+            "no video: moving pictures were expected, and the file holds no stream at all; ",
+        ),
     ],
 )
 def test_what_can_not_be_opened_says_why(content, reason):

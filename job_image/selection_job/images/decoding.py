@@ -246,11 +246,11 @@ def _too_large(width_px: int, height_px: int) -> CorruptImage:
 
 def _measure(content: bytes) -> tuple[int, int]:
     """Return width and height of an image that Image.open refuses for its size: its plugin knows them."""
-    factory, _ = Image.OPEN[_guess_format(content)]
+    factory, _ = Image.OPEN[guess_format(content)]
     return factory(io.BytesIO(content), "").size
 
 
-def _guess_format(content: bytes) -> str:
+def guess_format(content: bytes) -> str:
     """Return the format that the first bytes promise, or ''."""
     accepts = ((name, Image.OPEN[name][1]) for name in FORMATS if name in Image.OPEN)
     return next((name for name, accept in accepts if accept is not None and accept(content[:16]) is True), "")
@@ -259,7 +259,7 @@ def _guess_format(content: bytes) -> str:
 def _explain_unopened(content: bytes, error: Exception) -> CorruptImage:
     if (kind := name_image_kind(content)) not in ("", *FORMATS):
         return CorruptImage(f"not read: its format is {kind}, whatever its name says; convert it to {_JOINED_FORMATS}")
-    image_format = _guess_format(content)
+    image_format = guess_format(content)
     promised_bytes = int.from_bytes(content[4:8], "little") + 8  # RIFF, and so WebP, says its length
     if image_format == "WEBP" and promised_bytes > len(content):
         return CorruptImage(f"truncated: {len(content)} of {promised_bytes} bytes")

@@ -14,7 +14,8 @@ from av.container import InputContainer
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
-from selection_job.images.decoding import MAX_PIXELS
+from selection_job.images.decoding import MAX_PIXELS, guess_format
+from selection_job.images.file_kinds import name_image_kind, name_other_kind
 from selection_job.videos.mp4_boxes import is_fragmented, is_index_cut_off, promises_too_much
 
 CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,av1,ivf,obu,asf,flv,ogg"
@@ -27,7 +28,14 @@ _FRAMES_PER_THREAD = 2
 _NO_PROTOCOL = "none"
 _NO_VIDEO = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 _MP4 = "MP4"
-_NO_INDEX = "damaged: the index of this MP4 file is missing or broken; a recording that was cut off has none"
+_NO_INDEX = (
+    "damaged: the index of this MP4 file is missing or broken; a recording that was cut off has none: "
+    "repair it with the camera maker's tool, or leave it out of the input"
+)
+_WAY_OUT = "leave it out of the input, or put the film in its place"
+_STREAMS = {"audio": "sound", "video": "a cover picture", "subtitle": "subtitles", "attachment": "attachments"}
+_BEGINNING_BYTES, _QUOTED_BYTES = 200, 12
+_PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"[playlist]")
 _BEGINNINGS = {  # offset and bytes that a file of this kind has there
     _MP4: ((4, b"ftyp"), (4, b"moov"), (4, b"mdat"), (4, b"wide"), (4, b"free"), (4, b"skip")),
     "Matroska or WebM": ((0, b"\x1a\x45\xdf\xa3"),),
@@ -118,18 +126,27 @@ def _try_container(file: BytesIO | RawIOBase, **more: str) -> InputContainer:
 
 def _read_beginning(file: BytesIO | RawIOBase) -> bytes:
     file.seek(0)
-    return file.read(12) or b""
+    return file.read(_BEGINNING_BYTES) or b""
 
 
 def _explain_unopened(beginning: bytes, error: Exception) -> str:
     if not beginning:
         return "empty"
     kind = _guess_kind(beginning)
-    if kind == _MP4:
+    if kind == _MP4 and not name_image_kind(beginning):
         return _NO_INDEX
-    if kind:
+    if kind and kind != _MP4:
         return f"damaged: the header of this {kind} file is broken or cut off ({explain(error)})"
-    return f"not a video: starts with {beginning!r}, which is neither MP4, MOV, AVI, MPEG, Matroska nor WebM"
+    told = _name_kind(beginning) or f"starts with {beginning[:_QUOTED_BYTES]!r}"
+    return f"not a video: {told}; MP4, MOV, AVI, MPEG, Matroska or WebM was expected: {_WAY_OUT}"
+
+
+def _name_kind(beginning: bytes) -> str:
+    """Return in words what a file is that is no video, '' where its beginning doesn't tell."""
+    if beginning.startswith(_PLAYLISTS):
+        return "a playlist, which only names other files"
+    image_format = guess_format(beginning) or name_image_kind(beginning)
+    return f"a picture ({image_format})" if image_format else name_other_kind(beginning)
 
 
 def _guess_kind(beginning: bytes) -> str:
@@ -143,13 +160,21 @@ def _has(beginning: bytes, offset: int, mark: bytes) -> bool:
 def _choose_stream(container: InputContainer) -> VideoStream:
     streams = [stream for stream in container.streams.video if not stream.disposition & _NO_VIDEO]
     if not streams:
-        others = ", ".join(sorted({stream.type for stream in container.streams}))
-        raise CorruptVideo(f"no video: the file holds {f'{others} only' if others else 'nothing'}")
+        raise CorruptVideo(f"no video: moving pictures were expected, and {_tell_streams(container)}; {_WAY_OUT}")
     best: Any = container.streams.best("video")
     stream = best if best in streams else streams[0]
     if stream.codec_context is None:
         raise CorruptVideo("unknown codec: nothing here decodes this video; convert it to H.264")
     return stream
+
+
+def _tell_streams(container: InputContainer) -> str:
+    """Say what a file holds that holds no video; a cover picture is a stream of videos to FFmpeg."""
+    kinds = {_STREAMS.get(stream.type, "data") for stream in container.streams}
+    told = sorted(kinds, key=[*_STREAMS.values(), "data"].index)
+    if not told:
+        return "the file holds no stream at all"
+    return f"the file holds only {' and '.join([', '.join(told[:-1])] * (len(told) > 1) + told[-1:])}"
 
 
 def _set_up(container: InputContainer, stream: VideoStream, num_threads: int) -> None:
