@@ -71,7 +71,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     read = _Reader(environment)
     namespaces = read.names("WATCH_NAMESPACES")
     return Settings(
-        job_image=read.needed("JOB_IMAGE"),
+        job_image=read.image("JOB_IMAGE"),
         job_image_pull_policy=read.choice("JOB_IMAGE_PULL_POLICY", PULL_POLICIES, "IfNotPresent"),
         job_image_pull_secrets=read.names("JOB_IMAGE_PULL_SECRETS"),
         job_resources=read.resources("JOB_RESOURCES"),
@@ -95,10 +95,12 @@ class _Reader:
     def text(self, name: str, default: str) -> str:
         return self.environment.get(f"SELECTION_{name}", "").strip() or default
 
-    def needed(self, name: str) -> str:
+    def image(self, name: str) -> str:
         value = self.text(name, "")
         if not value:
             raise InvalidSettings(f"SELECTION_{name} is not set")
+        if "://" in value:
+            raise InvalidSettings(f"SELECTION_{name} is {value!r}: an image begins with its registry, without a scheme")
         return value
 
     def identity(self, name: str, namespaces: tuple[str, ...]) -> str:

@@ -219,11 +219,11 @@ WRONG = {
     "no namespace": ({"watchNamespaces": ["Team_A"]}, "watchNamespaces"),
     "setting by extraEnv": (
         {"extraEnv": [{"name": "SELECTION_LOG_LEVEL", "value": "DEBUG"}]},
-        "extraEnv names SELECTION_LOG_LEVEL: the chart sets every SELECTION_ variable itself, this one by logLevel",
+        "extraEnv names SELECTION_LOG_LEVEL, which the chart itself sets from logLevel: set that instead",
     ),
     "no setting by extraEnv": (
         {"extraEnv": [{"name": "HTTPS_PROXY", "value": "x"}, {"name": "SELECTION_X", "value": ""}]},
-        "the operator has no such setting",
+        "extraEnv names SELECTION_X: the operator has no such setting",
     ),
     "scheme in the registry": ({"image": {"registry": "https://registry.example.com"}}, "image.registry is https://"),
     "scheme in the Jobs' registry": ({"job": {"image": {"registry": "oci://a/b"}}}, "job.image.registry is oci://"),

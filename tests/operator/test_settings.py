@@ -49,6 +49,7 @@ def test_every_variable_is_read():
     ("name", "value"),
     [
         ("JOB_IMAGE", ""),
+        ("JOB_IMAGE", "https://registry.example.com/selection-job:1"),
         ("JOB_IMAGE_PULL_POLICY", "Sometimes"),
         ("JOB_RESOURCES", "{"),
         ("JOB_RESOURCES", '{"limit": {}}'),

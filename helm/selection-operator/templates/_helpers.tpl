@@ -109,13 +109,16 @@ SELECTION_LISTEN: listen
 {{- fail "serviceAccount.annotations needs serviceAccount.create=true: the chart does not edit a service account that it did not make." }}
 {{- end }}
 {{- $values := include "selection-operator.settings" . | fromYaml }}
-{{- range .Values.extraEnv }}
+{{- range $variable := .Values.extraEnv }}
 {{- if hasPrefix "SELECTION_" .name }}
-{{- fail (printf "extraEnv names %s: the chart sets every SELECTION_ variable itself, this one by %s" .name (get $values .name | default "none of its values: the operator has no such setting")) }}
+{{- with get $values .name }}
+{{- fail (printf "extraEnv names %s, which the chart itself sets from %s: set that instead" $variable.name .) }}
+{{- end }}
+{{- fail (printf "extraEnv names %s: the operator has no such setting. Variables that begin with SELECTION_ are set by the chart's values." .name) }}
 {{- end }}
 {{- end }}
 {{- range $path, $image := dict "image" .Values.image "job.image" .Values.job.image }}
-{{- if contains "://" $image.registry }}
+{{- if contains "://" ($image.registry | default "") }}
 {{- fail (printf "%s.registry is %s: leave out what stands before ://; expected a host, with port and path if it has them, such as registry.example.com:5000/team" $path $image.registry) }}
 {{- end }}
 {{- end }}
