@@ -4,14 +4,17 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from PIL import Image
 from test_closing_words import SUMMARY
 from told_runs import CASES, CLASSES, COPIES, LENGTH, LIMIT, SEED, WORDS, N, balance, judge_each
 
 from selection_job.manifest.medium import IMAGES
 from selection_job.manifest.noun import IMAGE
 from selection_job.publishing.console_summary import console_summary
+from selection_job.report.outcome import list_rest
 from selection_job.report.sections.cover import make_cover
-from selection_job.report.sections.selection import describe_strategies, say_filtered
+from selection_job.report.sections.selection import describe_strategies, make_selection_section, say_filtered
+from selection_job.report.sections.sequences import make_sequence_section
 
 SETS = ("input", "selected", "random")
 KEPT = ("selected", "removed")
@@ -266,3 +269,23 @@ def test_where_all_that_pass_are_kept_there_is_nothing_to_compare_with(tell):
         assert "are worth labelling. The other" in said
         assert "are exact copies or do not pass a THRESHOLD." in said
         assert "chosen at random" not in console_summary(SUMMARY, report, {}, IMAGES)
+
+
+def test_what_a_filter_is_called_and_what_it_looked_at_is_told_in_every_place(tell, tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "coverage.png")
+    told = tell("min_counts")
+    assert "min_counts lets 16 of 42 images pass." in told.report["notes"]
+    said = str(make_selection_section(told.report, tmp_path))
+    assert "the farthest of all images that pass min_counts to its nearest selected one" in said
+    assert "The input of a threshold is all that it looked at." in said
+    assert "a threshold is all" not in str(make_selection_section(tell("coreset").report, tmp_path))
+    sequences = str(make_sequence_section(tell("sequences behind a threshold").report, tmp_path))
+    assert "sequences that pass every THRESHOLD, each by the mean" in sequences
+    assert "the farthest of all sequences that pass every THRESHOLD to its nearest" in sequences
+
+
+def test_reasons_are_told_in_the_order_in_which_a_run_looks(tell):
+    report = tell("objects behind a threshold").report
+    assert [part.kind for part in list_rest(report)] == ["corrupt", "duplicate", "NO_OBJECT", "THRESHOLD", "removed"]
+    everything = tell((CASES["threshold"][0], 500, {}, False)).report
+    assert "removed: none" in str(make_cover(everything, lambda name: None))

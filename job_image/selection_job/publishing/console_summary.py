@@ -39,7 +39,7 @@ def _counts(report: JsonObject, medium: Medium) -> list[str]:
     noun, files = medium.noun.form(n_input), medium.file_noun.plural
     came_in = f"{noun} of {files} {'was' if n_input == 1 else 'were'} looked at"
     rows = [(n_input, came_in if medium.has_many_per_file else f"{noun} came in")]
-    for part in reversed(list_rest(report)):
+    for part in list_rest(report):
         if part.number or part.kind in ("corrupt", "duplicate"):
             rows.append((part.number, part.say(part.number)))
     selection = report["selectionInformation"]

@@ -30,18 +30,20 @@ class Rest:
 def list_rest(report: JsonObject) -> list[Rest]:
     """Return what became of all that was not selected: corrupt, copies, kept out by a filter, removed; also where none.
 
-    Of a filter there is a part only where it kept something out. Their numbers and nSelected add up to nInput.
+    They are in the order in which a run looks. Of a filter there is a part only where it kept something out. Their
+    numbers and nSelected add up to nInput.
     """
     sizes = report["generalInformation"]["datasetInformation"]["datasetSizes"]
     kept_out = count_kept_out(report["selectionInformation"])
     n_removed = sizes["nRemoved"] - sum(kept_out.values())
     n_copies = sizes["nDuplicate"]
     copy = "exact copy of another" if n_copies == 1 else "exact copies of another"
+    of_one, of_many, removed = _explain_removed(report)
     return [
-        Rest(n_removed, "removed", *_explain_removed(report)),
-        *(Rest(number, cause, *_explain_kept_out(report, cause)) for cause, number in kept_out.items()),
-        Rest(n_copies, "duplicate", "is an exact copy", "are exact copies", copy),
         Rest(sizes["nCorrupt"], "corrupt", "can't be used", "can't be used", "corrupt: can't be used"),
+        Rest(n_copies, "duplicate", "is an exact copy", "are exact copies", copy),
+        *(Rest(number, cause, *_explain_kept_out(report, cause)) for cause, number in kept_out.items()),
+        Rest(n_removed, "removed", of_one, of_many, removed if n_removed else "removed: none"),
     ]
 
 

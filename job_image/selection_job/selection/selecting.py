@@ -136,7 +136,8 @@ def _note(goal: Goal, items: Items, *, n_chosen: int, n_passing: int) -> Iterato
     if n_pool:
         yield f"{n_pool} {items.pool_noun.plural} that were selected before were taken into account."
     if n_passing < n_all:
-        yield f"THRESHOLD lets {n_passing} of {n_all} {nouns} pass."
+        names = {"min_counts" if entry.is_min_count else "THRESHOLD": None for entry in goal.thresholds}
+        yield f"{' and '.join(names)} {'lets' if len(names) == 1 else 'let'} {n_passing} of {n_all} {nouns} pass."
     if goal.n_samples is not None and n_chosen == n_passing < goal.n_samples:
         there = "are there" if n_passing == n_all else "pass"
         yield f"{goal.n_samples} {nouns} were asked for and {n_passing} {there}: all of them are kept."

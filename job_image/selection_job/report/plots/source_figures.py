@@ -144,7 +144,7 @@ def _draw_bars(axes: Axes, values: JsonObject, n_labels: int) -> None:
 def _write_pretagging(folder: Path, classes: JsonObject) -> None:
     """Write how many objects of each class the detector found, before and after, each on a scale of its own."""
     for file_name, name, heading in (
-        ("pretagging_histogram_before.png", "input", "Before: objects on all images"),
+        ("pretagging_histogram_before.png", "input", "Before: objects on all images that could be chosen"),
         ("pretagging_histogram_after.png", "selected", "After: objects on the selected images"),
     ):
         counts = classes[name]["counts"]

@@ -104,7 +104,7 @@ def _say_pool(sizes: JsonObject, noun: Noun) -> str:
 
 def _why_not(report: JsonObject, number: int) -> str:
     """Return the reasons that there are, one of which holds for each of so many images that were not selected."""
-    reasons = [part.say(number) for part in reversed(list_rest(report)) if part.number]
+    reasons = [part.say(number) for part in list_rest(report) if part.number]
     return " or ".join([*([", ".join(reasons[:-1])] if reasons[1:] else []), reasons[-1]])
 
 
@@ -112,7 +112,10 @@ def _parts(report: JsonObject) -> list[tuple[int, str, str]]:
     """Return what became of the input: number, words and colour of each part."""
     n_selected = report["generalInformation"]["datasetInformation"]["datasetSizes"]["nSelected"]
     selected = (n_selected, "selected for labelling", SELECTED)
-    return [selected, *((part.number, part.tile, _COLORS.get(part.kind, _FILTERED)) for part in list_rest(report))]
+    return [
+        selected,
+        *((part.number, part.tile, _COLORS.get(part.kind, _FILTERED)) for part in reversed(list_rest(report))),
+    ]
 
 
 def _stacked_bar(parts: list[tuple[int, str, str]]) -> Bar:

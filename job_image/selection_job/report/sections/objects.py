@@ -44,20 +44,20 @@ def make_object_section(report: JsonObject, plots: Path) -> list[Block]:
     if level is None:
         return []
     n_images = level["nImagesWithObjects"]
+    has = "has" if n_images == 1 else "have"
     words = (
         f"The run chose objects of the task, and keeps the images that hold them: {count(level['nSelected'])} of "
-        f"{say_candidates(level, OBJECT)}; {plural(n_images, IMAGE)} {'has' if n_images == 1 else 'have'} objects. The "
+        f"{say_candidates(level, OBJECT)}; {plural(n_images, IMAGE)} {has} objects, exact copies included. The "
         f"farthest object from a chosen one has the distance {measure(level['coverRadius'])}, a typical one "
         f"{measure(level['coverMean'])}."
     )
+    caption = "Share of each class: all that could be chosen, chosen ones, and a random choice of as many."
     return [
         section("Objects"),
         paragraph(words),
         *describe_strategies(level, OBJECT),
         *_categories(level),
-        captioned_plot(
-            plots / "objects.png", "Share of each class: all objects, chosen ones, and a random choice of as many."
-        ),
+        captioned_plot(plots / "objects.png", caption),
         Space(6 * MM),
     ]
 
@@ -70,7 +70,7 @@ def _categories(level: JsonObject) -> list[Block]:
         for one in shown
     ]
     widths = [TEXT_WIDTH - 96 * MM, *[24 * MM] * 4]
-    head = ["objects of class", "all", "chosen", "random choice", "share chosen"]
+    head = ["objects of class", "to choose from", "chosen", "random choice", "share chosen"]
     n_more = len(ranked) - len(shown)
     more = [paragraph(f"{count(n_more)} rarer classes in report.json.", Look.SMALL)] if n_more else []
     return [table(head, rows, widths, numbers=4), *more, Space(3 * MM)]

@@ -46,6 +46,8 @@ def describe_strategies(selection: JsonObject, noun: Noun) -> list[Block]:
         "random choice of as many: what lies between the last two is what all strategies together changed. Several "
         "strategies are combined into one product, so that each gives way to the others a little."
     )
+    if any("nPassing" in entry for entry in strategies):
+        words += " The input of a threshold is all that it looked at."
     rows = [
         [
             name(entry["name"]),
@@ -150,7 +152,7 @@ def _coverage(selection: JsonObject, plots: Path, noun: Noun) -> list[Block]:
     coverage = selection["coverage"]
     if not coverage["isExact"]:
         return [ask_for_radius(noun), paragraph(coverage["whyUnknown"])]
-    of_what = "that pass every THRESHOLD " if selection["nFiltered"] else ""
+    of_what = f"that pass {filters} " if (filters := name_filters(selection)) else ""
     words = (
         f"The radius is the distance of the farthest of all {noun.plural} {of_what}to its nearest selected one. "
         f"{noun.plural.capitalize()} are in the order of choice, so a smaller selection is the beginning of the list, "

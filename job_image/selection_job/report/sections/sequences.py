@@ -6,6 +6,7 @@ from typing import Any
 from selection_job.manifest.noun import SEQUENCE
 from selection_job.report.blocks.blocks import Block
 from selection_job.report.blocks.parts import paragraph, section
+from selection_job.report.outcome import name_filters
 from selection_job.report.sections.selection import ask_for_radius, describe_strategies, say_candidates, show_radii
 from selection_job.report.wording import count, measure, plural
 
@@ -56,7 +57,7 @@ def _radii(level: JsonObject, plots: Path) -> list[Block]:
     if not level["sequencesForRadius"]:
         words = "Known after each sequence for DIVERSITY on EMBEDDINGS alone (method coreset)."
         return [ask_for_radius(SEQUENCE), paragraph(words)]
-    of_what = "that pass every THRESHOLD " if level["nFiltered"] else ""
+    of_what = f"that pass {filters} " if (filters := name_filters(level)) else ""
     words = (
         f"The radius is the distance of the farthest of all sequences {of_what}to its nearest selected one, after so "
         "many sequences in the order of choice. The numbers are exact."

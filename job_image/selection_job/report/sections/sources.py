@@ -81,7 +81,7 @@ def _describe_task(task: str, described: JsonObject, plots: Path, place: int, no
         captioned_plot(plots / f"classes_{place}.png", "Share of each class among the objects."),
     ]
     if task == PRETAGGING_TASK:
-        for when, where in (("before", "all images"), ("after", "the selected images")):
+        for when, where in (("before", "all images that could be chosen"), ("after", "the selected images")):
             path = plots / f"pretagging_histogram_{when}.png"
             parts.append(captioned_plot(path, f"Objects that the detector found on {where}."))
     return parts
