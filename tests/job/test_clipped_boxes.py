@@ -14,6 +14,7 @@ from selection_job.images.crop_pixels import cut_objects
 from selection_job.predictions import clipped_boxes
 from selection_job.predictions.clipped_boxes import clip_boxes
 from selection_job.predictions.task_predictions import Category, TaskPredictions
+from selection_job.results.pictures.pretagging_examples import write_examples
 
 RANDOM = np.random.default_rng(5)
 
@@ -82,6 +83,20 @@ def test_of_a_picture_of_unknown_size_the_upper_and_left_edge_are_known():
     found = clip_boxes(task_of([0, 0, 0], [[-3, 2, 10, 1e6], [5, 5, 20, 0], [-9, 0, 9, 5]], 1), catalog_of([(0, 0)]))
     np.testing.assert_array_equal(found.task.boxes_px, [[0, 2, 7, 1e6], [np.nan] * 4, [np.nan] * 4])
     assert (found.n_cut, found.n_lost) == (1, 2)
+
+
+def test_objects_that_lost_their_box_are_not_drawn(tmp_path):
+    picture = io.BytesIO()
+    Image.new("RGB", (40, 30)).save(picture, "JPEG")
+
+    class Files:
+        def read(self, _):
+            return picture.getvalue()
+
+    catalog = catalog_of([(40, 30)])
+    clipped = clip_boxes(task_of([0, 0], [[3, 3, 20, 0], [3, 9, 20, 9]], 1), catalog).task
+    write_examples(tmp_path, Files(), catalog, clipped)
+    assert [path.name for path in tmp_path.iterdir()] == ["00_0.jpg"]
 
 
 def test_a_crop_grows_around_what_lies_on_the_picture_and_one_beside_it_is_none():

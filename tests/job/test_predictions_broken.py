@@ -306,7 +306,8 @@ def test_whatever_a_file_holds_it_is_refused_or_gives_finite_columns(kind, objec
     for column in (found.areas_px, found.keypoint_confidences):
         assert column is None or np.isfinite(column).all()
     if found.boxes_px is not None and kind != "keypoint-detection":
-        assert (found.boxes_px >= 0).all()
+        assert np.isfinite(found.boxes_px).all()
+        assert (found.boxes_px[:, 2:] >= 0).all()
     for score in available_scores(found):
         values = compute_score(found, score, 2)
         assert ((values >= 0) & (values <= 1)).all()

@@ -31,12 +31,13 @@ def write_examples(folder: Path, source: Store, catalog: Catalog, task: TaskPred
             continue
         first, end = np.searchsorted(task.owners, [row, row + 1])
         assert task.boxes_px is not None
+        drawn = first + np.flatnonzero(np.isfinite(task.boxes_px[first:end]).all(axis=1))
         labels = [
             f"{task.categories[index].name} {score:.2f}"
-            for index, score in zip(task.category_index[first:end], task.scores[first:end], strict=True)
+            for index, score in zip(task.category_index[drawn], task.scores[drawn], strict=True)
         ]
-        corners = relative_corners(task.boxes_px[first:end], catalog, row)
-        content = draw_boxes(picture, corners, labels, task.category_index[first:end].tolist())
+        corners = relative_corners(task.boxes_px[drawn], catalog, row)
+        content = draw_boxes(picture, corners, labels, task.category_index[drawn].tolist())
         (folder / f"{number:02}_{_as_file_name(catalog.names[row])}.jpg").write_bytes(content)
 
 
