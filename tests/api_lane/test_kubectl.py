@@ -127,8 +127,8 @@ def test_the_documented_script_ends_with_the_run_and_says_how(kubectl, end, is_s
             kubectl.lane.pods.end(pod, *((0, complete_summary(run)) if is_success else (3, "")))
         assert "condition met" in waiting.result().stdout
     assert look[0] == "test"
-    asked = look[1].replace("my-run", name).split()[3:]
-    shown = kubectl(*[word.strip("'") for word in asked]).stdout
+    asked = look[1].replace("my-run", name).replace("'", "").split()[3:]
+    shown = kubectl(*asked).stdout
     assert (shown == look[3]) == is_success
     assert shown == end.capitalize()
 

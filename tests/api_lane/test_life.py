@@ -279,7 +279,7 @@ def test_a_manifest_in_use_is_frozen_but_for_two_fields(lane):
     run = lane.create()
     lane.job_of(run)
     words = "the spec is frozen once the run has its Job: only suspend and ttlSecondsAfterFinished may change"
-    message = f"is invalid: spec: Invalid value: .*{words}"
+    message = f"[ []spec: Invalid value: .*{words}"
     for spec in ({"backoffLimit": 9}, {"workerConfig": {"n_example_images": 3}}, {"resources": None}):
         with pytest.raises(ApiError, match=message):
             lane.edit(run, spec)
