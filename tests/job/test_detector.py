@@ -197,6 +197,14 @@ def weights():
     return fasterrcnn_mobilenet_v3_large_320_fpn(weights=None, weights_backbone=None, num_classes=8).state_dict()
 
 
+def test_what_wraps_a_detector_is_taken_off_its_keys(weights, tmp_path):
+    wrapped = {f"module.{key}": tensor for key, tensor in weights.items()}
+    for name, content in (("plain", weights), ("wrapped", {"state_dict": wrapped})):
+        torch.save(content, tmp_path / name)
+    plain, parallel = (load_detector(tmp_path / name, key=name) for name in ("plain", "wrapped"))
+    assert plain.fingerprint == parallel.fingerprint
+
+
 def without(weights, key):
     return {name: value for name, value in weights.items() if name != key}
 

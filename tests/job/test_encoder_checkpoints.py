@@ -1,16 +1,22 @@
 """Checkpoints: what loads, what is refused, and what the refusal says."""
 
+import argparse
+import datetime
 import io
 import os
 import pickle
+import types
 import zipfile
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from selection_job.encoder.architecture import build_model, describe_weights
-from selection_job.encoder.checkpoints import apply_checkpoint, read_checkpoint, write_checkpoint
-from selection_job.encoder.loading import load_encoder
+from selection_job.encoder.checkpoints import apply_checkpoint, load_plainly, read_checkpoint, write_checkpoint
+from selection_job.encoder.foreign_values import ForeignValue
+from selection_job.encoder.loading import load_encoder, load_start
 from selection_job.errors import StorageUnavailable, UnusableData
 
 
@@ -165,6 +171,98 @@ def test_names_of_old_lightly_versions_are_understood(path, model):
     old["criterion.memory_bank.bank"] = torch.zeros(4, 2)
     torch.save({"state_dict": old}, path)
     assert read_checkpoint(path).weights.keys() == model.state_dict().keys()
+
+
+WRAPPED = {
+    "DataParallel": lambda key: f"module.{key}",
+    "DataParallel around Lightning": lambda key: f"module.model.{key}",
+    "DataParallel in Lightning": lambda key: f"model.module.{key}",
+    "DataParallel around the backbone alone": lambda key: key.replace("backbone.", "backbone.module."),
+    "compiled": lambda key: f"_orig_mod.{key}",
+    "compiled, then parallel, of an old lightly": (
+        lambda key: f"module._orig_mod.model.{key.replace('backbone', 'features')}"
+    ),
+}
+
+
+@pytest.mark.parametrize("wrapped", WRAPPED.values(), ids=WRAPPED)
+def test_what_wraps_a_network_is_taken_off_its_keys(path, model, wrapped):
+    torch.save({"state_dict": {wrapped(key): tensor for key, tensor in model.state_dict().items()}}, path)
+    weights = read_checkpoint(path).weights
+    assert weights.keys() == model.state_dict().keys()
+    assert all(torch.equal(tensor, model.state_dict()[key]) for key, tensor in weights.items())
+
+
+def test_two_networks_in_one_checkpoint_are_not_mixed(path, model):
+    weights = model.state_dict()
+    torch.save({"state_dict": {**weights, **{f"module.{key}": tensor for key, tensor in weights.items()}}}, path)
+    assert "has backbone.0.weight twice, once as module.backbone.0.weight" in refusal(path)
+
+
+HARMLESS = {
+    "numpy scalars": [kind(1) for kind in (np.int64, np.float64, np.float32, np.bool_, np.uint8, np.complex64)],
+    "a numpy date and a word": [np.datetime64("2026-11-30"), np.str_("adam")],
+    "an array": np.arange(6.0).reshape(2, 3),
+    "a namespace": argparse.Namespace(lr=0.1, path=Path("/x"), more=argparse.Namespace(steps=np.int64(3))),
+    "a simple namespace": types.SimpleNamespace(lr=0.1),
+    "a date": [datetime.datetime(2026, 11, 30), datetime.timedelta(days=1)],
+}
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+@pytest.mark.parametrize("value", HARMLESS.values(), ids=HARMLESS)
+def test_values_that_nobody_needs_refuse_no_checkpoint_and_are_not_made(path, model, value, legacy):
+    content = {"state_dict": model.state_dict(), "hyper_parameters": value, "callbacks": {"best": {"score": value}}}
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    apply_checkpoint(read_checkpoint(path), model)
+    content = load_plainly(path, "some.ckpt")
+    stack, kinds = [content["hyper_parameters"], content["callbacks"]], set()
+    while stack:
+        found = stack.pop()
+        kinds.add(type(found))
+        stack += found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
+    assert kinds <= {ForeignValue, dict, list}
+
+
+@pytest.mark.parametrize("value", [argparse.Namespace, types.SimpleNamespace], ids=["argparse", "simple"])
+def test_a_bomb_within_a_harmless_value_does_not_go_off(path, tmp_path, value):
+    torch.save({"state_dict": {}, "hyper_parameters": value(lr=Bomb(tmp_path / "bombed"))}, path)
+    assert "Python object, posix.mkdir, which could run code" in refusal(path)
+    assert not (tmp_path / "bombed").exists()
+
+
+def test_a_value_in_place_of_a_weight_is_refused(path):
+    torch.save({"state_dict": {"model.backbone.0.weight": np.zeros(3)}}, path)
+    assert "backbone.0.weight is a ForeignValue, expected a dense tensor" in refusal(path)
+
+
+def test_without_a_projection_head_the_same_embeddings_are_made_and_it_is_said(path, model, tiny_config):
+    write_checkpoint(path, model.state_dict(), settings={})
+    whole = load_encoder(tiny_config(), checkpoint=path, key="a.ckpt")
+    backbone = {key: tensor for key, tensor in model.state_dict().items() if key.startswith("backbone.")}
+    write_checkpoint(path, backbone, settings={})
+    encoder = load_encoder(tiny_config(), checkpoint=path, key="a.ckpt")
+    assert encoder.fingerprint == whole.fingerprint
+    assert encoder.notes == ("Checkpoint 'a.ckpt' has no projection head; embeddings come from the backbone.",)
+    assert whole.notes == ()
+
+
+def test_training_begins_with_a_new_head_where_the_checkpoint_has_none(path, model, tiny_config):
+    backbone = {key: tensor for key, tensor in model.state_dict().items() if key.startswith("backbone.")}
+    write_checkpoint(path, backbone, settings={})
+    other = build_model(tiny_config().model, seed=2)
+    head = {key: tensor.clone() for key, tensor in other.projection_head.state_dict().items()}
+    notes = load_start(tiny_config(), other, checkpoint=path, zoo=None)
+    assert notes == ("The checkpoint that training started from has no projection head; it began with a new one.",)
+    assert all(torch.equal(tensor, backbone[f"backbone.{key}"]) for key, tensor in other.backbone.state_dict().items())
+    assert all(torch.equal(tensor, head[key]) for key, tensor in other.projection_head.state_dict().items())
+
+
+@pytest.mark.parametrize("missing", ["backbone.7.bias", "projection_head.layers.0.bias"])
+def test_a_checkpoint_that_lacks_a_part_of_a_network_is_refused(path, model, missing):
+    weights = {key: tensor for key, tensor in model.state_dict().items() if key != missing}
+    write_checkpoint(path, weights, settings={})
+    assert f"{missing} is missing, expected" in refusal(path, model)
 
 
 def test_building_leaves_the_callers_random_state_alone(tiny_config):

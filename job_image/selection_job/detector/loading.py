@@ -16,7 +16,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from selection_api.pretagging import PRETAGGING_CATEGORIES
 from selection_job.detector.detector import LABELS, Detector, is_sound
-from selection_job.encoder.checkpoints import is_plain_tensor, load_plainly
+from selection_job.encoder.checkpoints import is_plain_tensor, load_plainly, unwrap_key
 from selection_job.encoder.zoo import Zoo, ZooUnavailable
 from selection_job.errors import UnusableData
 
@@ -72,6 +72,8 @@ def _read_weights(path: Path, name: str) -> dict[str, Tensor]:
     for wrapper in ("model", "state_dict"):  # torchvision's training script and Lightning wrap the weights
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
+    if isinstance(content, dict):
+        content = {unwrap_key(key) if isinstance(key, str) else key: value for key, value in content.items()}
     if not isinstance(content, dict) or not is_plain_tensor(content.get(_HEAD)):
         raise UnusableData(
             f"Checkpoint {name!r} is not that of a Faster R-CNN: it has no tensor {_HEAD!r}. {_EXPECTED}"

@@ -59,10 +59,11 @@ def describe_weights(weights: Mapping[str, Tensor]) -> str:
     try:
         width = weights["backbone.1.weight"].shape[0] / 64
         num_ftrs = weights["backbone.7.weight"].shape[0]
-        out_dim = weights["projection_head.layers.2.weight"].shape[0]
+        head = weights.get("projection_head.layers.2.weight")
+        out_dim = "" if head is None else f", out_dim {head.shape[0]}"
     except (KeyError, IndexError):
         return ""
-    return f"name {_name_resnet(weights)}, width {width:g}, num_ftrs {num_ftrs}, out_dim {out_dim}"
+    return f"name {_name_resnet(weights)}, width {width:g}, num_ftrs {num_ftrs}{out_dim}"
 
 
 def _name_resnet(weights: Mapping[str, Tensor]) -> str:

@@ -1,7 +1,7 @@
 """Checkpoints: read without running anything in them, matched to the network, written so that lightly-embed reads them.
 
 A bucket is hostile: a checkpoint is a pickle, and a pickle can run code. Everything here loads with weights_only=True,
-which knows tensors and plain containers and nothing else.
+which knows tensors and plain containers, and the few classes that foreign_values.py has stand-ins for.
 """
 
 import io
@@ -19,9 +19,13 @@ import torch
 from torch import Tensor
 
 from selection_job.encoder.architecture import SimCLR, describe_weights
+from selection_job.encoder.foreign_values import STAND_INS
 from selection_job.errors import StorageUnavailable, UnusableData
 
 _OURS = "selection_operator"
+_HEAD = "projection_head."
+_WRAPPERS = frozenset({"module", "_orig_mod"})
+"""Parts of keys that DataParallel and torch.compile put in."""
 _LISTED_MISMATCHES = 3
 
 
@@ -32,9 +36,14 @@ class Checkpoint:
     name: str
     """How the user knows the file; messages use it."""
     weights: dict[str, Tensor]
-    """backbone.* and projection_head.*, on the CPU."""
+    """backbone.* and projection_head.*, on the CPU. The head may be missing: embeddings come from the backbone."""
     settings: dict[str, Any] = field(default_factory=dict)
     """What write_checkpoint was given; {} in a checkpoint of lightly's."""
+
+    @property
+    def has_head(self) -> bool:
+        """Whether a projection head is there, which only training needs."""
+        return any(key.startswith(_HEAD) for key in self.weights)
 
 
 def read_checkpoint(path: Path, *, name: str = "") -> Checkpoint:
@@ -56,12 +65,13 @@ def read_checkpoint(path: Path, *, name: str = "") -> Checkpoint:
 
 
 def apply_checkpoint(checkpoint: Checkpoint, model: SimCLR) -> None:
-    """Put the checkpoint's weights into the model.
+    """Put the checkpoint's weights into the model; a projection head that is not there stays as it was built.
 
     Raises UnusableData where the network is another one, with the first keys and shapes that differ and what
     lightlyConfig.model has to say to fit.
     """
-    expected = model.state_dict()
+    built = model.state_dict()
+    expected = {key: tensor for key, tensor in built.items() if checkpoint.has_head or not key.startswith(_HEAD)}
     mismatches = [
         f"{key} is {_shape(checkpoint.weights, key)}, expected {_shape(expected, key)}"
         for key in sorted(expected.keys() | checkpoint.weights.keys())
@@ -79,7 +89,7 @@ def apply_checkpoint(checkpoint: Checkpoint, model: SimCLR) -> None:
             raise UnusableData(
                 f"Checkpoint {checkpoint.name!r}: {key} is not finite everywhere; its training diverged."
             )
-    model.load_state_dict(checkpoint.weights)
+    model.load_state_dict({**built, **checkpoint.weights})
 
 
 def write_checkpoint(path: Path, weights: Mapping[str, Tensor], *, settings: Mapping[str, Any]) -> None:
@@ -117,7 +127,8 @@ def load_plainly(path: Path, name: str) -> Any:
         _refuse_compressed(path, name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # torch's remarks on odd files; what is wrong is said below
-            return torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals(STAND_INS):
+                return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UnusableData(f"Checkpoint {name!r} does not exist.") from None
     except UnusableData:
@@ -153,10 +164,18 @@ def _refuse_compressed(path: Path, name: str) -> None:
 
 def _rename(state_dict: Mapping[Any, Any], name: str) -> dict[str, Tensor]:
     """Give old and prefixed keys their names of today, as lightly's own loader does."""
-    keys = [key for key in state_dict if isinstance(key, str)]
-    prefixed = [key for key in keys if key.startswith("model.")]
-    # beside the model a Lightning checkpoint may hold the loss's buffers
-    weights = {_rename_key(key.removeprefix("model.")): state_dict[key] for key in prefixed or keys}
+    unwrapped = {key: unwrap_key(key) for key in state_dict if isinstance(key, str)}
+    is_prefixed = any(key.startswith("model.") for key in unwrapped.values())
+    weights: dict[str, Any] = {}
+    for key, plain in unwrapped.items():
+        if is_prefixed and not plain.startswith("model."):
+            continue  # beside the model a Lightning checkpoint may hold the loss's buffers
+        renamed = _rename_key(plain.removeprefix("model."))
+        if renamed in weights:
+            raise UnusableData(
+                f"Checkpoint {name!r} has {renamed} twice, once as {key}: save one of the networks alone."
+            )
+        weights[renamed] = state_dict[key]
     for key, tensor in weights.items():
         if not is_plain_tensor(tensor):
             raise UnusableData(f"Checkpoint {name!r}: {key} is a {type(tensor).__name__}, expected a dense tensor.")
@@ -171,6 +190,15 @@ def is_plain_tensor(value: Any) -> bool:
         and value.device.type == "cpu"
         and not (value.is_complex() or value.is_quantized)
     )
+
+
+def unwrap_key(key: str) -> str:
+    """Return the key without what wrapping a module puts into it.
+
+    >>> unwrap_key("module.model.backbone.0.weight"), unwrap_key("model.module.backbone._orig_mod.0.weight")
+    ('model.backbone.0.weight', 'model.backbone.0.weight')
+    """
+    return ".".join(part for part in key.split(".") if part not in _WRAPPERS)
 
 
 def _rename_key(key: str) -> str:

@@ -56,7 +56,11 @@ def _load(config: LightlyConfig, checkpoint: Checkpoint, *, source: str) -> Enco
     model = build_model(config.model, seed=config.seed)
     apply_checkpoint(checkpoint, model)
     size_px = config.collate.input_size
-    return make_encoder(model, input_size_px=size_px, source=source, notes=_compare_input_size(checkpoint, size_px))
+    notes = (
+        *_note_missing_head(checkpoint, f"Checkpoint {checkpoint.name!r}", "embeddings come from the backbone"),
+        *_compare_input_size(checkpoint, size_px),
+    )
+    return make_encoder(model, input_size_px=size_px, source=source, notes=notes)
 
 
 def checkpoint_folder(folder: Path, config: LightlyConfig) -> Path:
@@ -77,8 +81,9 @@ def load_start(config: LightlyConfig, model: SimCLR, *, checkpoint: Path | None,
     Raises UnusableData where the checkpoint does not fit; a zoo that can't be reached is a warning, as in lightly.
     """
     if checkpoint is not None:
-        apply_checkpoint(read_checkpoint(checkpoint), model)
-        return ()
+        start = read_checkpoint(checkpoint)
+        apply_checkpoint(start, model)
+        return _note_missing_head(start, "The checkpoint that training started from", "it began with a new one")
     if not config.pre_trained:
         return ()
     try:
@@ -89,6 +94,14 @@ def load_start(config: LightlyConfig, model: SimCLR, *, checkpoint: Path | None,
         return (note,)
     apply_checkpoint(read_checkpoint(fetched, name=zoo_key(config.model)), model)
     return ()
+
+
+def _note_missing_head(checkpoint: Checkpoint, what: str, consequence: str) -> tuple[str, ...]:
+    if checkpoint.has_head:
+        return ()
+    note = f"{what} has no projection head; {consequence}."
+    log.warning(note)
+    return (note,)
 
 
 def _compare_input_size(checkpoint: Checkpoint, input_size_px: int) -> tuple[str, ...]:
