@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from selection_api import ManifestError, check_supported, parse_manifest
+from selection_job.datapool.datapool import ListedFiles
 from selection_job.datapool.pool_part import PartHeader, PoolPart, dump_part, parse_part
 from selection_job.errors import UnusableData
 from selection_job.numeric.farthest_first import farthest_first
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.slow
 
 N, FIRST, K = 40, 24, 5
 NAMES = [f"cam/{i:02}.jpg" for i in range(N)]
+NOTHING_LISTED = ListedFiles([], np.empty(0, "S16"), np.empty(0, "S16"))
 VECTORS = np.random.default_rng(3).normal(size=(N, 4)).astype(np.float32)
 
 
@@ -155,7 +157,7 @@ def test_what_the_table_marks_as_selected_counts_beside_the_pool_and_joins_it(da
     assert second == expect(NAMES[FIRST + 1 :], [late, early, *first])
     assert names_in(folder / "data/selected_embeddings_including_datapool.csv") == [late, early, *first, *second]
     pool = datapool_stage.load_datapool(dataset.set_up("wednesday"))
-    assert pool.find_members([], np.empty(0, "S16")).names == [early, *first, late, *second]
+    assert pool.find_members(NOTHING_LISTED).names == [early, *first, late, *second]
 
 
 @pytest.mark.usefixtures("without_report")
@@ -206,7 +208,7 @@ def test_a_changed_image_leaves_the_pool_and_is_looked_at_again(dataset):
     (dataset.base / "input" / first[0]).write_bytes(b"another picture")
     assert dataset.run("tuesday", "100%")[0] == [first[0]]
     pool = datapool_stage.load_datapool(dataset.set_up("wednesday"))
-    members = pool.find_members([], np.empty(0, "S16"))
+    members = pool.find_members(NOTHING_LISTED)
     assert members.names == [*first[1:], first[0]]
 
 
@@ -363,6 +365,7 @@ def test_a_file_that_is_no_part_is_told_from_one(damage):
         PartHeader("a-1", 1, "now", "f", "checkpoint a.ckpt"), ["a\nb.jpg", "ü\udcff"], VECTORS[:2],
         np.zeros((2, 32), np.uint8), np.ones(2, np.int64), np.ones(2, np.int32), np.ones(2, np.int32),
         np.array([1, 6], np.uint8), np.array([b"a", b"b"], "S16"), np.array([b"a", b"b", b"c"], "S16"),
+        np.zeros(3, "S16"), np.zeros(3, "S8"),
     )  # fmt: skip
     content = dump_part(part)
     again = parse_part(content)
@@ -379,14 +382,14 @@ def test_a_file_that_is_no_part_is_told_from_one(damage):
     [
         {"vectors": VECTORS[:1]}, {"vectors": VECTORS[:2].astype(float)}, {"vectors": VECTORS[:2] + np.float32("nan")},
         {"sha256": np.zeros((2, 31), np.uint8)}, {"digests": np.array([b"a"], "S16")}, {"seen": np.zeros(2)},
-        {"orientations": np.ones(1, np.uint8)},
+        {"orientations": np.ones(1, np.uint8)}, {"contents": np.zeros(2, "S16")}, {"places": np.zeros(1, "S16")},
     ],
 )  # fmt: skip
 def test_a_part_whose_columns_do_not_fit_is_refused(changes):
     part = PoolPart(
         PartHeader("a-1", 1, "now", "f", "c"), ["a", "b"], VECTORS[:2], np.zeros((2, 32), np.uint8),
         np.ones(2, np.int64), np.ones(2, np.int32), np.ones(2, np.int32), np.ones(2, np.uint8),
-        np.array([b"a", b"b"], "S16"), np.array([b"a"], "S16"),
+        np.array([b"a", b"b"], "S16"), np.array([b"a"], "S16"), np.zeros(1, "S16"), np.zeros(1, "S8"),
     )  # fmt: skip
     with pytest.raises(ValueError, match=r"fit|finite|digests"):
         parse_part(dump_part(dataclasses.replace(part, **changes)))

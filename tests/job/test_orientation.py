@@ -13,7 +13,8 @@ from turned_pictures import ORIENTATIONS, draw, encode, find_box, lay_down, over
 from selection_job.catalog.catalog import Catalog, Listing, take_rows
 from selection_job.catalog.catalog_file import load_catalog, save_catalog
 from selection_job.catalog.embedded import Embedded
-from selection_job.datapool.datapool import Datapool, digest_objects, join
+from selection_job.datapool.datapool import Datapool, ListedFiles, join
+from selection_job.datapool.known_contents import digest_versions
 from selection_job.datapool.pool_part import PartHeader, PoolPart, dump_part, parse_part
 from selection_job.errors import UnusableData
 from selection_job.images.decoding import decode_rgb
@@ -160,12 +161,12 @@ def test_a_schema_says_shown_or_stored_and_nothing_else(task_place, load_task):
 
 def part_of(orientations, names=("a.jpg", "b.jpg")):
     """A part of a pool, as this version writes it; as an earlier one did where no orientations are given."""
-    n, digests = len(names), digest_objects(Listing(list(names), np.ones(len(names), np.int64), ["1"] * len(names)))
+    n, digests = len(names), digest_versions(Listing(list(names), np.ones(len(names), np.int64), ["1"] * len(names)))
     header = PartHeader("monday-1", 1, "2026-11-23T00:00:00+00:00", "f", "checkpoint a.ckpt")
     part = PoolPart(
         header, list(names), np.ones((n, 2), np.float32), np.zeros((n, 32), np.uint8), np.ones(n, np.int64),
         np.full(n, 40, np.int32), np.full(n, 30, np.int32), np.array(orientations or [1] * n, np.uint8),
-        digests, np.sort(digests),
+        digests, np.sort(digests), np.zeros(n, "S16"), np.zeros(n, "S8"),
     )  # fmt: skip
     if orientations:
         return parse_part(dump_part(part))
@@ -184,7 +185,7 @@ def part_of(orientations, names=("a.jpg", "b.jpg")):
 def test_sizes_in_a_pool_are_of_shown_pictures_or_not_known(orientations, medium, widths):
     names = ("v-1-mp4.png", "v-2-mp4.png") if medium == VIDEOS else ("a.jpg", "b.jpg")
     pool = Datapool("d", "pool/", (part_of(orientations, names),))
-    members = pool.find_members([], np.empty(0, "S16"), medium=medium)
+    members = pool.find_members(ListedFiles([], *[np.empty(0, "S16")] * 2), medium=medium)
     assert members.columns["widths_px"].tolist() == widths
     joined = join(Embedded(catalog_of([(8, 9)]), np.zeros((1, 2), np.float32)), members).catalog
     assert joined.widths_px.tolist() == [8, *widths]

@@ -82,6 +82,43 @@ def test_the_first_and_the_last_block_are_fetched_once_whatever_lies_between():
     assert len(shelf.asked) == 100
 
 
+@given(st.binary(max_size=600), STEPS, st.sampled_from([1, 3, 64]))
+def test_a_digest_tells_contents_apart_whatever_was_read_before(content, steps, parallel_reads):
+    def digest(content, steps=()):
+        shelf = Shelf(content, parallel_reads)
+        with RangedFile(shelf, "a.mp4", len(content), "1", is_digested=True) as file:
+            for name, *arguments in steps:
+                if name == "read" or not arguments[1]:
+                    getattr(file, name)(*arguments)
+            return file.digest_content()
+
+    assert digest(content, steps) == digest(content)
+    assert digest(content) != digest(content + b"\0")
+    for place in range(0, len(content), BLOCK):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        assert digest(bytes(changed)) != digest(content)
+
+
+@pytest.mark.parametrize("parallel_reads", [1, 64])
+def test_a_digest_behind_a_reader_asks_for_what_nobody_has_read(parallel_reads):
+    shelf = Shelf(os.urandom(100 * BLOCK), parallel_reads)
+    with RangedFile(shelf, "a.mp4", len(shelf.content), "1", is_digested=True) as file:
+        file.seek(99 * BLOCK)  # an index at the end
+        file.read(10)
+        file.seek(0)
+        file.read(60 * BLOCK)
+        assert len(file.digest_content()) == 32
+    assert len(shelf.asked) == len(set(shelf.asked)) == 100
+
+
+def test_a_digest_that_is_stopped_reads_no_further():
+    shelf = Shelf(os.urandom(100 * BLOCK))
+    with RangedFile(shelf, "a.mp4", len(shelf.content), "1", is_digested=True) as file:
+        assert file.digest_content(is_stopped=lambda: len(shelf.asked) >= 3) == b""
+    assert len(shelf.asked) == 3
+
+
 def test_a_reader_that_jumps_has_nothing_fetched_ahead():
     shelf = Shelf(os.urandom(100 * BLOCK), parallel_reads=64)
     with open_file(shelf) as file:

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selection_job.catalog.listing import list_images
-from selection_job.datapool.datapool import Datapool, digest_objects
+from selection_job.datapool.datapool import Datapool, ListedFiles
+from selection_job.datapool.known_contents import digest_versions
 from selection_job.datapool.pool_part import PartHeader, PoolPart
-from selection_job.datapool.respelled import recognize
 from selection_job.embeddings.table_reading import read_table
 from selection_job.formats.spellings import Spellings, compose
 from selection_job.manifest.medium import IMAGES, VIDEOS
@@ -150,7 +150,7 @@ def test_the_words_of_an_expression_are_found_in_names_of_either_form(listed, wr
 def make_pool(files, medium):
     """A pool that has seen these files, and selected each, or the second frame of each."""
     listing = list_images(Shelf(dict.fromkeys((f"{f}.png" for f in files), b"x")), Shelf({}))
-    k, digests = len(listing.names), digest_objects(listing)
+    k, digests = len(listing.names), digest_versions(listing)
     names = [f"{name[:-4]}-1-png.png" if medium is VIDEOS else name for name in listing.names]
     numbers = np.zeros(k, np.int64)
     part = PoolPart(
@@ -162,9 +162,20 @@ def make_pool(files, medium):
         widths_px=numbers.astype(np.int32),
         heights_px=numbers.astype(np.int32),
         digests=digests,
+        orientations=np.ones(k, np.uint8),
         seen=np.sort(digests),
+        contents=np.zeros(k, "S16"),
+        places=np.zeros(k, "S8"),
     )
     return Datapool("words", "pool/", (part,))
+
+
+def look_up(pool, listing):
+    """What is listed, of which nothing was read, and the files that the pool has seen under another spelling."""
+    known_as = pool.spell(listing)
+    listed = ListedFiles(listing.names, digest_versions(known_as), np.zeros(len(listing.names), "S16"))
+    seen = zip(listing.names, known_as.names, pool.find_seen(listed), strict=True)
+    return listed, [name for name, known, is_seen in seen if is_seen and name != known]
 
 
 @pytest.mark.parametrize("medium", [IMAGES, VIDEOS], ids=["images", "videos"])
@@ -176,15 +187,15 @@ def make_pool(files, medium):
 )
 def test_the_pool_knows_its_images_in_either_form_unless_both_are_listed(medium, words, before, now, is_doubled):
     pool = make_pool({normalize(before, word) for word in words}, medium)
-    listed = {normalize(form, f"{word}.png") for word in words for form in {now, *(["NFC", "NFD"] * is_doubled)}}
-    listing = list_images(Shelf(dict.fromkeys([*listed, "new.png"], b"x")), Shelf({}))
-    digests, n_respelled = recognize(pool, listing)
-    is_new = pool.find_new(digests, process_all=False, medium=medium)
+    there = {normalize(form, f"{word}.png") for word in words for form in {now, *(["NFC", "NFD"] * is_doubled)}}
+    listing = list_images(Shelf(dict.fromkeys([*there, "new.png"], b"x")), Shelf({}))
+    listed, respelled = look_up(pool, listing)
+    is_new = pool.find_new(listed, process_all=False, medium=medium)
     old = {normalize(before, f"{word}.png") for word in words}
-    old = old & listed if is_doubled else {normalize(now, name) for name in old}
+    old = old & there if is_doubled else {normalize(now, name) for name in old}
     assert {name for name, new in zip(listing.names, is_new, strict=True) if not new} == old
-    assert n_respelled == len(old - {normalize(before, name) for name in old})
-    members = pool.find_members(listing.names, digests, medium=medium)
+    assert set(respelled) == old - {normalize(before, name) for name in old}
+    members = pool.find_members(listed, medium=medium)
     assert {name.replace("-1-png", "") for name in members.names} == old
 
 
@@ -192,9 +203,9 @@ def test_a_pooled_image_that_changed_and_is_spelled_otherwise_now_is_no_member()
     pool = make_pool({"café"}, IMAGES)
     listing = list_images(Shelf({normalize("NFD", "café.png"): b"x"}), Shelf({}))
     listing.versions[0] = "2"
-    digests, n_respelled = recognize(pool, listing)
-    assert n_respelled == 0
-    assert pool.find_members(listing.names, digests).names == []
+    listed, respelled = look_up(pool, listing)
+    assert respelled == []
+    assert pool.find_members(listed).names == []
 
 
 @pytest.fixture

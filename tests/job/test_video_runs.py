@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import runpy
 from pathlib import Path
 
@@ -253,6 +254,13 @@ class TestDatapool:
         (folder / "new.avi").write_bytes(make_video(N, "mpeg4", numbers=range(140, 140 + N)))
         third = run("wednesday")
         assert embeddings_in(third)[2] == [*names_of("new.avi"), *kept, *second.selected]
+
+    def test_frames_of_a_touched_video_stay_in_the_pool(self, run, folder):
+        first = run("monday")
+        for path in folder.rglob("*.*"):
+            os.utime(path, (1, 1))
+        (folder / "new.avi").write_bytes(make_video(N, "mpeg4", numbers=range(140, 140 + N)))
+        assert embeddings_in(run("tuesday"))[2] == [*names_of("new.avi"), *first.selected]
 
     def test_nothing_new_is_told(self, run):
         run("monday")

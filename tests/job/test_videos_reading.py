@@ -20,7 +20,9 @@ from selection_job.catalog.catalog import Listing
 from selection_job.errors import ObjectMissing, ObjectRefused, StorageRefused, StorageUnavailable
 from selection_job.images import large_images
 from selection_job.images.image_measures import MEASURES, measure_image
+from selection_job.manifest.medium import VIDEOS
 from selection_job.reading import videos as reading
+from selection_job.reading.file_digests import digest_files
 from selection_job.reading.images import ReadOptions, resize_pixels
 from selection_job.reading.videos import VideoEnd, read_frames
 from selection_job.stores import ranged_file
@@ -169,6 +171,17 @@ def test_the_result_does_not_depend_on_the_number_of_threads(tmp_path):
     told = [[facts(frame) for row in sorted(frames) for frame in frames[row]] for frames, _ in runs]
     assert told[0] == told[1] == told[2]
     assert runs[0][1] == runs[1][1] == runs[2][1]
+
+
+def test_the_end_of_a_video_has_the_digest_of_its_bytes_also_of_a_broken_one(tmp_path):
+    whole = make(20, container="mp4")
+    videos = {"a.mp4": whole, "b.mp4": whole + b"\0", "c.mp4": b"no video", "d.mp4": whole, "e.mp4": b""}
+    store, listing = store_videos(tmp_path, videos)
+    items = read_frames(store, listing, options=options(), sampling=FrameSampling(every_nth=9), is_digested=True)
+    told = [item.content for item in items if isinstance(item, VideoEnd)]
+    assert told == list(digest_files(store, listing, VIDEOS))
+    assert told[0] == told[3]
+    assert len(set(told)) == 4
 
 
 @pytest.mark.parametrize("taken", [0, 1, 5, 41])

@@ -62,6 +62,8 @@ class Catalog:
     """(n,) by which EXIF orientation, 1 to 8, each stored picture was turned; None where none was."""
     n_transparent: int = 0
     """How many pictures of this run's input are not opaque everywhere, and so are shown on white."""
+    corrupt_sha256: dict[str, bytes] = field(default_factory=dict)
+    """SHA-256 of the bytes of corrupt images, as far as they were read."""
 
     @property
     def medium(self) -> Medium:

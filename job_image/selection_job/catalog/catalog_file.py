@@ -35,6 +35,8 @@ def save_catalog(catalog: Catalog, folder: Path) -> None:
         **pack_texts("corrupt_names", catalog.corrupt.keys()),
         **pack_texts("corrupt_reasons", catalog.corrupt.values()),
         **pack_texts("image_notes", catalog.image_notes),
+        **pack_texts("corrupt_sha256_names", catalog.corrupt_sha256.keys()),
+        "corrupt_sha256": np.frombuffer(b"".join(catalog.corrupt_sha256.values()), np.uint8).reshape(-1, 32),
         **pack_frames(catalog.frames),
     }
     if catalog.orientations is not None:
@@ -76,9 +78,19 @@ def _read(file: ColumnFile) -> Catalog:
         frames=unpack_frames(file, n),
         image_notes=tuple(file.take_texts("image_notes")),
         n_transparent=_read_count(file),
+        corrupt_sha256=_read_corrupt_sha256(file),
     )
 
 
 def _read_count(file: ColumnFile) -> int:
     """Return how many pictures are transparent; none where it is not told."""
     return int(file.take(_N_TRANSPARENT, ColumnType(np.int64), 1)[0]) if _N_TRANSPARENT in file.names else 0
+
+
+def _read_corrupt_sha256(file: ColumnFile) -> dict[str, bytes]:
+    """Return the digests of corrupt images; none from a file of 0.1."""
+    if "corrupt_sha256" not in file.names:
+        return {}
+    names = file.take_texts("corrupt_sha256_names")
+    digests = file.take("corrupt_sha256", _COLUMNS["sha256"], len(names), otherwise="digests of corrupt images are off")
+    return {name: digest.tobytes() for name, digest in zip(names, digests, strict=True)}

@@ -1,6 +1,6 @@
 """Frames: which video, and which place in it, each image of a run over videos comes from."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ _COLUMNS = {
     "pts": ColumnType(np.int64),
     "seconds": ColumnType(np.float64),
 }
+_CONTENTS = ColumnType(np.uint8, (32,))
 _PREFIX = "frames_"
 
 
@@ -37,6 +38,8 @@ class Frames:
     """Name of each video that can't be used at all, and why."""
     notes: tuple[str, ...] = ()
     """What people should know about single videos, in sentences."""
+    contents: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 32), np.uint8))
+    """(v, 32) digest of each video's bytes, zeros where not all were read; (0, 32) where nobody wanted them."""
 
     def checked(self) -> "Frames":
         """Return the frames, or raise ValueError where they name videos or places that do not exist."""
@@ -71,7 +74,7 @@ def pack_frames(frames: Frames) -> dict[str, Any]:
     if not frames.videos:
         return {}
     return {
-        **{f"{_PREFIX}{column}": getattr(frames, column) for column in (*_COLUMNS, "n_frames")},
+        **{f"{_PREFIX}{column}": getattr(frames, column) for column in (*_COLUMNS, "n_frames", "contents")},
         **pack_texts(f"{_PREFIX}videos", frames.videos),
         **pack_texts(f"{_PREFIX}corrupt_videos", frames.corrupt_videos.keys()),
         **pack_texts(f"{_PREFIX}corrupt_reasons", frames.corrupt_videos.values()),
@@ -86,13 +89,17 @@ def unpack_frames(file: ColumnFile, n: int) -> Frames:
     videos = file.take_texts(f"{_PREFIX}videos")
     reasons = (file.take_texts(f"{_PREFIX}{part}") for part in ("corrupt_videos", "corrupt_reasons"))
 
-    def take(name: str, column: ColumnType, n_rows: int) -> NDArray[Any]:
+    def take(name: str, column: ColumnType, n_rows: int | None) -> NDArray[Any]:
         return file.take(_PREFIX + name, column, n_rows, otherwise=f"{name} of frames does not fit {n_rows} rows")
 
+    contents = take("contents", _CONTENTS, None) if f"{_PREFIX}contents" in file.names else np.zeros((0, 32), np.uint8)
+    if len(contents) not in (0, len(videos)):
+        raise ValueError(f"contents of videos do not fit {len(videos)} videos")
     return Frames(
         videos,
         take("n_frames", ColumnType(np.int64), len(videos)),
         **{name: take(name, column, n) for name, column in _COLUMNS.items()},
         corrupt_videos=dict(zip(*reasons, strict=True)),
         notes=tuple(file.take_texts(f"{_PREFIX}notes")),
+        contents=contents,
     ).checked()

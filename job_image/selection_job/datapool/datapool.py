@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,16 +12,24 @@ from selection_job.catalog.catalog import Catalog, Listing, take_rows
 from selection_job.catalog.copies import find_copies
 from selection_job.catalog.embedded import Embedded
 from selection_job.catalog.frame_names import parse_frame_name
+from selection_job.datapool.known_contents import (
+    NOTHING_KNOWN,
+    PLACE,
+    VERSION,
+    KnownContents,
+    digest_contents,
+    digest_places,
+    digest_versions,
+    join_known,
+)
 from selection_job.datapool.pool_part import PartHeader, PoolPart
+from selection_job.datapool.respelled import spell_as_known, spell_as_listed
 from selection_job.errors import UnusableData
-from selection_job.formats.spellings import Spellings
 from selection_job.images.upright import AS_STORED
 from selection_job.manifest.medium import IMAGES, Medium
 
 GIVEN = "given"
 """The encoder of vectors that come from a table: nothing tells whether two tables are of one network."""
-
-_DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +41,8 @@ class Datapool:
     """Where the parts lie, as users know it."""
     parts: tuple[PoolPart, ...]
     own: PoolPart | None = None
+    recognized: KnownContents = NOTHING_KNOWN
+    """What earlier runs compared because only its version was new. It saves reading, and nothing else."""
 
     @property
     def number(self) -> int:
@@ -41,40 +51,76 @@ class Datapool:
             return self.own.header.number
         return 1 + max((part.header.number for part in self.parts), default=0)
 
-    def find_new(self, digests: NDArray[np.bytes_], *, process_all: bool, medium: Medium = IMAGES) -> NDArray[np.bool_]:
+    @cached_property
+    def known(self) -> KnownContents:
+        """What this run and those before have read."""
+        return join_known([*(part.known for part in self._every_part), self.recognized])
+
+    @property
+    def _every_part(self) -> tuple[PoolPart, ...]:
+        return self.parts if self.own is None else (*self.parts, self.own)
+
+    @cached_property
+    def _seen(self) -> NDArray[np.bytes_]:
+        return np.concatenate([np.empty(0, VERSION), *(part.seen for part in self._every_part)])
+
+    def spell(self, listing: Listing) -> Listing:
+        """Return the listing under the names that the pool has for its files: all digests are made of these."""
+        places = self.known.places
+        return spell_as_known(listing, np.concatenate([self._seen, self.recognized.versions]), places[places != b""])
+
+    def find_unclear(self, listing: Listing, versions: NDArray[np.bytes_]) -> NDArray[np.int64]:
+        """Return the rows whose version is new, while a file of that name and size was read before: read these.
+
+        listing   as spell gives it
+        versions  (n,) as digest_versions gives them of that
+        """
+        rows = np.flatnonzero(~np.isin(versions, np.concatenate([self._seen, self.recognized.versions])))
+        places = digest_places([listing.names[row] for row in rows.tolist()], listing.sizes_bytes[rows])
+        known = self.known.places
+        return rows[np.isin(places, known[known != b""])]
+
+    def find_seen(self, listed: "ListedFiles") -> NDArray[np.bool_]:
+        """Return (n,) which of the listed objects a run has seen, be it this one."""
+        contents = [self.known.find(self._seen), *(part.known.contents for part in self._every_part)]
+        return listed.are_among(self._seen, np.concatenate(contents))
+
+    def find_new(self, listed: "ListedFiles", *, process_all: bool, medium: Medium = IMAGES) -> NDArray[np.bool_]:
         """Return (n,) which of the listed objects this run looks at.
 
-        digests      (n,) as digest_objects gives them
         process_all  look at all but those that are in the pool, not only at what no earlier run has seen
         medium       of videos, process_all looks at each, for it has frames that are not in the pool
         A run that has added its part already, and then was cut off, looks at the same objects again.
         """
         if self.own is not None:
-            return np.isin(digests, self.own.seen)
+            return listed.are_among(self.own.seen, self.own.known.contents)
         if process_all and medium.has_many_per_file:
-            return np.ones(len(digests), dtype=np.bool_)
-        known = [part.digests if process_all else part.seen for part in self.parts]
-        return ~np.isin(digests, np.concatenate([np.empty(0, digests.dtype), *known]))
+            return np.ones(len(listed.names), dtype=np.bool_)
+        if not process_all:
+            return ~self.find_seen(listed)
+        selected = np.concatenate([np.empty(0, VERSION), *(part.digests for part in self.parts)])
+        return ~listed.are_among(selected, self.known.find(selected))
 
-    def find_members(self, names: Sequence[str], digests: NDArray[np.bytes_], *, medium: Medium = IMAGES) -> "Members":
+    def find_members(self, listed: "ListedFiles", *, medium: Medium = IMAGES) -> "Members":
         """Return the images of the pool in the order in which they were selected.
 
-        names    all that is listed, also what this run does not look at: an image that has changed since, or a frame of
-                 a video that has, is no member any more
-        digests  (n,) of these
-        medium   of videos, the names are theirs and the pool's members are frames
-        An image that was selected twice, because it had changed, counts as it was the last time. One that is listed in
-        another spelling has the name that is listed, where that is clear.
+        listed  also what this run does not look at: an image whose bytes are others now, or a frame of a video whose
+                are, is no member any more
+        medium  of videos, the names are theirs and the pool's members are frames
+        An image that was selected several times, because it had changed, counts as it was when it was what it is now;
+        one that is not listed any more as it was the last time. One that is listed in another spelling has the name
+        that is listed, where that is clear.
         """
         if not self.parts:
             return Members()
-        every = _spell_as_listed([name for part in self.parts for name in part.names], names, medium)
+        find_file = name_video if medium.has_many_per_file else str
+        every = spell_as_listed([name for part in self.parts for name in part.names], listed.names, find_file)
         columns = {column: np.concatenate([getattr(part, column) for part in self.parts]) for column in _COLUMNS}
         objects = np.concatenate([part.digests for part in self.parts])
-        present = dict(zip(names, digests.tolist(), strict=True))
-        last = {name: place for place, name in enumerate(every)}
-        find = (lambda name: present.get(name_video(name))) if medium.has_many_per_file else present.get
-        places = sorted(place for name, place in last.items() if find(name) in (None, objects.item(place)))
+        files = [find_file(name) for name in every]
+        is_same = listed.are_still(files, objects, self.known.find(objects))
+        last = {name: place for place, name in enumerate(every) if is_same[place]}
+        places = sorted(last.values())
         taken = {key: values[places] for key, values in columns.items()}
         return Members([every[place] for place in places], taken if medium.has_many_per_file else _forget_sizes(taken))
 
@@ -94,21 +140,29 @@ class Datapool:
             )
 
 
-def _spell_as_listed(names: list[str], listed: Sequence[str], medium: Medium) -> list[str]:
-    """Return the pool's names, each as the listing spells it or its video."""
-    find_file = name_video if medium.has_many_per_file else str
-    known, there = {find_file(name) for name in names}, set(listed)
-    spellings = Spellings(listed, there.__contains__)
+@dataclass(frozen=True, eq=False)
+class ListedFiles:
+    """What is listed, and as much of its content as is known."""
 
-    def spell(name: str) -> str:
-        file = find_file(name)
-        other = None if file in there else spellings.find_other(file)
-        if other is None or other in known:
-            return name
-        stem, new_stem = file.rpartition(".")[0], other.rpartition(".")[0]
-        return new_stem + name[len(stem) :]
+    names: Sequence[str]  # as they are listed
+    versions: NDArray[np.bytes_]  # (n,) S16 as digest_versions gives them of what Datapool.spell does
+    contents: NDArray[np.bytes_]  # (n,) S16 as digest_contents does; b"" where nobody has read that version
 
-    return [spell(name) for name in names]
+    def are_among(self, versions: NDArray[np.bytes_], contents: NDArray[np.bytes_]) -> NDArray[np.bool_]:
+        """Return (n,) which of them have one of the versions or one of the contents."""
+        return np.isin(self.versions, versions) | np.isin(self.contents, contents[contents != b""])
+
+    def are_still(
+        self, names: Sequence[str], versions: NDArray[np.bytes_], contents: NDArray[np.bytes_]
+    ) -> NDArray[np.bool_]:
+        """Return (k,) which of these files, as they once were, are so now or are not listed any more."""
+        rows = {name: row for row, name in enumerate(self.names)}
+        places = np.array([rows.get(name, -1) for name in names], dtype=np.int64)
+        if not rows:
+            return np.ones(len(places), dtype=np.bool_)
+        is_known = (contents != b"") & (self.contents[places] == contents)
+        is_still: NDArray[np.bool_] = (places < 0) | (self.versions[places] == versions) | is_known
+        return is_still
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,15 +231,23 @@ def without_members(embedded: Embedded, members: Members) -> Embedded:
 
 
 def make_part(
-    header: PartHeader, listing: Listing, embedded: Embedded, selected: NDArray[np.int64], digests: NDArray[np.bytes_]
+    header: PartHeader,
+    listing: Listing,
+    embedded: Embedded,
+    selected: NDArray[np.int64],
+    *,
+    known_as: Listing,
+    sha256: NDArray[np.uint8],
 ) -> PoolPart:
     """Return what a run adds to the pool.
 
     listing   what the run looked at
     selected  rows of the catalog: what the table of embeddings marks as selected before, then the order of choice
-    digests   (n,) of the listing
+    known_as  the listing as Datapool.spell gives it
+    sha256    (n, 32) of its files; zeros where they were not read
     """
-    catalog = embedded.catalog
+    catalog, digests, is_read = embedded.catalog, digest_versions(known_as), sha256.any(axis=1)
+    order = np.argsort(digests)
     names = [catalog.names[row] for row in selected.tolist()]
     places = {name: place for place, name in enumerate(listing.names)}
     own = digests[[places[name] for name in catalog.name_files(selected)]] if names else digests[:0]
@@ -199,20 +261,10 @@ def make_part(
         heights_px=catalog.heights_px[selected],
         orientations=_column(catalog, "orientations")[selected],
         digests=own,
-        seen=np.sort(digests),
+        seen=digests[order],
+        contents=digest_contents(known_as.names, sha256)[order],
+        places=np.where(is_read, digest_places(known_as.names, known_as.sizes_bytes), np.zeros(1, PLACE))[order],
     )
-
-
-def digest_objects(listing: Listing) -> NDArray[np.bytes_]:
-    """Return (n,) S16: another one for each name and version. 1 µs each.
-
-    S16 drops zero bytes at the end and compares as if they were there, so no two digests are mixed up.
-    """
-    content = bytearray()
-    for name, version in zip(listing.names, listing.versions, strict=True):
-        text = f"{name}\0{version}".encode("utf-8", "surrogatepass")
-        content += blake2b(text, digest_size=_DIGEST_BYTES).digest()
-    return np.frombuffer(bytes(content), dtype=f"S{_DIGEST_BYTES}")
 
 
 def take_listing(listing: Listing, is_taken: NDArray[np.bool_]) -> Listing:

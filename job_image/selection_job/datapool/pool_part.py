@@ -12,6 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from selection_job.datapool.known_contents import (
+    CONTENT,
+    PLACE,
+    VERSION,
+    KnownContents,
+    digest_contents,
+    digest_places,
+)
 from selection_job.formats.column_file import (
     ColumnFile,
     ColumnType,
@@ -32,7 +40,9 @@ _COLUMNS = {
 _ORIENTATIONS = "orientations"
 _ORIENTATION = ColumnType(np.uint8)
 _VECTORS = ColumnType(np.float32, (None,), is_finite=True)
-_SEEN = ColumnType("S16")
+_SEEN = ColumnType(VERSION)
+_READ = {"contents": ColumnType(CONTENT), "places": ColumnType(PLACE)}
+"""Parts of 0.1 have none, and 0.1 passes over columns that it does not know."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +74,28 @@ class PoolPart:
     orientations: NDArray[np.uint8]  # (k,) by which it was turned, 1 to 8; 0 in parts from before pictures were turned
     digests: NDArray[np.bytes_]  # (k,) S16 of name and version
     seen: NDArray[np.bytes_]  # (m,) S16, sorted: of name and version of every listed object
+    contents: NDArray[np.bytes_]  # (m,) S16 of name and bytes of these; b"" where they were not read
+    places: NDArray[np.bytes_]  # (m,) S8 of name and size of these; b"" where they were not read
+
+    @property
+    def known(self) -> KnownContents:
+        """What the run has read. Of 0.1's parts that is what was selected, and of images only."""
+        is_image = (self.sizes_bytes > 0) & self.sha256.any(axis=1)
+        if not is_image.any() or (self.contents != b"").any():
+            return KnownContents(self.seen, self.contents, self.places)
+        names = [self.names[row] for row in np.flatnonzero(is_image).tolist()]
+        return KnownContents(
+            self.digests[is_image],
+            digest_contents(names, self.sha256[is_image]),
+            digest_places(names, self.sizes_bytes[is_image]),
+        )
 
 
 def dump_part(part: PoolPart) -> bytes:
     """Return the part as an .npz file. Equal parts give equal bytes."""
     header = {"format": FORMAT, **asdict(part.header)}
-    columns: dict[str, Any] = {name: getattr(part, name) for name in (*_COLUMNS, _ORIENTATIONS, "vectors", "seen")}
+    arrays = (*_COLUMNS, _ORIENTATIONS, "vectors", "seen", *_READ)
+    columns: dict[str, Any] = {name: getattr(part, name) for name in arrays}
     columns |= {"header": np.frombuffer(json.dumps(header).encode(), np.uint8), **pack_texts("names", part.names)}
     buffer = io.BytesIO()
     write_column_file(buffer, columns)
@@ -93,14 +119,18 @@ def _read(file: ColumnFile) -> PoolPart:
     if header.pop("format") != FORMAT:
         raise ValueError("it is of another version of this program")
     names = file.take_texts("names")
-    k = len(names)
+    seen = file.take("seen", _SEEN, otherwise="what it has seen is no list of digests")
+    k, m = len(names), len(seen)
+    is_told = _READ.keys() <= file.names
+    none = {key: np.zeros(m, column.dtype) for key, column in _READ.items()}
     return PoolPart(
         _check_header(PartHeader(**header)),
         names,
         **file.take_all(_COLUMNS, k, fits=f"{k} names"),
         orientations=_read_orientations(file, k),
         vectors=file.take("vectors", _VECTORS, k, otherwise=f"its vectors are no {k} rows of finite numbers"),
-        seen=file.take("seen", _SEEN, otherwise="what it has seen is no list of digests"),
+        seen=seen,
+        **(file.take_all(_READ, m, fits=f"{m} files") if is_told else none),
     )
 
 

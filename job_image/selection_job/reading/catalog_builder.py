@@ -26,11 +26,14 @@ class CatalogBuilder:
         self._n_transparent = 0
         self._corrupt: dict[str, str] = {}
         self._with_left_out: list[str] = []
+        self._corrupt_sha256: dict[str, bytes] = {}
 
     def add(self, image: ReadImage) -> None:
         """Add an image; one with a reason is corrupt."""
         if image.reason is not None:
             self._corrupt[image.name] = image.reason
+            if image.sha256:
+                self._corrupt_sha256[image.name] = image.sha256
             return
         self._names.append(image.name)
         if image.has_left_out:
@@ -58,6 +61,7 @@ class CatalogBuilder:
             n_transparent=self._n_transparent,
             duplicate_of=find_first_equal(digests),
             corrupt=dict(self._corrupt),
+            corrupt_sha256=dict(self._corrupt_sha256),
             measures={name: np.array(values, dtype=np.float64) for name, values in self._measures.items()},
             image_notes=_note_left_out(self._with_left_out),
         )

@@ -30,6 +30,7 @@ class FrameCatalogBuilder:
         self._n_frames = np.zeros(len(videos), dtype=np.int64)
         self._corrupt_videos: dict[str, str] = {}
         self._notes: list[str] = []
+        self._contents = np.zeros((len(videos), 32), dtype=np.uint8)
 
     def add(self, frame: ReadFrame) -> None:
         """Add a frame; one whose image has a reason is corrupt."""
@@ -47,6 +48,8 @@ class FrameCatalogBuilder:
         name = self._videos[end.video_row]
         self._n_frames[end.video_row] = end.n_frames
         self._notes.extend(f"{escape_name(name)}: {note}" for note in end.notes)
+        if end.content:
+            self._contents[end.video_row] = np.frombuffer(end.content, np.uint8)
         if end.reason is not None:
             self._corrupt_videos[escape_name(name)] = end.reason
 
@@ -65,6 +68,7 @@ class FrameCatalogBuilder:
                 seconds=np.array(self._seconds, dtype=np.float64),
                 corrupt_videos=dict(self._corrupt_videos),
                 notes=_shorten(self._notes),
+                contents=self._contents,
             ),
         )
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from selection_job.catalog.catalog import Listing
 from selection_job.catalog.image_names import is_utf8
+from selection_job.errors import ObjectMissing, ObjectRefused
 from selection_job.images.large_images import LargeImages
 from selection_job.process.parallel_calls import begin_ahead, open_threads
 from selection_job.reading.images import ReadImage, ReadOptions, examine_rgb
@@ -55,6 +56,7 @@ class VideoEnd:
     n_frames: int  # all that were decoded, looked at or not, usable or not
     reason: str | None = None
     notes: tuple[str, ...] = ()
+    content: bytes = b""  # 32 bytes that tell its bytes from others; empty where not all were read
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class _Workers:
     listing: Listing
     options: ReadOptions
     sampling: FrameSampling
+    is_digested: bool
     decoders: ThreadPoolExecutor
     threads: ThreadPoolExecutor
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -80,10 +83,11 @@ class _Stretch:
 
 
 def read_frames(
-    store: Store, listing: Listing, *, options: ReadOptions, sampling: FrameSampling
+    store: Store, listing: Listing, *, options: ReadOptions, sampling: FrameSampling, is_digested: bool = False
 ) -> Iterator[ReadFrame | VideoEnd]:
     """Yield the frames that are looked at in the order of videos and of time, and a VideoEnd behind each video's.
 
+    is_digested  each VideoEnd has the digest of the video's bytes, all of which are then read
     A frame is read as an image is, from RGB as convert_rgb gives it; options.decoder means nothing here. With
     options.check_corruptness, frames that may show damage have a reason. The result does not depend on the number of
     threads, but for the pixels of damaged frames.
@@ -104,7 +108,7 @@ def read_frames(
         stack.callback(close)  # last: no decoder is at them any more
         threads = stack.enter_context(open_threads(options.num_threads, "read-frame"))
         decoders = stack.enter_context(open_threads(1 + _VIDEOS_AHEAD, "decode-video"))
-        workers = _Workers(store, listing, options, sampling, decoders, threads)
+        workers = _Workers(store, listing, options, sampling, is_digested, decoders, threads)
         stack.callback(workers.stopped.set)
         for video in begin_ahead(range(len(listing.names)), begin, most=1 + _VIDEOS_AHEAD):
             yield from video.frames()
@@ -155,7 +159,7 @@ class _VideoReading:
             if not self._fill(begun, most_frames):
                 end = self._end()
         except CorruptVideo as error:
-            end = VideoEnd(self._row, 0, explain_failure(self._file) or str(error))
+            end = VideoEnd(self._row, 0, explain_failure(self._file) or str(error), content=self._digest())
         if end is not None:
             self.close()
         return _Stretch(begun, end)
@@ -165,7 +169,8 @@ class _VideoReading:
         name = listing.names[row]
         if not is_utf8(name):
             raise CorruptVideo("name is not UTF-8: rename the file")
-        self._file = VideoBytes(self._workers.store, name, int(listing.sizes_bytes[row]), listing.versions[row])
+        place = name, int(listing.sizes_bytes[row]), listing.versions[row]
+        self._file = VideoBytes(self._workers.store, *place, is_digested=self._workers.is_digested)
         self._video = open_video(self._file, num_threads=self._workers.options.num_threads)
         self._decoding = Decoding(self._video, self._workers.stopped.is_set)
         self._looked_at = self._look(self._decoding)
@@ -194,8 +199,17 @@ class _VideoReading:
         notes, n_frames = self._decoding.notes(), self._decoding.n_frames
         fault = explain_failure(self._file)
         if n_frames == 0:
-            return VideoEnd(self._row, 0, fault or self._decoding.reason(), notes)
-        return VideoEnd(self._row, n_frames, None, (*notes, fault) if fault else notes)
+            return VideoEnd(self._row, 0, fault or self._decoding.reason(), notes, self._digest())
+        return VideoEnd(self._row, n_frames, None, (*notes, fault) if fault else notes, self._digest())
+
+    def _digest(self) -> bytes:
+        """Return the digest of all bytes; none where that isn't wanted or the store has failed over them."""
+        if self._file is None or self._file.failure is not None or not self._workers.is_digested:
+            return b""
+        try:
+            return self._file.digest_content(self._workers.stopped.is_set)
+        except (ObjectMissing, ObjectRefused):
+            return b""
 
 
 def _read_frame(workers: _Workers, frame: DecodedFrame) -> ReadImage:

@@ -20,12 +20,11 @@ from selection_job.datapool.datapool import (
     without_members,
 )
 from selection_job.datapool.pool_part import PartHeader, PoolPart, dump_part, parse_part
-from selection_job.datapool.respelled import recognize
 from selection_job.encoder.encoder import EmbeddingSource
 from selection_job.errors import ObjectMissing, UnusableData
-from selection_job.formats.spellings import IN_ANOTHER_FORM
 from selection_job.process.parallel_calls import call_in_parallel
 from selection_job.run.context import RunContext
+from selection_job.stages.recognition import digest_read, load_recognized, recognize
 from selection_job.stores.lease import Lease, hold
 
 log = logging.getLogger("selection_job")
@@ -39,8 +38,8 @@ class DatapoolView:
 
     listing: Listing
     """What the run looks at: all, or what is new."""
-    digests: NDArray[np.bytes_] | None = None
-    """(n,) of the listing."""
+    known_as: Listing | None = None
+    """The same under the names that the pool has for it."""
     members: Members = field(default_factory=Members)
     """What earlier runs selected."""
     pool: Datapool | None = None
@@ -97,7 +96,7 @@ def load_datapool(context: RunContext) -> Datapool:
             f"The parts of the datapool {context.target.url}{folder} were embedded by different networks: "
             "somebody has put files of several pools together. Keep those of one."
         )
-    return Datapool(context.run.dataset_name, context.target.url + folder, parts, own)
+    return Datapool(context.run.dataset_name, context.target.url + folder, parts, own, load_recognized(context, folder))
 
 
 def _read_part(context: RunContext, key: str) -> PoolPart:
@@ -112,25 +111,23 @@ def _read_part(context: RunContext, key: str) -> PoolPart:
 
 
 def _view(context: RunContext, listing: Listing, pool: Datapool, lease: Lease) -> DatapoolView:
-    (digests, n_respelled), medium = recognize(pool, listing), context.medium
-    is_new = pool.find_new(digests, process_all=context.worker.datasource.process_all, medium=medium)
+    medium = context.medium
+    recognized = recognize(context, listing, pool, lease)
+    listed = recognized.listed
+    is_new = pool.find_new(listed, process_all=context.worker.datasource.process_all, medium=medium)
     files = medium.file_noun.plural
     if not is_new.any():
         every = f"all {len(is_new)} {files} in {context.source.url}"
         raise UnusableData(_say_nothing_is_new(context, pool, every))
     new = take_listing(listing, is_new)
-    members = pool.find_members(listing.names, digests, medium=medium)
+    members = pool.find_members(listed, medium=medium)
     log.info(
         "Datapool %s: %d %s selected before, %d %s to look at.",
         pool.url, len(members.names), medium.noun.plural, len(new.names), files,
     )  # fmt: skip
-    notes = [f"Datapool {pool.dataset}: {len(new.names)} of {len(listing.names)} listed {files} are looked at."]
-    if n_respelled:
-        notes.append(
-            f"Datapool {pool.dataset}: {n_respelled} listed {files} are {IN_ANOTHER_FORM} than in the pool, and count "
-            "as the same."
-        )
-    return DatapoolView(new, digests[is_new], members, pool, lease, tuple(notes))
+    note = f"Datapool {pool.dataset}: {len(new.names)} of {len(listing.names)} listed {files} are looked at."
+    known_as = take_listing(recognized.known_as, is_new)
+    return DatapoolView(new, known_as, members, pool, lease, (note, *recognized.notes))
 
 
 def _say_nothing_is_new(context: RunContext, pool: Datapool, every: str) -> str:
@@ -156,7 +153,7 @@ def add_to_datapool(
 
     What its table of embeddings marks as selected before goes in too: it counts as seen, so that no later run lists it.
     """
-    if view.pool is None or view.digests is None or not context.worker.datasource.enable_datapool_update:
+    if view.pool is None or view.known_as is None or not context.worker.datasource.enable_datapool_update:
         return
     header = PartHeader(
         run_id=context.run_id,
@@ -167,7 +164,8 @@ def add_to_datapool(
     )
     n_own = len(embedded.catalog.names) - len(view.members.names)
     added = np.concatenate([np.arange(embedded.catalog.n_new, n_own), selected])
-    part = make_part(header, view.listing, embedded, added, view.digests)
+    sha256 = digest_read(context, view.listing, embedded.catalog, added)
+    part = make_part(header, view.listing, embedded, added, known_as=view.known_as, sha256=sha256)
     if view.lease is not None:
         view.lease.check()
     context.target.write(f".lightly/datapool/{view.pool.dataset}/{context.run_id}.npz", dump_part(part))

@@ -57,7 +57,8 @@ class _VideoReading:
         self._context, self._listing = context, listing
         self._start_bytes = context.source.bytes_read
         options = replace(make_read_options(context.worker, encoder.input_size_px), measures=measures)
-        self._frames = read_frames(context.source, listing, options=options, sampling=sampling)
+        is_digested = context.worker.use_datapool
+        self._frames = read_frames(context.source, listing, options=options, sampling=sampling, is_digested=is_digested)
 
     def pixels(self, bar: Bar) -> Iterator[NDArray[np.uint8]]:
         """Yield the pixels of the usable frames."""

@@ -2,7 +2,9 @@
 
 import io
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import sha256
 from typing import Any
 
 from selection_job.errors import StorageUnavailable
@@ -24,11 +26,15 @@ class RangedFile(io.RawIOBase):
     the next ones are fetched by threads, unless the store has no latency to hide. Nothing is asked for beyond the end.
 
     What the store raises is raised by read, and kept in `failure`: FFmpeg takes a fault for the end of the file.
+
+    is_digested  every block is hashed as it comes, for digest_content
     """
 
-    def __init__(self, store: Store, key: str, size_bytes: int, version: str) -> None:
+    def __init__(self, store: Store, key: str, size_bytes: int, version: str, *, is_digested: bool = False) -> None:
         super().__init__()
         self.failure: Exception | None = None
+        self._is_digested = is_digested
+        self._digests: dict[int, bytes] = {}
         self._store, self._key, self._size_bytes, self._version = store, key, size_bytes, version
         self._position = 0
         self._last_block = max(0, (size_bytes - 1) // BLOCK_BYTES)
@@ -79,6 +85,20 @@ class RangedFile(io.RawIOBase):
         view.release()
         return bytes(content[:filled])
 
+    def digest_content(self, is_stopped: Callable[[], bool] = lambda: False) -> bytes:
+        """Return 32 bytes that tell contents apart: SHA-256 over that of each block; none once it is stopped.
+
+        Blocks that nobody asked for are read now, so each byte is read once. Needs is_digested.
+        """
+        whole = sha256(self._size_bytes.to_bytes(8, "little"))
+        for number in range(self._last_block + 1 if self._size_bytes else 0):
+            if is_stopped():
+                return b""
+            if number not in self._digests:
+                self._take(number)
+            whole.update(self._digests[number])
+        return whole.digest()
+
     def close(self) -> None:
         """Forget the blocks; requests under way end by themselves."""
         if self._threads is not None:
@@ -127,4 +147,6 @@ class RangedFile(io.RawIOBase):
         content = self._store.read_range(self._key, start, end, version=self._version)
         if len(content) != end - start:
             raise StorageUnavailable(f"{self._key} ended at byte {start + len(content)} of {self._size_bytes}.")
+        if self._is_digested:
+            self._digests[number] = sha256(content).digest()
         return content
