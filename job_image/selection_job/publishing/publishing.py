@@ -14,18 +14,25 @@ from selection_job.catalog.catalog import Listing
 from selection_job.catalog.embedded import Embedded
 from selection_job.embeddings.given_embeddings import find_table_key
 from selection_job.errors import ObjectMissing
+from selection_job.formats.distinct_names import Renamed
 from selection_job.predictions.problems import publish_problems
 from selection_job.publishing.exports import write_exports
 from selection_job.publishing.run_results import RunResults, describe_run, gather_facts, summarize
 from selection_job.report.report_json import SourceFindings, report_json_bytes
 from selection_job.report.writing import write_report
 from selection_job.results.pictures.crop_images import name_folder, write_crop_images
-from selection_job.results.pictures.image_copies import write_thumbnails
+from selection_job.results.pictures.image_copies import (
+    find_meeting_thumbnails,
+    find_suffix,
+    list_renamed_copies,
+    write_thumbnails,
+)
 from selection_job.results.pictures.pretagging_examples import write_examples
 from selection_job.results.tables.bounding_boxes import write_bounding_boxes
 from selection_job.results.tables.crops_table import write_crops_table
 from selection_job.results.tables.metadata_table import write_metadata_table
 from selection_job.results.tables.name_lists import write_corruptness_check, write_name_lists
+from selection_job.results.tables.output_names import write_output_names
 from selection_job.results.tables.score_table import write_score_table
 from selection_job.results.tables.sequence_information import write_sequence_information
 from selection_job.results.tables.settings_files import write_settings
@@ -129,18 +136,38 @@ def _write_data(folder: Path, context: RunContext, results: RunResults) -> list[
         write_examples(folder / "data" / "bounding_boxes_examples", context.source, catalog, detected)
     write_sequence_information(folder / "data" / "sequence_information.json", catalog, selection)
     write_name_lists(folder / "filenames", catalog, selection)
-    write_exports(folder / "exports", context, results)
+    renamed = write_exports(folder / "exports", context, results)
     write_settings(folder / "config", context.run, describe_run(context, results.encoder))
     for name, path in trained_files(results.encoder).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, folder / name)
+    return notes + _write_pictures(folder / "data", context, results, renamed)
+
+
+def _write_pictures(folder: Path, context: RunContext, results: RunResults, renamed: list[Renamed]) -> list[str]:
+    """Write copies and thumbnails, and the table of all that is renamed, these and the given ones; return notes."""
+    catalog, selection, datasources = results.catalog, results.selection, context.spec.datasources
+    names = [catalog.names[row] for row in selection.selected.tolist()]
+    of_pool_first = [*catalog.names[catalog.n_new :], *catalog.names[: catalog.n_new]]
+    thumbnails = find_meeting_thumbnails(find_suffix(datasources), of_pool_first)
+    renamed = renamed + [Renamed("thumbnail", name, thumbnails[name]) for name in names if name in thumbnails]
+    notes: list[str] = []
     if context.spec.writes_images:
+        is_changed = catalog.medium.has_many_per_file or context.worker.output_image_size != -1
+        renamed += list_renamed_copies(names, context.worker.output_image_format if is_changed else None)
         notes += results.medium.write_pictures(context, results.view.listing, catalog, selection)
-    selected_names = (catalog.names[row] for row in selection.selected.tolist())
-    thumbnail, datasources = _make_thumbnails(context, results), context.spec.datasources
-    return notes + write_thumbnails(
-        context.target, datasources, selected_names, thumbnail, check_cheaply=context.lease.check_cheaply
-    )
+    return [
+        *notes,
+        *write_output_names(folder, renamed),
+        *write_thumbnails(
+            context.target,
+            datasources,
+            names,
+            _make_thumbnails(context, results),
+            renamed=thumbnails,
+            check_cheaply=context.lease.check_cheaply,
+        ),
+    ]
 
 
 def _make_thumbnails(context: RunContext, results: RunResults) -> Callable[[str], bytes | None]:

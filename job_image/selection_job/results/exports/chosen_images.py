@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.catalog.catalog import Catalog
+from selection_job.formats.distinct_names import keep_apart
+from selection_job.manifest.medium import Medium
 from selection_job.predictions.shapes import Shape, ShapeFiles
 from selection_job.predictions.task_predictions import TaskPredictions
 from selection_job.results.exports.media_place import MediaPlace
 from selection_job.selection.selection import Selection
 
-OWN_VALUES = ("taken_at_distance", "video", "frame_index", "timestamp_sec")
-"""Names of values that are neither scores nor metadata."""
+_DISTANCE, _FRAME_VALUES = "taken_at_distance", ("video", "frame_index", "timestamp_sec")
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,15 @@ class ChosenImages:
     file_names: Sequence[str]
     """(k,) of the selected images, in the order of choice."""
     columns: Mapping[str, Sequence[Any] | NDArray[Any]]
-    """By name: (n,) scores and metadata; NaN and '' where unknown."""
+    """By name, which is none of an image's own: (n,) scores and metadata; NaN and '' where unknown."""
     tasks: Mapping[str, TaskPredictions]
     shapes: Mapping[str, ShapeFiles] = field(default_factory=dict)
     """By prediction task, where its objects are more than boxes."""
+
+    @property
+    def value_names(self) -> list[str]:
+        """The names that ChosenImage.values may have, an image's own before scores and metadata."""
+        return [*_list_own_values(self.catalog.medium), *self.columns]
 
     def __len__(self) -> int:
         return len(self.selection.selected)
@@ -82,7 +88,7 @@ class ChosenImages:
             yield image, {name: shapes for name, shapes in found.items() if len(shapes) == counts.get(name)}
 
     def _values(self, i: int, row: int) -> dict[str, Any]:
-        values: dict[str, Any] = {"taken_at_distance": float(self.selection.distances[i])}
+        values: dict[str, Any] = {_DISTANCE: float(self.selection.distances[i])}
         values |= {name: _to_plain(column[row]) for name, column in self.columns.items()}
         if self.catalog.medium.has_many_per_file:
             frames = self.catalog.frames
@@ -90,6 +96,16 @@ class ChosenImages:
             values["frame_index"] = int(frames.indices[row])
             values["timestamp_sec"] = float(frames.seconds[row])
         return {name: value for name, value in values.items() if is_known(value)}
+
+
+def name_values(wanted: Sequence[str], medium: Medium) -> list[str]:
+    """Return distinct names for scores and metadata, which may be called as one another or as an image's own values."""
+    own = _list_own_values(medium)
+    return keep_apart([f"{name}_" if name in own else name for name in wanted], own)
+
+
+def _list_own_values(medium: Medium) -> list[str]:
+    return [_DISTANCE, *(_FRAME_VALUES if medium.has_many_per_file else ())]
 
 
 def is_known(value: object) -> bool:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from selection_job.formats.distinct_names import Renamed, keep_apart, list_renamed
 from selection_job.formats.json_writing import dump, open_new, write_items
-from selection_job.results.exports.chosen_images import OWN_VALUES, ChosenImage, ChosenImages, FoundObject
+from selection_job.results.exports.chosen_images import ChosenImage, ChosenImages, FoundObject
 
 _TAG = "selected"
 _OWN_FIELDS = frozenset({"id", "filepath", "tags", "metadata", "filename", "rank"})
@@ -29,7 +30,7 @@ def write_fiftyone(folder: Path, chosen: ChosenImages) -> None:
     Fields that can't be called as in the run are listed in metadata.json as info.renamed_fields, name by field.
     """
     kinds = {name: task.kind for name, task in chosen.tasks.items()}
-    fields = name_fields([*dict.fromkeys([*OWN_VALUES, *chosen.columns])], list(kinds))
+    fields = _name_fields(chosen)
     renamed = {field: name for (_, name), field in fields.items() if name != field}
     info = {"renamed_fields": renamed} if renamed else {}
     with open_new(folder / "fiftyone" / "metadata.json") as file:
@@ -41,20 +42,32 @@ def write_fiftyone(folder: Path, chosen: ChosenImages) -> None:
 
 
 def name_fields(values: Sequence[str], tasks: Sequence[str]) -> dict[tuple[str, str], str]:
-    """Return the field of each ("value", name) and ("task", name): one that FiftyOne takes, and no two the same.
+    """Return the field of each ("value", name) and ("task", name): one that FiftyOne takes, and no two the same."""
+    named = [*(("value", name) for name in values), *(("task", name) for name in tasks)]
+    return dict(zip(named, keep_apart([_name_field(name) for _, name in named], _OWN_FIELDS | _RESERVED), strict=True))
 
-    A name keeps letters, digits and '_', in place of others stands '_'; it begins with none, as FiftyOne's own fields
-    do, and has one behind it where the word is reserved or another field is called so.
-    """
-    taken = set(_OWN_FIELDS | _RESERVED)
-    fields = {}
-    for kind, name in [*(("value", name) for name in values), *(("task", name) for name in tasks)]:
-        field = "".join(letter if letter.isalnum() or letter == "_" else "_" for letter in name).lstrip("_") or "field"
-        while field in taken:
-            field += "_"
-        taken.add(field)
-        fields[kind, name] = field
-    return fields
+
+def list_fiftyone_fields(chosen: ChosenImages) -> list[Renamed]:
+    """Return the values and tasks whose field is another's already, or which FiftyOne refuses."""
+    fields = _name_fields(chosen)
+    names = [name for _, name in fields]
+    return list_renamed("FiftyOne field", [_usual_field(name) for name in names], names, list(fields.values()))
+
+
+def _name_fields(chosen: ChosenImages) -> dict[tuple[str, str], str]:
+    return name_fields(chosen.value_names, list(chosen.tasks))
+
+
+def _name_field(name: str) -> str:
+    """Return the usual field; none of FiftyOne's own begins with '_', and one stands behind a word that it refuses."""
+    field = _usual_field(name).lstrip("_") or "field"
+    return f"{field}_" if field in _OWN_FIELDS | _RESERVED else field
+
+
+def _usual_field(name: str) -> str:
+    """Return the name with what a field of FiftyOne can't hold as '_', and one behind a name of the sample's own."""
+    field = "".join(letter if letter.isalnum() or letter == "_" else "_" for letter in name)
+    return f"{field}_" if field in _OWN_FIELDS else field
 
 
 def _sample(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from selection_job.formats.distinct_names import Renamed, keep_apart, list_renamed
 from selection_job.formats.json_writing import open_new, split, write_items
 from selection_job.numeric.outlines import trace_outlines
 from selection_job.predictions.shapes import Shape, fill_mask
@@ -44,14 +45,14 @@ def write_label_studio(folder: Path, chosen: ChosenImages) -> None:
 
 def _tasks(chosen: ChosenImages) -> Iterator[dict[str, Any]]:
     kinds = {name: task.kind for name, task in chosen.tasks.items()}
-    controls, model_version = _name_controls(kinds), ", ".join(kinds)
+    columns, controls, model_version = _name_columns(chosen), _name_controls(kinds), ", ".join(kinds)
     for image, shapes in chosen.with_shapes():
         task: dict[str, Any] = {
             "data": {
                 "image": chosen.place.name_label_studio(image.file_name),
                 "filename": image.name,
                 "rank": image.rank,
-                **{_name_column(name): value for name, value in image.values.items()},
+                **{columns[name]: value for name, value in image.values.items()},
             }
         }
         if results := list(_results(image, shapes, kinds, controls)):
@@ -59,6 +60,18 @@ def _tasks(chosen: ChosenImages) -> Iterator[dict[str, Any]]:
             score = sum(scores) / len(scores)
             task["predictions"] = [{"model_version": model_version, "score": score, "result": results}]
         yield task
+
+
+def list_label_studio_columns(chosen: ChosenImages) -> list[Renamed]:
+    """Return the values whose column is another's already."""
+    names = chosen.value_names
+    written = list(_name_columns(chosen).values())
+    return list_renamed("Label Studio column", [_name_column(name) for name in names], names, written)
+
+
+def _name_columns(chosen: ChosenImages) -> dict[str, str]:
+    names = chosen.value_names
+    return dict(zip(names, keep_apart([_name_column(name) for name in names], _OWN_COLUMNS), strict=True))
 
 
 def _name_column(name: str) -> str:

@@ -10,12 +10,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from selection_job.catalog.catalog import Catalog
+from selection_job.formats.distinct_names import Renamed, keep_apart, list_renamed
 from selection_job.results.exports.chosen_images import ChosenImages
 from selection_job.selection.selection import PASSED, Selection
 
 _ROWS = 65536
 """Of a row group: what lies in memory at a time."""
 
+_OWN_COLUMNS = ("filename", "uri", "rank", "taken_at_distance", "width_px", "height_px", "size_bytes", "sha256")
+_OWN_OF_FRAMES = ("video", "frame_index", "timestamp_pts", "timestamp_sec")
 _DECISIONS = ("removed", "filtered", "selected", "datapool")
 _OPTIONS: dict[str, Any] = {"compression": "zstd", "write_statistics": True}
 
@@ -72,23 +75,38 @@ def _selected_columns(chosen: ChosenImages, block: slice) -> dict[str, pa.Array]
         "sha256": pa.array([digest.tobytes().hex() for digest in catalog.sha256[rows]], pa.string()),
     }
     columns |= _frame_columns(catalog, rows)
-    return columns | {
-        f"{name}_" if name in columns else name: values for name, values in _value_columns(chosen, rows).items()
-    }
+    return columns | dict(zip(_name_columns(chosen), _value_columns(chosen, rows), strict=True))
 
 
-def _value_columns(chosen: ChosenImages, rows: NDArray[np.int64]) -> dict[str, pa.Array]:
-    """Return scores and metadata, and how many objects each task found."""
-    columns = {}
-    for name, values in chosen.columns.items():
+def list_parquet_columns(chosen: ChosenImages) -> list[Renamed]:
+    """Return the values whose column is another's already."""
+    wanted = _want_columns(chosen)
+    return list_renamed("Parquet column", wanted, [*chosen.columns, *chosen.tasks], _name_columns(chosen))
+
+
+def _name_columns(chosen: ChosenImages) -> list[str]:
+    return keep_apart(_want_columns(chosen), _list_own(chosen))
+
+
+def _want_columns(chosen: ChosenImages) -> list[str]:
+    names, own = [*chosen.columns, *(f"objects of {name}" for name in chosen.tasks)], _list_own(chosen)
+    return [f"{name}_" if name in own else name for name in names]
+
+
+def _list_own(chosen: ChosenImages) -> tuple[str, ...]:
+    return _OWN_COLUMNS + (_OWN_OF_FRAMES if chosen.catalog.medium.has_many_per_file else ())
+
+
+def _value_columns(chosen: ChosenImages, rows: NDArray[np.int64]) -> Iterator[pa.Array]:
+    """Yield scores and metadata, and how many objects each task found."""
+    for values in chosen.columns.values():
         if isinstance(values, np.ndarray):
-            columns[name] = _numbers(values[rows])
+            yield _numbers(values[rows])
         else:
-            columns[name] = pa.array([values[row] or None for row in rows.tolist()], pa.string())
-    for name, task in chosen.tasks.items():
+            yield pa.array([values[row] or None for row in rows.tolist()], pa.string())
+    for task in chosen.tasks.values():
         counts = np.searchsorted(task.owners, rows + 1) - np.searchsorted(task.owners, rows)
-        columns[f"objects of {name}"] = pa.array(counts.astype(np.int64))
-    return columns
+        yield pa.array(counts.astype(np.int64))
 
 
 def _frame_columns(catalog: Catalog, rows: NDArray[np.int64]) -> dict[str, pa.Array]:
