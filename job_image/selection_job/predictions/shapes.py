@@ -81,3 +81,10 @@ def fill_mask(runs: Sequence[int], width: int, height: int) -> NDArray[np.bool_]
     values = np.arange(len(runs)) % 2 == 1
     mask: NDArray[np.bool_] = np.repeat(values, runs).reshape(height, width)
     return mask
+
+
+def list_runs(flat: NDArray[np.bool_]) -> list[int]:
+    """Return the lengths of runs of zeros and ones in turn, zeros first."""
+    ends = np.flatnonzero(np.diff(flat, prepend=False))
+    runs: list[int] = np.diff(np.concatenate([[0], ends, [flat.size]])).tolist()
+    return runs

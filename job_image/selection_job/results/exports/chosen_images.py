@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from selection_job.catalog.catalog import Catalog
 from selection_job.formats.distinct_names import keep_apart
+from selection_job.images.upright import AS_STORED
 from selection_job.manifest.medium import Medium
 from selection_job.predictions.shapes import Shape, ShapeFiles
-from selection_job.predictions.task_predictions import TaskPredictions
+from selection_job.predictions.task_predictions import STORED, TaskPredictions
+from selection_job.predictions.turned_shapes import turn_shape
 from selection_job.results.exports.media_place import MediaPlace
 from selection_job.selection.selection import Selection
 
@@ -81,11 +83,22 @@ class ChosenImages:
 
     def with_shapes(self) -> Iterator[tuple[ChosenImage, dict[str, list[Shape]]]]:
         """Yield each image with the shapes of its objects, by task; a task is left out where they are not known."""
-        readers = {name: files.read(self.selection.selected.tolist()) for name, files in self.shapes.items()}
+        readers = {name: self._read_shapes(files) for name, files in self.shapes.items()}
         for image in self:
             found = {name: next(shapes) for name, shapes in readers.items()}
             counts = {name: len(objects) for name, objects in image.objects.items()}
             yield image, {name: shapes for name, shapes in found.items() if len(shapes) == counts.get(name)}
+
+    def _read_shapes(self, files: ShapeFiles) -> Iterator[list[Shape]]:
+        """Yield for each image the shapes on it as it is shown, as the boxes of its objects are."""
+        rows, catalog = self.selection.selected.tolist(), self.catalog
+        for row, shapes in zip(rows, files.read(rows), strict=True):
+            if files.schema.coordinates == STORED:
+                turned_by = AS_STORED if catalog.orientations is None else int(catalog.orientations[row])
+                size = int(catalog.widths_px[row]), int(catalog.heights_px[row])
+                yield [turn_shape(shape, turned_by, *size) for shape in shapes]
+            else:
+                yield shapes
 
     def _values(self, i: int, row: int) -> dict[str, Any]:
         values: dict[str, Any] = {_DISTANCE: float(self.selection.distances[i])}

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.formats.json_writing import dump, open_new, write_items
-from selection_job.predictions.shapes import Shape, fill_mask
+from selection_job.predictions.shapes import Shape, fill_mask, list_runs
 from selection_job.results.exports.chosen_images import ChosenImage, ChosenImages
 
 
@@ -95,10 +95,7 @@ def _segment(image: ChosenImage, box_px: tuple[float, float, float, float], shap
 
 def _to_runs(mask: NDArray[np.bool_]) -> list[int]:
     """Return the lengths of runs of zeros and ones in turn, column by column, as COCO has them; zeros first."""
-    flat = mask.T.ravel()
-    ends = np.flatnonzero(np.diff(flat, prepend=False))
-    runs: list[int] = np.diff(np.concatenate([[0], ends, [flat.size]])).tolist()
-    return runs
+    return list_runs(mask.T.ravel())
 
 
 def _points(shape: Shape) -> dict[str, Any]:
