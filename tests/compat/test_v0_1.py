@@ -134,16 +134,19 @@ def assert_as_published(folder, published):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "steps"),
-    [("stopped", {"Detecting objects", "Reading and embedding"}), ("videos", {"Writing selected frames"})],
+    [
+        ("stopped", {"Checking images", "Detecting objects", "Reading and embedding"}),
+        ("videos", {"Writing selected frames"}),
+    ],
     ids=["images", "videos"],
 )
 def test_a_run_that_0_1_began_goes_on_from_its_stages(take, go_on, name, steps):
-    """Images are looked at once more, because 0.1 did not turn them; what was trained stays."""
+    """Images are looked at once more, because 0.1 did not turn them and took damaged ones; what was trained stays."""
     folder = take(name)
     stages = list((folder / f"lightly/.lightly/runs/{name}-0badcafe/.stages").iterdir())
     assert {path.name.partition("-")[0] for path in stages} >= {"training", "embedding"}
     run_folder, taken = go_on(folder, name)
-    assert set(taken) == {"Publishing results", *steps}, "nothing else is done again"
+    assert set(taken) == {"Publishing results", *steps}, "nothing is trained again, and no video is embedded again"
     assert_as_published(run_folder, KEPT / name / "published")
     trained = next(path for path in stages if path.name.startswith("training")).name
     for checkpoint in ("last.ckpt", "lightly_epoch_0.ckpt"):

@@ -21,7 +21,7 @@ _COLUMNS = {
 _ORIENTATIONS = "orientations"
 _ORIENTATION = ColumnType(np.uint8)
 _N_TRANSPARENT = "n_transparent"
-_MEASURE = "measure_"
+_MEASURE, _NOTES = "measure_", "image_notes"
 _MEASURED = ColumnType(np.float64, is_finite=True)
 
 
@@ -34,7 +34,7 @@ def save_catalog(catalog: Catalog, folder: Path) -> None:
         **pack_texts("names", catalog.names),
         **pack_texts("corrupt_names", catalog.corrupt.keys()),
         **pack_texts("corrupt_reasons", catalog.corrupt.values()),
-        **pack_texts("image_notes", catalog.image_notes),
+        **(pack_texts(_NOTES, catalog.image_notes) if catalog.image_notes else {}),
         **pack_texts("corrupt_sha256_names", catalog.corrupt_sha256.keys()),
         "corrupt_sha256": np.frombuffer(b"".join(catalog.corrupt_sha256.values()), np.uint8).reshape(-1, 32),
         **pack_frames(catalog.frames),
@@ -76,7 +76,7 @@ def _read(file: ColumnFile) -> Catalog:
         **columns,
         measures={name.removeprefix(_MEASURE): values for name, values in measures.items()},
         frames=unpack_frames(file, n),
-        image_notes=tuple(file.take_texts("image_notes")),
+        image_notes=tuple(file.take_texts(_NOTES)) if _NOTES in file.names else (),
         n_transparent=_read_count(file),
         corrupt_sha256=_read_corrupt_sha256(file),
     )

@@ -35,11 +35,6 @@ from selection_job.images.upright import AS_STORED, turn_image
 MAX_PIXELS = 178_956_970
 """Larger images are refused as 'too large'. The number at which Pillow, and so lightly, refuses to open a file."""
 
-PIXELS = 2
-"""Part of the fingerprint of what is made of images: raised when the same bytes give other pixels.
-
-2: pictures are turned by their EXIF orientation, and transparent ones are shown on white.
-"""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF", "AVIF")
 """What a file may hold, whatever its name says."""

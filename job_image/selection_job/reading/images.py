@@ -35,7 +35,10 @@ MAX_OBJECT_BYTES = 512 * 1024**2
 """Larger files are not read where their size is known beforehand, and never decoded."""
 
 READER = 2
-"""Part of the fingerprints of what is read: raised when other files are usable, or usable ones give other pixels."""
+"""Part of the fingerprints of what is read: raised when other files are usable, or usable ones give other pixels.
+
+2: pictures are turned by their EXIF orientation, transparent ones are shown on white, damaged JPEGs are not used.
+"""
 
 _IN_FLIGHT_BYTES = 1024**3
 _IN_FLIGHT_PER_THREAD = 8  # results wait for the slowest image before them; they are small

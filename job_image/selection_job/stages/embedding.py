@@ -18,7 +18,6 @@ from selection_job.encoder.embedding import embed_pixels
 from selection_job.encoder.encoder import Encoder
 from selection_job.encoder.precision import choose_format
 from selection_job.errors import UnusableData
-from selection_job.images.decoding import PIXELS
 from selection_job.objects.crop_embedder import CropEmbedder
 from selection_job.objects.object_boxes import ObjectBoxes
 from selection_job.process.progress import Bar
@@ -62,7 +61,7 @@ def embed_images(
     Raises UnusableData when every image is corrupt.
     """
     cut = [_fingerprint_boxes(task) for task in boxes]
-    fingerprint = fingerprint_embedding(context, listing, encoder, boxes=cut, pixels=PIXELS)
+    fingerprint = fingerprint_embedding(context, listing, encoder, boxes=cut, reader=READER)
 
     def embed(folder: Path) -> None:
         with context.progress.bar("Reading and embedding", len(listing.names)) as bar:
@@ -87,7 +86,6 @@ def fingerprint_embedding(context: RunContext, listing: Listing, encoder: Encode
         device=context.device.type,
         decoder=context.worker.decoder,
         check=context.worker.enable_corruptness_check,
-        reader=READER,
         measures=context.needs.measures,
         **more,
     )

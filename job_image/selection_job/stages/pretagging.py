@@ -16,7 +16,6 @@ from selection_job.detector.detecting import Detections, detect_objects
 from selection_job.detector.detector import CATEGORIES, TASK, Detector
 from selection_job.detector.loading import load_detector
 from selection_job.errors import UnusableData
-from selection_job.images.decoding import PIXELS
 from selection_job.predictions.columns import load_task_columns, save_task_columns
 from selection_job.predictions.task_predictions import TaskPredictions
 from selection_job.predictions.task_schema import TaskSchema
@@ -56,7 +55,6 @@ def pretag_images(context: RunContext, listing: Listing) -> Noted[TaskPrediction
         check=context.worker.enable_corruptness_check,
         reader=READER,
         part=IMAGES_PER_PART,
-        pixels=PIXELS,
     )
     task = _detect_all(context, listing, detector, fingerprint)
     found = (
