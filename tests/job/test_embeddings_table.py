@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from selection_job.catalog.catalog import hash_names
 from selection_job.embeddings import table_rows
 from selection_job.embeddings.table_reading import read_table
 from selection_job.errors import UnusableData
@@ -88,7 +89,7 @@ def test_the_same_table_in_other_clothes(read, text):
         (HEADER.replace("labels", "masked,labels") + "a.jpg,1,2,2,0\n", "line 2: masked is 2; expected 0 or 1"),
         (HEADER.replace("labels", "selected,labels") + "a.jpg,1,2,3,0\n", "line 2: selected is 3; expected 0 or 1"),
         (ROWS.encode() + b"\xff.jpg,1,2,0\n", r"line 4: the name b'\\xff.jpg' is not UTF-8"),
-        (ROWS.encode("utf-16"), "is not UTF-8"),
+        (ROWS.encode("utf-16"), "is UTF-16; save it as UTF-8"),
         (b"\x89PNG\r\n\x1a\n\0\0", "is not UTF-8"),
         (",".join(["filenames", *(f"embedding_{i}" for i in range(4097)), "labels"]), "components; found 4097"),
     ],
@@ -96,6 +97,42 @@ def test_the_same_table_in_other_clothes(read, text):
 def test_what_is_no_such_table_is_refused_with_its_line(read, text, sentence):
     with pytest.raises(UnusableData, match=rf"^table\.csv.*{sentence}"):
         read(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        (HEADER.replace(",labels", ""), "found .*'embedding_1'. The column labels is missing: add one, 0 in each row"),
+        ("," + HEADER, "an index that pandas wrote: save the table with index=False"),
+        ("Unnamed: 0," + HEADER, "an index that pandas wrote: save the table with index=False"),
+        ("note," + HEADER, "filenames is the first column; others that a run is not to use go behind labels"),
+        (HEADER.replace("filenames", "filename"), "The first column is called filenames, not 'filename'"),
+        ("filename,embedding_0\n", "called filenames, not 'filename'. The column labels is missing"),
+        (HEADER.replace(",", ";"), "separated by semicolons: save the table with commas"),
+        (HEADER.replace(",", "\t"), "separated by tabs: save the table with commas"),
+        (HEADER.replace(",", ", "), "Delete the blanks around the names"),
+        ("# made by a script\n" + HEADER, "Delete what stands before the header"),
+        (HEADER.replace("embedding_1", "embedding_2"), "count from embedding_0 without a gap"),
+        (HEADER.encode("utf-16"), "is UTF-16; save it as UTF-8"),
+        (HEADER, "no rows; write a row for each image"),
+        (ROWS + 'c.jpg,"0,5",1,0\n', "'0,5'; expected a number .*, with a point, not a comma"),
+        (ROWS + "c.jpg,\N{MINUS SIGN}1.5,1,0\n", "with '-' as it stands on the keyboard"),
+        (ROWS + "c.jpg,NaN,1,0\n", "Leave out the row of an image that has no vector, or add a column masked"),
+        (ROWS + "c.jpg,,1,0\n", "Leave out the row of an image that has no vector, or add a column masked"),
+        (ROWS + "c.jpg\n", "1 field, where the header has 4; write each row in full"),
+        (ROWS + "a.jpg,1,2,0\n", "a name has one row: delete the others"),
+    ],
+)  # fmt: skip
+def test_what_people_write_in_place_of_such_a_table_is_told_with_what_to_do(read, text, advice):
+    with pytest.raises(UnusableData, match=rf"^table\.csv.*{advice}"):
+        read(text)
+
+
+def test_rows_of_names_that_are_known_but_not_asked_for_are_counted_apart(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(ROWS + "c.jpg,1,2,0\nd.jpg,1,2,0\n")
+    found = read_table(path, ["a.jpg"], where="table.csv", left_out=hash_names(["b.jpg", "c.jpg", "never.jpg"]))
+    assert (found.n_left_out, found.n_foreign, found.foreign) == (2, 1, ["d.jpg"])
 
 
 def test_a_masked_row_need_not_have_a_vector(read):

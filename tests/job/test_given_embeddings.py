@@ -85,7 +85,25 @@ def test_images_and_rows_without_the_other_are_left_and_named(run, images, vecto
     assert any(
         f"1 images of the input have no row in {FILE} and take no part: '00.jpg'" in n for n in done.report_notes
     )
-    assert any(f"1 rows of {FILE} name no image of the input: 'gone.jpg'" in note for note in done.report_notes)
+    assert any(f"1 row of {FILE} names no image of the input: 'gone.jpg'" in note for note in done.report_notes)
+
+
+def test_rows_of_images_that_the_relevant_list_leaves_out_are_not_said_to_name_none(run, images, vectors, tmp_path):
+    (tmp_path / "output/.lightly/few.txt").write_text("\n".join(images[:4]))
+    names = [*images[:-1], "gone.jpg"]
+    done = run(table(names, vectors), relevant_filenames_file=".lightly/few.txt")
+    left_out = "of images of the input that the list of relevant names or the datapool leaves out."
+    assert f"{FILE}: {N - 5} rows are {left_out}" in done.report_notes
+    assert [note for note in done.report_notes if "names no image" in note] == [
+        f"1 row of {FILE} names no image of the input: 'gone.jpg'"
+    ]
+    with pytest.raises(UnusableData, match="has rows only of images that the list of relevant names or the datapool"):
+        run(table(images[4:], vectors[4:]), relevant_filenames_file=".lightly/few.txt")
+
+
+def test_names_that_are_spelled_otherwise_are_told_with_one_of_them(run, images, vectors):
+    with pytest.raises(UnusableData, match=r"letter by letter: '00\.jpg' in place of '\./00\.jpg'\.$"):
+        run(table([f"./{name}" for name in images], vectors))
 
 
 def test_masked_rows_take_no_part(run, images, vectors):

@@ -1,5 +1,8 @@
 """The relevant-filenames file: lines, wildcards, and what is said about those that name nothing."""
 
+import json
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,8 +62,9 @@ def test_duplicates_missing_names_and_odd_lines_are_noted(choose):
     listing = choose("image_1.png\nimage_1.png\n./image_1.png\nIMAGE_1.png\nnotes.txt\nnowhere/*\nsubdir/*.jpg\n")
     duplicates, odd, missing, _ = listing.notes
     assert duplicates == f"{FILE}: 2 lines repeat an earlier line."
-    assert "1 lines have text right after their first '*'" in odd
-    assert missing == f"{FILE}: 3 lines name no image of the input: 'IMAGE_1.png', 'notes.txt', 'nowhere/*'"
+    assert "text right after the first '*' of a line has no effect" in odd
+    assert missing.startswith(f"{FILE}: 3 lines name no image of the input: 'IMAGE_1.png', 'notes.txt', 'nowhere/*'")
+    assert missing.endswith("'image_1.png' in place of 'IMAGE_1.png'.")
 
 
 def test_the_list_of_missing_names_is_bounded(choose):
@@ -73,6 +77,34 @@ def test_the_list_of_missing_names_is_bounded(choose):
 def test_lines_that_leave_the_input_are_refused(choose, line):
     with pytest.raises(UnusableData, match=r"line 2: .* leaves the input"):
         choose(f"image_1.png\n{line}\n")
+
+
+def test_a_whole_path_is_refused_with_the_name_to_write(choose, tmp_path):
+    with pytest.raises(UnusableData, match=r"Write 'sub/image_1\.png'\.$"):
+        parse_relevant_filenames(b"/data/in/sub/image_1.png", where=FILE, input_url="/data/in/")
+    with pytest.raises(UnusableData, match=r"Write 'image_1\.png'\.$"):
+        choose("/image_1.png")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (json.dumps(["image_1.png", "image_2.png"]), "is JSON. Write one name a line, without brackets"),
+        ("image_1.png\n".encode("utf-16"), "must be UTF-8 text; it is UTF-16: save it as UTF-8"),
+        ('"image_1.png"\n', "'image_1.png' in place of '\"image_1.png\"'"),
+        ("subdir\\image_3.png\n", "'subdir/image_3.png' in place of"),
+        ("subdir/\n", "'subdir/*' takes all that is in a folder"),
+        ("s3://bucket/in/subdir/image_3.png", "'subdir/image_3.png' in place of 's3://bucket/in/subdir/image_3.png'"),
+    ],
+    ids=["json", "utf-16", "quotes", "back slashes", "folder", "url"],
+)
+def test_a_list_in_another_form_is_told_with_what_to_write(choose, content, sentence):
+    with pytest.raises(UnusableData, match=re.escape(sentence)):
+        choose(content)
+
+
+def test_lines_of_old_macs_are_lines(choose):
+    assert choose("image_1.png\rsubdir/image_3.png\r").names == ["image_1.png", "subdir/image_3.png"]
 
 
 def test_a_file_that_is_not_there_says_where_it_was_expected(tmp_path):

@@ -118,7 +118,7 @@ def test_files_of_no_image_are_noted_and_not_read(lightly):
     write(lightly, "cam_01/b/c.json", b"broken")
     write(lightly, "notes.txt", b"hello")
     _, notes = load(lightly, "scene")
-    assert "2 files belong to no image of the input" in notes[0]
+    assert "2 files belong to no image that takes part" in notes[0]
     assert "cam_01/b/c.json" in notes[0]
 
 

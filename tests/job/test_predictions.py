@@ -111,7 +111,7 @@ def test_files_of_images_outside_of_the_input_are_counted_and_not_read(task_plac
     place = task_place("classification", {"a.json": LABEL, "b.json": b"no JSON", "c.txt": b"", "d/a.json": LABEL})
     assert load_task(place, ["a.jpg"]).has_file.tolist() == [True]
     (note,) = load_notes(place, ["a.jpg"])
-    assert note.startswith("The task t: 3 files belong to no image of the input and are not read, such as '.lightly")
+    assert note.startswith("The task t: 3 files belong to no image that takes part and are not read, such as '.lightly")
 
 
 def test_the_byte_order_mark_of_windows_is_no_mistake(task_place, load_task):

@@ -237,7 +237,7 @@ def test_a_task_that_is_not_there_ends_the_run(prediction_place, load_task, file
         ({}, "0 files can't be used, 2 images have none. The first problems: '.lightly/predictions/t/a.json': missing"),
         ({"a.json": b"{", "b.json": b""}, "2 files can't be used, 0 images have none. The first problems: .*; .*empty"),
         ({"a.json": b"{"}, "1 files can't be used, 1 images have none"),
-        ({"x/a.json": {"predictions": []}}, "2 images have none, 1 other files belong to no image .'.*t/x/a.json'"),
+        ({"x/a.json": {"predictions": []}}, "2 images have none, 1 other files belong to none of them .'.*t/x/a.json'"),
     ],
 )
 def test_without_any_usable_file_the_run_ends(task_place, load_task, files, message):

@@ -37,7 +37,7 @@ class Shelf:
     def __init__(self, objects):
         self.objects = objects
 
-    def list(self, prefix="", unreadable=None):
+    def list(self, prefix="", *, unreadable=None):
         return (ObjectInfo(key, len(content), "1") for key, content in self.objects.items() if key.startswith(prefix))
 
     def read(self, key):

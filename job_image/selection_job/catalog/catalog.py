@@ -1,6 +1,6 @@
 """Catalog: the images of a run as columns, after each was read and checked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -9,8 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.catalog.frames import NO_FRAMES, Frames
+from selection_job.formats.spellings import compose
 from selection_job.images.upright import AS_STORED
 from selection_job.manifest.medium import IMAGES, VIDEOS, Medium
+
+NO_HASHES = np.zeros(0, dtype=np.int64)
+
+
+def hash_name(name: str) -> int:
+    """Return a number that all spellings of a name share, of this process alone; for sets of very many names."""
+    return hash(compose(name))
+
+
+def hash_names(names: Iterable[str]) -> NDArray[np.int64]:
+    """Return (n,) int64: hash_name of each."""
+    return np.fromiter(map(hash_name, names), np.int64)
 
 
 @dataclass(frozen=True)
@@ -22,6 +35,8 @@ class Listing:
     versions: list[str]
     notes: list[str] = field(default_factory=list)
     """Sentences for the log and report.json: relevant names that are missing, duplicate lines, …"""
+    left_out: NDArray[np.int64] = field(default_factory=lambda: NO_HASHES)
+    """Hashes of further names that are there and take no part: the relevant list or the datapool leaves them out."""
 
     @cached_property
     def fingerprint(self) -> str:

@@ -12,6 +12,7 @@ takes subdir/ without image_4*, but with image_41.png. In a pattern '\ ' stands 
 that are spelled in another Unicode form; named_files.py and formats/spellings.py say how.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from selection_job.errors import UnusableData
 from selection_job.formats.spellings import compose
 
 _BLANKS = " \t"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -64,20 +66,23 @@ class RelevantFilenames:
         return {wildcard.line: wildcard for same in candidates for wildcard in same}
 
 
-def parse_relevant_filenames(content: bytes, *, where: str) -> RelevantFilenames:
-    """Parse the file's bytes; where is its name in messages.
+def parse_relevant_filenames(content: bytes, *, where: str, input_url: str = "") -> RelevantFilenames:
+    """Parse the file's bytes; where is its name in messages, input_url what whole paths begin with.
 
-    Raises UnusableData for a file that is not UTF-8 and for lines that leave the input ('..', a leading '/').
+    Raises UnusableData for a file that is not UTF-8 or is JSON, and for lines that leave the input ('..', a leading
+    '/').
     """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UnusableData(f"{where} must be UTF-8 text; byte {error.start} is not: save it as UTF-8.") from error
+        found = "it is UTF-16" if content.startswith(_UTF_16) else f"byte {error.start} is not"
+        raise UnusableData(f"{where} must be UTF-8 text; {found}: save it as UTF-8.") from error
+    _check_form(text, where)
     names: set[str] = set()
     wildcards: dict[str, Wildcard] = {}
     n_lines = 0
     for number, line in _clean_lines(text):
-        _check_line(line, f"{where}, line {number}")
+        _check_line(line, f"{where}, line {number}", input_url)
         n_lines += 1
         if "*" in line:
             wildcards.setdefault(line, _parse_wildcard(line))
@@ -87,7 +92,8 @@ def parse_relevant_filenames(content: bytes, *, where: str) -> RelevantFilenames
 
 
 def _clean_lines(text: str) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(text.split("\n"), start=1):
+    separator = "\n" if "\n" in text else "\r"  # of old Macs, and of what exports for them
+    for number, line in enumerate(text.split(separator), start=1):
         cleaned = line.rstrip(f"\r{_BLANKS}")
         while cleaned.startswith("./"):
             cleaned = cleaned[2:].lstrip("/")
@@ -95,12 +101,27 @@ def _clean_lines(text: str) -> Iterator[tuple[int, str]]:
             yield number, cleaned
 
 
-def _check_line(line: str, where: str) -> None:
+def _check_form(text: str, where: str) -> None:
+    """Refuse a list in JSON: none of its lines would name anything, and it is one word to say why."""
+    if not text.lstrip().startswith(("[", "{")):
+        return
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    if value:
+        raise UnusableData(f"{where} is JSON. Write one name a line, without brackets, quotes and commas.")
+
+
+def _check_line(line: str, where: str, input_url: str) -> None:
     path = line.partition("*")[0]
     if path.startswith("/") or ".." in path.split("/") or "\0" in line:
+        inside = path.removeprefix(input_url).lstrip("/")
+        is_below = ".." not in inside.split("/") and "\0" not in line
+        hint = f" Write {inside[:200]!r}." if is_below and inside else ""
         raise UnusableData(
             f"{where}: {line[:200]!r} leaves the input. Names are relative to the input datasource, "
-            "without '..' and a leading '/'."
+            f"without '..' and a leading '/'.{hint}"
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_job.catalog.catalog import Catalog, Listing, take_rows
+from selection_job.catalog.catalog import Catalog, Listing, hash_names, take_rows
 from selection_job.catalog.copies import find_copies
 from selection_job.catalog.embedded import Embedded
 from selection_job.catalog.frame_names import parse_frame_name
@@ -267,6 +267,12 @@ def make_part(
     )
 
 
+def leave_out(listing: Listing, is_taken: NDArray[np.bool_]) -> Listing:
+    """Return the part of a listing that takes part; of the rest it is still known that it is there."""
+    others = hash_names(listing.names[row] for row in np.flatnonzero(~is_taken).tolist())
+    return replace(take_listing(listing, is_taken), left_out=np.concatenate([listing.left_out, others]))
+
+
 def take_listing(listing: Listing, is_taken: NDArray[np.bool_]) -> Listing:
     """Return the part of a listing."""
     rows = np.flatnonzero(is_taken).tolist()
@@ -275,4 +281,5 @@ def take_listing(listing: Listing, is_taken: NDArray[np.bool_]) -> Listing:
         sizes_bytes=listing.sizes_bytes[is_taken],
         versions=[listing.versions[row] for row in rows],
         notes=listing.notes,
+        left_out=listing.left_out,
     )

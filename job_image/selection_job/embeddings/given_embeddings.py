@@ -12,6 +12,7 @@ from selection_job.catalog.catalog import Catalog, Listing
 from selection_job.catalog.copies import find_copies
 from selection_job.catalog.embedded import Embedded
 from selection_job.catalog.image_names import quote_some
+from selection_job.catalog.near_names import explain_spelling
 from selection_job.embeddings.table_reading import EmbeddingsTable, read_table
 from selection_job.errors import UnusableData
 from selection_job.formats.spellings import IN_ANOTHER_FORM
@@ -64,14 +65,14 @@ def load_given(
     advance      is told how many bytes were read
     Raises UnusableData where the file is wrong, or where none of its rows is an image to choose.
     """
-    table = read_table(path, listing.names, where=url, advance=advance)
+    table = read_table(path, listing.names, where=url, advance=advance, left_out=listing.left_out)
     if len(table.rows) == table.n_preselected:
         raise UnusableData(_explain_nothing(table, listing, url, input_url))
     given = GivenEmbeddings(
         scores=table.scores,
         source=f"embeddings {key}",
         fingerprint=table.digest,
-        notes=(*_note(table, listing, key), *_note_scores(table, key, uses_scores=uses_scores)),
+        notes=(*_note(table, listing, key, input_url), *_note_scores(table, key, uses_scores=uses_scores)),
     )
     return given, Embedded(_make_catalog(table, listing), table.vectors)
 
@@ -115,9 +116,16 @@ def _explain_nothing(table: EmbeddingsTable, listing: Listing, where: str, url: 
         )
     if len(table.masked):
         return f"{where}: every image of {url} that has a row is masked; nothing is left to select from."
+    if not table.n_foreign:
+        return (
+            f"{where} has rows only of images that the list of relevant names or the datapool leaves out. Add rows for "
+            f"those that take part: {quote_some(listing.names)}."
+        )
+    hint = explain_spelling(table.foreign, listing.names, url) or "Names are relative to it, and case matters."
+    n, part = table.n_foreign + table.n_left_out, " that take part" if table.n_left_out else ""
     return (
-        f"None of the {table.n_foreign} names in {where} is one of the {len(listing.names)} images in {url}: "
-        f"{quote_some(table.foreign)} beside {quote_some(listing.names)}. Names are relative to it, and case matters."
+        f"None of the {n} names in {where} is one of the {len(listing.names)} images in {url}{part}: "
+        f"{quote_some(table.foreign)} beside {quote_some(listing.names)}. {hint}"
     )
 
 
@@ -127,7 +135,7 @@ def _note_scores(table: EmbeddingsTable, key: str, *, uses_scores: bool) -> Iter
         yield f"{key}: the column al_score is not used; {words}."
 
 
-def _note(table: EmbeddingsTable, listing: Listing, key: str) -> Iterator[str]:
+def _note(table: EmbeddingsTable, listing: Listing, key: str, input_url: str) -> Iterator[str]:
     """Yield what the user should know about the file and the images beside each other."""
     yield f"No image was opened: embeddings come from {key}, and exact duplicates are images with equal vectors."
     for words, rows in (("have no row in", table.absent), ("are masked in", table.masked)):
@@ -143,7 +151,15 @@ def _note(table: EmbeddingsTable, listing: Listing, key: str) -> Iterator[str]:
     if table.respelled:
         n, names = len(table.respelled), quote_some(table.respelled)
         yield f"{key}: {n} rows are {IN_ANOTHER_FORM} than the images' names, and were taken for them: {names}"
-    if table.n_foreign:
-        yield f"{table.n_foreign} rows of {key} name no image of the input: {quote_some(table.foreign)}"
+    if n := table.n_left_out:
+        yield (
+            f"{key}: {n} {'row is of an image' if n == 1 else 'rows are of images'} of the input that the list of "
+            "relevant names or the datapool leaves out."
+        )
+    if n := table.n_foreign:
+        noun, verb = ("row", "names") if n == 1 else ("rows", "name")
+        hint = explain_spelling(table.foreign, listing.names, input_url)
+        note = f"{n} {noun} of {key} {verb} no image of the input: {quote_some(table.foreign)}"
+        yield f"{note}. {hint}" if hint else note
     if table.header.unused:
         yield f"{key}: these columns are not used: {quote_some(list(table.header.unused))}"

@@ -17,6 +17,9 @@ MARKS = ("masked", "selected", "al_score")
 """Columns with a meaning besides the vector's, in the order of EmbeddingsHeader.marks."""
 
 _EXPECTED = "expected filenames,embedding_0,embedding_1,…,labels"
+_PANDAS_INDEX = re.compile(r"|Unnamed: [0-9]+|index|level_[0-9]+")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "'|'"}
 _COMPONENT = re.compile(r"embedding_(0|[1-9][0-9]{0,4})")
 
 
@@ -64,7 +67,10 @@ def parse_header(line: bytes, *, where: str) -> EmbeddingsHeader:
     marks = tuple(mark for mark in MARKS if mark in names)
     places = {f"embedding_{i}": i for i in range(n_dimensions)}
     if missing := [name for name in places if name not in names]:
-        raise UnusableData(f"{where}, line 1: {n_dimensions} components are there, and {missing[0]} is missing.")
+        raise UnusableData(
+            f"{where}, line 1: {n_dimensions} components are there, and {missing[0]} is missing. They count from "
+            "embedding_0 without a gap."
+        )
     places |= {mark: n_dimensions + i for i, mark in enumerate(marks)}
     known = {"filenames": NAME, "labels": TEXT, **places}
     columns = np.array([known.get(name, TEXT) for name in names], dtype=np.int64)
@@ -77,13 +83,15 @@ def _split(line: bytes, where: str) -> list[str]:
     try:
         text = line.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
-        raise UnusableData(f"{where} is not UTF-8 (byte {error.start} of its first line); save it as UTF-8.") from error
+        found = "is UTF-16" if line.startswith(_UTF_16) else f"is not UTF-8 (byte {error.start} of its first line)"
+        raise UnusableData(f"{where} {found}; save it as UTF-8.") from error
     return next(csv.reader([text]), [])
 
 
 def _check_order(names: list[str], where: str) -> None:
     if names[:1] != ["filenames"] or "labels" not in names:
-        raise UnusableData(f"{where}, line 1: {_EXPECTED}; found {quote_some(names) or 'an empty line'}.")
+        found = quote_some(names) or "an empty line"
+        raise UnusableData(f"{where}, line 1: {_EXPECTED}; found {found}.{_advise(names)}")
     if repeated := [name for name, count in Counter(names).items() if count > 1]:
         raise UnusableData(f"{where}, line 1: there are two columns {quote_some(repeated)}.")
     between = names[1 : names.index("labels")]
@@ -93,3 +101,26 @@ def _check_order(names: list[str], where: str) -> None:
         )
     if late := [name for name in names[names.index("labels") :] if _COMPONENT.fullmatch(name)]:
         raise UnusableData(f"{where}, line 1: {_EXPECTED}; found {quote_some(late)} behind labels.")
+
+
+def _advise(names: list[str]) -> str:
+    """Return what to do about a header that lacks its first or its last column, as sentences after a blank."""
+    first = names[0] if names else ""
+    if len(names) == 1 and (used := [words for sign, words in _SEPARATORS.items() if sign in first]):
+        return f" The columns are separated by {used[0]}: save the table with commas (pandas: sep=',')."
+    if first.startswith("#"):
+        return " Delete what stands before the header."
+    if any(name != name.strip() for name in names):
+        return " Delete the blanks around the names and behind the commas."
+    missing = " The column labels is missing: add one, 0 in each row will do." if "labels" not in names else ""
+    return (_advise_first(names) + missing) if names else ""
+
+
+def _advise_first(names: list[str]) -> str:
+    if names[0] == "filenames":
+        return ""
+    if "filenames" not in names:
+        return f" The first column is called filenames, not {names[0][:200]!r}."
+    if _PANDAS_INDEX.fullmatch(names[0]):
+        return " The first column is an index that pandas wrote: save the table with index=False."
+    return " filenames is the first column; others that a run is not to use go behind labels."

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from selection_job.catalog.catalog import NO_HASHES, hash_names
 from selection_job.embeddings.table_header import EmbeddingsHeader, parse_header
 from selection_job.embeddings.table_rows import BLOCK_BYTES, RowReader, TableRows
 from selection_job.errors import UnusableData
@@ -30,10 +31,12 @@ class EmbeddingsTable:
     """The last so many rows are marked as selected before, and sorted among themselves."""
     masked: NDArray[np.int64]  # sorted: which names are marked to be ignored
     absent: NDArray[np.int64]  # sorted: which names have no row
+    n_left_out: int
+    """Rows of names that are known and were not asked for."""
     n_foreign: int
-    """Rows of names that were not asked for."""
+    """Rows of names that are not known at all."""
     foreign: list[str]
-    """The first thousand of these names."""
+    """The first thousand of the latter."""
     respelled: list[str]
     """Rows that are spelled in another Unicode form than the name that they were taken for."""
     digest: str
@@ -41,7 +44,12 @@ class EmbeddingsTable:
 
 
 def read_table(
-    path: Path, names: list[str], *, where: str, advance: Callable[[int], None] = lambda _: None
+    path: Path,
+    names: list[str],
+    *,
+    where: str,
+    advance: Callable[[int], None] = lambda _: None,
+    left_out: NDArray[np.int64] = NO_HASHES,
 ) -> EmbeddingsTable:
     """Read the vectors of the given names.
 
@@ -49,6 +57,7 @@ def read_table(
     names    (n,) unique; a row of another name is counted, and checked like the others
     where    the file as users know it, for messages
     advance  is told how many bytes were read
+    left_out  hashes of further names that are known (catalog.hash_names)
 
     A row that is both masked and selected is masked. A row that is spelled in another Unicode form than a name counts
     where the name has no other. Memory: the vectors of the names that are there, twice where some are preselected,
@@ -66,7 +75,7 @@ def read_table(
         line = file.readline(BLOCK_BYTES)
         note(line)
         header = parse_header(line, where=where)
-        collected = _Collected(names, header, where)
+        collected = _Collected(names, header, where, left_out)
         for rows in RowReader(file, header, where=where, note=note).read():
             collected.add(rows)
     return collected.finish(digest.hexdigest())
@@ -75,13 +84,13 @@ def read_table(
 class _Collected:
     """The vectors that were found so far, each at its name's place."""
 
-    def __init__(self, names: list[str], header: EmbeddingsHeader, where: str) -> None:
-        self._header, self._where = header, where
+    def __init__(self, names: list[str], header: EmbeddingsHeader, where: str, left_out: NDArray[np.int64]) -> None:
+        self._header, self._where, self._left_out = header, where, left_out
         self._places = {name: row for row, name in enumerate(names)}
         self._vectors = np.empty((len(names), header.n_dimensions), dtype=np.float32)  # untouched pages take no memory
         self._scores = np.empty(len(names), dtype=np.float64)
         self._state = np.zeros(len(names), dtype=np.uint8)
-        self._n_rows = self._n_foreign = 0
+        self._n_rows = self._n_foreign = self._n_left_out = 0
         self._foreign: list[str] = []
         self._spellings = Spellings(names, self._places.__contains__)
         self._respelled: dict[int, list[str]] = {}  # by place the rows in other spellings, of which the first is kept
@@ -136,7 +145,7 @@ class _Collected:
     def finish(self, digest: str) -> EmbeddingsTable:
         """Return what was collected, moved together in place."""
         if not self._n_rows:
-            raise UnusableData(f"{self._where} has a header and no rows.")
+            raise UnusableData(f"{self._where} has a header and no rows; write a row for each image.")
         respelled = self._settle_respelled()
         taken = np.flatnonzero((self._state == _TAKEN) | (self._state == _PRESELECTED))
         for start in range(0, len(taken), _BLOCK):
@@ -154,6 +163,7 @@ class _Collected:
             n_preselected=int(is_preselected.sum()),
             masked=np.flatnonzero(self._state == _MASKED),
             absent=np.flatnonzero(self._state == _ABSENT),
+            n_left_out=self._n_left_out,
             n_foreign=self._n_foreign,
             foreign=self._foreign,
             respelled=respelled,
@@ -178,9 +188,13 @@ class _Collected:
         is_repeated |= ~np.isin(np.arange(len(known)), first)
         if is_repeated.any():
             row = int(known[np.argmax(is_repeated)])
-            self._fail(rows, row, f"{rows.names[row]!r} has a row above already; a name has one row")
+            self._fail(rows, row, f"{rows.names[row]!r} has a row above already; a name has one row: delete the others")
 
     def _note_foreign(self, names: list[str]) -> None:
+        if len(self._left_out) and names:
+            is_known = np.isin(hash_names(names), self._left_out)
+            self._n_left_out += int(is_known.sum())
+            names = [name for name, known in zip(names, is_known.tolist(), strict=True) if not known]
         self._n_foreign += len(names)
         self._foreign += names[: _MOST_KEPT - len(self._foreign)]
 

@@ -101,7 +101,7 @@ class RowReader:
                 return np.float32(0)
             found = repr(text[:40].decode("utf-8", "backslashreplace")) if text else "empty"
             problem = f"{self._header.names[field]} is {found}; expected a number below 3.4e38, as 0.25 or -1e-3"
-            self._fail(rows.line(row), problem)
+            self._fail(rows.line(row), problem + _advise_number(text))
         return value
 
     def _is_masked(self, rows: TableRows, row: int) -> bool:
@@ -113,8 +113,20 @@ class RowReader:
         raise UnusableData(f"{self._where}, line {line}: {problem}.")
 
 
+def _advise_number(text: bytes) -> str:
+    """Return what to do about a field that is no number."""
+    word = text.strip().lower()
+    if not word or word.lstrip(b"+-") in {b"nan", b"inf", b"infinity", b"none", b"null", b"n/a", b"na"}:
+        return ". Leave out the row of an image that has no vector, or add a column masked with 1 in its row"
+    if re.fullmatch(rb"[+-]?[0-9]*,[0-9]+(e[+-]?[0-9]+)?", word):
+        return ", with a point, not a comma"
+    if "\N{MINUS SIGN}".encode() in word:
+        return ", with '-' as it stands on the keyboard"
+    return ""
+
+
 def _describe_fields(n_found: int, n_expected: int) -> str:
     if n_found == AFTER_QUOTE:
         return "something stands between a closing quote and the next comma; a quote in a name is written twice"
-    hint = "; a name that holds a comma is put in quotes" if n_found > n_expected else ""
-    return f"{n_found} fields, where the header has {n_expected}{hint}"
+    hint = "a name that holds a comma is put in quotes" if n_found > n_expected else "write each row in full"
+    return f"{n_found} {'field' if n_found == 1 else 'fields'}, where the header has {n_expected}; {hint}"

@@ -176,7 +176,7 @@ def _explain_nothing(url: str, files: ImageFiles, n: int) -> str:
 def _note_files(files: ImageFiles, n: int) -> Iterator[str]:
     if files.n_foreign:
         foreign = quote_some(files.foreign)
-        are = "files belong to no image of the input and are not read, such as"
+        are = "files belong to no image that takes part and are not read, such as"
         yield f"{METADATA_FOLDER}: {files.n_foreign:,} {are} {foreign}"
     if files.respelled:
         respelled = quote_some(list(files.respelled.values()))

@@ -173,7 +173,7 @@ def _explain_nothing(where: str, schema: TaskSchema, files: ImageFiles, tally: T
     """Return why no image has predictions."""
     found = f"{tally.n_invalid} files can't be used, {tally.n_missing} images have none"
     if files.n_foreign:
-        found += f", {files.n_foreign} other files belong to no image ({quote_some(files.foreign)})"
+        found += f", {files.n_foreign} other files belong to none of them ({quote_some(files.foreign)})"
     return (
         f"None of the {n} images has predictions of the task {schema.task} in {where}{schema.folder}: {found}. "
         f"The first problems: {'; '.join(tally.examples)}. The file of the image sub/a.jpg is sub/a.json."
@@ -202,4 +202,4 @@ def _note_tally(schema: TaskSchema, files: ImageFiles, tally: Tally) -> Iterator
         yield f"{task}: {len(files.respelled)} files are {than}: {respelled}"
     if files.n_foreign:
         foreign = quote_some(files.foreign)
-        yield f"{task}: {files.n_foreign} files belong to no image of the input and are not read, such as {foreign}"
+        yield f"{task}: {files.n_foreign} files belong to no image that takes part and are not read, such as {foreign}"

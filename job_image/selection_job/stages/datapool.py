@@ -15,6 +15,7 @@ from selection_job.datapool.datapool import (
     Datapool,
     Members,
     join,
+    leave_out,
     make_part,
     take_listing,
     without_members,
@@ -119,7 +120,7 @@ def _view(context: RunContext, listing: Listing, pool: Datapool, lease: Lease) -
     if not is_new.any():
         every = f"all {len(is_new)} {files} in {context.source.url}"
         raise UnusableData(_say_nothing_is_new(context, pool, every))
-    new = take_listing(listing, is_new)
+    new = leave_out(listing, is_new)
     members = pool.find_members(listed, medium=medium)
     log.info(
         "Datapool %s: %d %s selected before, %d %s to look at.",

@@ -1,0 +1,116 @@
+"""Notes on a listing: what to know of lines that name nothing, of odd names and of what was passed over."""
+
+import os
+
+from selection_job.catalog.image_names import EXTENSIONS, is_utf8, quote_some
+from selection_job.catalog.near_names import explain_spelling
+from selection_job.catalog.relevant_filenames import RelevantFilenames
+from selection_job.catalog.sighting import OTHER_MEDIUM, Sighting
+from selection_job.formats.spellings import IN_ANOTHER_FORM
+
+_MOST_FOLDERS = 10
+_MOST_NAMED = 6
+
+
+def explain_nothing(sighting: Sighting, relevant: RelevantFilenames | None, url: str, relevant_url: str) -> str:
+    """Return why nothing takes part, and what to do."""
+    medium = sighting.medium
+    if relevant is not None and len(sighting.left_out):
+        unused = _unused(sighting, relevant)
+        useless = unused + sighting.named.list_lines(n_files=2)
+        hint = _explain_unused(unused, sighting, url) or "Names are relative to it, and case matters."
+        return (
+            f"None of the lines of {relevant_url} names one of the {len(sighting.left_out)} "
+            f"{medium.file_noun.plural} in {url}: {quote_some(useless) or 'it is empty'}. {hint}"
+        )
+    return (
+        f"There is no {medium.file_noun.singular} in {url}: {sighting.n_others} other files{_explain_other(sighting)} "
+        f"were seen, none ends in {' '.join(EXTENSIONS[medium])} (in any case; names that start with '.' are left "
+        "out)."
+    )
+
+
+def _explain_other(sighting: Sighting) -> str:
+    own, other = sighting.medium.file_noun.plural, OTHER_MEDIUM[sighting.medium].file_noun.plural
+    n = sighting.n_other_media
+    if not n:
+        return ""
+    return f" and {n} {other} (dataset type {own.upper()} takes no {other}; spec.dataset.type {other.upper()} does)"
+
+
+def _unused(sighting: Sighting, relevant: RelevantFilenames) -> list[str]:
+    used = sighting.used_wildcards | sighting.respelled_wildcards
+    unused = [wildcard.line for wildcard in relevant.wildcards if wildcard.line not in used]
+    return sighting.named.list_lines(n_files=0) + unused
+
+
+def _explain_unused(unused: list[str], sighting: Sighting, url: str) -> str:
+    """Return what to do about the first lines that name nothing; '' where that can't be told."""
+    listed = [*sighting.not_relevant, *sighting.names]
+    for folder in unused[:_MOST_FOLDERS]:
+        if folder.endswith("/") and "*" not in folder and any(name.startswith(folder) for name in listed):
+            return f"{f'{folder}*'!r} takes all that is in a folder."
+    return explain_spelling([line for line in unused if "*" not in line], listed, url)
+
+
+def note_relevant(sighting: Sighting, relevant: RelevantFilenames | None, key: str, input_url: str) -> list[str]:
+    """Return what to know of the lines of a list of relevant names."""
+    if relevant is None:
+        return []
+    notes = []
+    if relevant.n_duplicates:
+        lines = "line repeats" if relevant.n_duplicates == 1 else "lines repeat"
+        notes.append(f"{key}: {relevant.n_duplicates} {lines} an earlier line.")
+    if odd := [wildcard.line for wildcard in relevant.wildcards if wildcard.without_effect.strip("*")]:
+        notes.append(
+            f"{key}: text right after the first '*' of a line has no effect; write it as a pattern that leaves names "
+            f"out: {quote_some(odd)}"
+        )
+    noun = sighting.medium.file_noun.singular
+    respelled = sorted(sighting.respelled_wildcards - sighting.used_wildcards)
+    if respelled := sighting.named.list_lines(n_files=1) + respelled:
+        notes.append(
+            f"{key}: {len(respelled)} lines are {IN_ANOTHER_FORM} than the names of the input, and name the same "
+            f"{sighting.medium.file_noun.plural}: {quote_some(respelled)}"
+        )
+    if several := sighting.named.list_lines(n_files=2):
+        notes.append(
+            f"{key}: {len(several)} lines are {IN_ANOTHER_FORM} than the names of the input, which has more than one "
+            f"{noun} of each of these names; write them as they are listed: {quote_some(several)}"
+        )
+    if unused := _unused(sighting, relevant):
+        lines = "line names" if len(unused) == 1 else "lines name"
+        hint = _explain_unused(unused, sighting, input_url)
+        note = f"{key}: {len(unused)} {lines} no {noun} of the input: {quote_some(unused)}"
+        notes.append(f"{note}. {hint}" if hint else note)
+    return notes
+
+
+def note_encoding(names: list[str]) -> list[str]:
+    """Return a note on names that are not UTF-8."""
+    odd = [name for name in names if not is_utf8(name)]
+    return [f"{len(odd)} names are not UTF-8 and count as corrupt; rename them: {quote_some(odd)}"] if odd else []
+
+
+def note_unreadable(folders: list[str]) -> list[str]:
+    """Return a note on folders that may not be read."""
+    if not folders:
+        return []
+    subject, verb = ("1 folder", "was") if len(folders) == 1 else (f"{len(folders):,} folders", "were")
+    return [
+        f"{subject} of the input may not be read and {verb} passed over: {quote_some(sorted(folders))}. "
+        f"If files of the dataset lie there, let user {os.geteuid()} read them."
+    ]
+
+
+def note_endings(sighting: Sighting) -> list[str]:
+    """Return a note on files of other kinds, by what they end in."""
+    named = [(ending, n) for ending, n in sighting.endings.items() if ending]
+    counted = sorted(named, key=lambda pair: (-pair[1], pair[0]))[:_MOST_NAMED]
+    n_all = sighting.endings.total()
+    if not n_all:
+        return []
+    n_rest = n_all - sum(n for _, n in counted)
+    parts = [f"{ending} ({n:,})" for ending, n in counted] + ([f"another way ({n_rest:,})"] if n_rest else [])
+    verb = "ends" if n_all == 1 else "end"
+    return [f"{n_all:,} other {'file' if n_all == 1 else 'files'} of the input {verb} in {', '.join(parts)}: not read."]
