@@ -94,8 +94,12 @@ def go_on():
     torch.set_num_threads(n_threads)
 
 
-def read(path):
-    """Return a file's lines, cells or values, with numbers as such."""
+def read(path, like=None):
+    """Return a file's lines, cells or values, with numbers as such; of a table the columns that another one has."""
+    if like is not None and path.suffix == ".csv":
+        columns = next(csv.reader(like.read_text(encoding="utf-8").splitlines()))
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+        return [*columns, *(number(row[column]) for row in rows for column in columns)]
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".json":
         return flatten(json.loads(text))
@@ -122,7 +126,7 @@ def assert_as_published(folder, published):
     expected = sorted(path.relative_to(published) for path in published.rglob("*.*"))
     assert len(expected) >= 10
     for name in expected:
-        found, wanted = read(folder / name), read(published / name)
+        found, wanted = read(folder / name, like=published / name), read(published / name)
         assert len(found) == len(wanted), name
         for own, other in zip(found, wanted, strict=True):
             if isinstance(other, float):

@@ -82,9 +82,7 @@ def test_no_image_is_opened_to_select(run, images, vectors, monkeypatch):
 def test_images_and_rows_without_the_other_are_left_and_named(run, images, vectors):
     done = run(table([*images[1:], "gone.jpg"], vectors))
     assert done.summary.counts.input == N - 1
-    assert any(
-        f"1 images of the input have no row in {FILE} and take no part: '00.jpg'" in n for n in done.report_notes
-    )
+    assert any(f"1 image of the input has no row in {FILE} and takes no part: '00.jpg'" in n for n in done.report_notes)
     assert any(f"1 row of {FILE} names no image of the input: 'gone.jpg'" in note for note in done.report_notes)
 
 

@@ -82,12 +82,12 @@ def test_nothing_listed_says_where_and_what_was_seen():
         names_of("a.txt", "b.csv", "drive.mp4", ".hidden.jpg")
     message = str(caught.value)
     assert "shelf://bucket/" in message
-    assert "2 other files and 1 videos" in message
+    assert "2 other files and 1 video " in message
     assert ".jpg .jpeg .png" in message
 
 
 def test_an_empty_folder_is_unusable(tmp_path):
-    with pytest.raises(UnusableData, match=r"no image in .*: 0 other files were seen"):
+    with pytest.raises(UnusableData, match=r"no image in .*: it is empty, or holds only"):
         list_images(LocalStore(tmp_path), LocalStore(tmp_path))
 
 
@@ -97,7 +97,7 @@ def test_names_that_are_not_utf8_are_listed_and_noted(tmp_path):
     listing = list_images(LocalStore(tmp_path), LocalStore(tmp_path))
     assert len(listing.names) == 2
     assert len(listing.fingerprint) == 64
-    assert listing.notes == [r"1 names are not UTF-8 and count as corrupt; rename them: 'caf\\xe9.jpg'"]
+    assert listing.notes == [r"1 name is not UTF-8 and counts as corrupt; rename it: 'caf\\xe9.jpg'"]
 
 
 def test_listing_takes_a_few_hundred_bytes_an_image():

@@ -218,7 +218,7 @@ def test_what_is_missing_is_said_before_an_image_is_read(lightly):
     with pytest.raises(UnusableData, match=r"None of the 3 images has a file .* \(no others\)"):
         load(lightly, "scene")
     write(lightly, "B.json", file_of(FULL))
-    with pytest.raises(UnusableData, match=r"1 other files, such as '\.lightly/metadata/B\.json'"):
+    with pytest.raises(UnusableData, match=r"1 other file, such as '\.lightly/metadata/B\.json'"):
         load(lightly, "scene")
     with pytest.raises(UnusableData, match=r"strategies\[0\]: There are no metadata 'scnee': .* 'scene',"):
         load(lightly, "scnee")

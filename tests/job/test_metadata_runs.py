@@ -145,7 +145,7 @@ def test_a_mix_of_file_and_computed_metadata_selects_and_says_what_each_did(
         "WEIGHTS on METADATA weather.temperature",
         "BALANCE on METADATA scene",
     ]
-    assert any("there are 18 files for 40 images" in note for note in done.report_notes)
+    assert any("18 files for 40 images" in note for note in done.report_notes)
 
 
 def test_groups_of_names_balance_a_selection_and_filter_it(photos, make_selecting, run_manifest):

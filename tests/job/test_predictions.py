@@ -156,7 +156,7 @@ def test_what_does_not_fit_an_image_is_named_once_its_size_is_known(task_place, 
         (0, "predictions[0]: its box has no area, 20 x 0 pixels")
     ]
     (note,) = note_misfits(found, catalog_of([10, 10, 11]), scratch=place.scratch)
-    assert note.startswith("The task t: the predictions of 1 images do not fit the images, and count in scores as ")
+    assert note.startswith("The task t: the predictions of 1 image do not fit the picture, and count in scores as ")
     assert (place.scratch / "prediction_problems").read_text().startswith("t,.lightly/predictions/t/a.json,counts as")
 
 

@@ -236,16 +236,17 @@ def test_a_task_that_is_not_there_ends_the_run(prediction_place, load_task, file
     [
         ({}, "0 files can't be used, 2 images have none. The first problems: '.lightly/predictions/t/a.json': missing"),
         ({"a.json": b"{", "b.json": b""}, "2 files can't be used, 0 images have none. The first problems: .*; .*empty"),
-        ({"a.json": b"{"}, "1 files can't be used, 1 images have none"),
-        ({"x/a.json": {"predictions": []}}, "2 images have none, 1 other files belong to none of them .'.*t/x/a.json'"),
+        ({"a.json": b"{"}, "1 file can't be used, 1 image has none"),
+        ({"x/a.json": {"predictions": []}}, "2 images have none, 1 other file belongs to none of them .'.*t/x/a.json'"),
     ],
 )
 def test_without_any_usable_file_the_run_ends(task_place, load_task, files, message):
     place = task_place("classification", files)
     with pytest.raises(UnusableData, match=message) as caught:
         load_task(place, ["a.jpg", "b.jpg"])
-    assert str(caught.value).startswith("None of the 2 images has predictions of the task t in ")
-    assert str(caught.value).endswith("The file of the image sub/a.jpg is sub/a.json.")
+    rule = "The predictions of the task t for the image sub/a.jpg are the file .lightly/predictions/t/sub/a.json in "
+    assert str(caught.value).startswith(rule)
+    assert "none of the 2 images has such a file that can be used" in str(caught.value)
 
 
 def normalize(reason):

@@ -230,7 +230,7 @@ def test_distances_are_those_of_the_embeddings_and_are_printed_as_measured(books
     for words, key, of in (
         ("Farthest image from a labelled one", "max", covering),
         ("Typical image from a labelled one (mean)", "mean", covering),
-        ("Labelled images from each other (median)", "median", neighbours),
+        ("Labelled image from the nearest labelled one (median)", "median", neighbours),
     ):
         both = [f"{of[which]['metrics'][key]:.3f} {which}" for which in ("selected", "random")]
         better = "larger" if of is neighbours else "smaller"

@@ -58,8 +58,10 @@ def test_the_pdf_is_small_and_bookmarked(print_report):
 
 
 def test_savings_are_marked_as_estimates_with_their_factors(print_report):
-    _, path = print_report(3, 1, report={"labels_per_image": 100, "cpu_watts_per_core": 250})
+    report, path = print_report(3, 1, report={"labels_per_image": 100, "cpu_watts_per_core": 250})
     text = text_of(path)
+    lines = [line for page in PdfReader(path).pages for line in page.extract_text().splitlines()]
+    assert {factor["name"] for factor in report["annotationSavings"]["factors"]} <= {line.strip() for line in lines}
     assert "US$ 2.40" in text  # 2 images x 100 labels x 0.012
     assert "estimates" in text
     assert "grid_intensity_g_per_kwh" in text

@@ -220,16 +220,30 @@ def test_the_cover_promises_no_likeness_but_states_the_radius(tmp_path, make_rep
 
 
 @pytest.mark.parametrize(
-    ("n_filtered", "method", "words"),
+    ("n_filtered", "kinds", "words"),
     [
-        (1, "coreset", "The other image does not pass a THRESHOLD."),
-        (0, "mix", "The other image is worth less to the strategies together."),
+        (1, [], "The other image does not pass a THRESHOLD."),
+        (0, ["WEIGHTS", "THRESHOLD"], "The other image is worth less to the strategy."),
+        (0, ["WEIGHTS", "DIVERSITY"], "The other image is worth less to the strategies together."),
     ],
 )
-def test_the_cover_tells_of_one_image_in_the_singular(tmp_path, make_report_input, n_filtered, method, words):
+def test_the_cover_tells_of_one_image_and_one_strategy_in_the_singular(
+    tmp_path, make_report_input, n_filtered, kinds, words
+):
     report = write_report(tmp_path, **make_report_input(3, 2))
-    report["selectionInformation"] |= {"nFiltered": n_filtered, "method": method}
+    strategies = [{"type": kind} for kind in kinds]
+    method = "strategies" if kinds else "coreset"
+    report["selectionInformation"] |= {"nFiltered": n_filtered, "method": method, "strategies": strategies}
     assert words in tell_cover(report)
+
+
+@pytest.mark.parametrize("n_filtered", [0, 1])
+def test_a_tile_says_how_near_the_removed_lie_only_where_something_was_removed(tmp_path, make_report_input, n_filtered):
+    report = write_report(tmp_path, **make_report_input(3, 2))
+    report["selectionInformation"]["nFiltered"] = n_filtered
+    tiles = repr(make_cover(report, lambda name: None))
+    assert "'removed" in tiles
+    assert ("removed: within" in tiles) == (n_filtered == 0)
 
 
 def test_savings_of_less_than_a_dollar_are_not_rounded_to_nothing(tmp_path, make_report_input):

@@ -98,12 +98,37 @@ def test_two_runs_one_after_the_other_pick_what_one_run_picks(mix, n, seed):
         assert record.shares is None or len(record.shares) == len(rest)
 
 
+@pytest.mark.parametrize(
+    ("selection", "is_reached"),
+    [
+        ({"n_samples": 9, "strategies": [{"input": {"type": "EMBEDDINGS"}, "strategy": {"type": "DIVERSITY"}}]}, True),
+        ({"n_samples": 56, "strategies": [entry("DIVERSITY", stopping_condition_minimum_distance=1.2)]}, False),
+        ({"n_samples": 9, "strategies": [entry("WEIGHTS", {"type": "RANDOM"})]}, None),
+        ({"n_samples": 9, "strategies": [entry("DIVERSITY"), entry("WEIGHTS", {"type": "RANDOM"})]}, None),
+    ],
+    ids=["n_samples", "min_distance", "random", "mix"],
+)
+def test_the_cut_off_is_the_distance_that_no_removed_image_exceeds(selection, is_reached):
+    vectors = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    catalog = make_catalog(60, 4)
+    chosen = choose_images(catalog, vectors, make_spec({}, selection), GatheredSources(60, catalog.names))
+    if is_reached is None:
+        assert np.isnan(chosen.cut_off)
+        return
+    assert 0 < len(chosen.removed) < 56
+    assert (chosen.nearest_distance <= chosen.cut_off * (1 + 1e-6)).all()
+    assert (chosen.distances[1:] >= chosen.cut_off * (1 - 1e-6)).all()
+    assert (chosen.cut_off == pytest.approx(chosen.distances[-1])) == is_reached
+
+
 LINE = np.array([[0.0], [1.0], [5.0], [9.0], [0.5], [8.0]], dtype=np.float32)  # the last two were selected before
 
 
 def select(worker, catalog=None, selection=None, columns=None):
     catalog = make_catalog(6, 2) if catalog is None else catalog
-    return choose_images(catalog, LINE, make_spec(worker, selection), GatheredSources(6, columns=columns or {}))
+    return choose_images(
+        catalog, LINE, make_spec(worker, selection), GatheredSources(6, catalog.names, columns=columns or {})
+    )
 
 
 def test_distances_count_from_what_was_selected_before():
@@ -140,6 +165,15 @@ def test_a_threshold_does_not_concern_what_was_selected_before():
     assert selection.nearest_selected.tolist() == [4, 4, 5]
 
 
+def test_one_image_is_spoken_of_in_the_singular():
+    (there,) = select({"stopping_condition": {"n_samples": 9}}, make_catalog(6, 5)).notes[1:]
+    assert there == "9 images were asked for and 1 is there: it is kept."
+    keep = entry("THRESHOLD", {"type": "METADATA", "key": "m"}, threshold=8, operation="BIGGER")
+    columns = {"m": MetadataColumn("m", numbers=np.array([1, 2, 3, 9.0, 0, 0]))}
+    notes = select({}, None, {"n_samples": 2, "strategies": [keep, DIVERSE]}, columns).notes
+    assert notes[-1] == "2 images were asked for and 1 passes: it is kept."
+
+
 def test_a_value_that_is_not_known_any_more_counts_as_the_mean_of_the_new_ones():
     known = {"m": MetadataColumn("m", numbers=np.array([1, 2, 3, 6, 3, 3], float))}
     lost = {"m": MetadataColumn("m", numbers=np.array([1, 2, 3, 6, np.nan, np.nan], float))}
@@ -147,7 +181,7 @@ def test_a_value_that_is_not_known_any_more_counts_as_the_mean_of_the_new_ones()
     expected = select({}, None, wanted, known)
     assert select({}, None, wanted, lost).selected.tolist() == expected.selected.tolist()
     missing = {"m": MetadataColumn("m", numbers=np.array([1, 2, np.nan, 6, 3, 3], float))}
-    with pytest.raises(UnusableData, match="1 images have no value"):
+    with pytest.raises(UnusableData, match=r"1 image has no value in .* \('0002\.jpg'\); WEIGHTS needs one each"):
         select({}, None, wanted, missing)
 
 

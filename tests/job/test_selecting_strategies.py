@@ -50,6 +50,9 @@ class HandMade:
     def metadata(self, key):
         return self.columns[key]
 
+    def name_items(self, rows):
+        return [f"{row}.jpg" for row in rows.tolist()]
+
     def labels(self, key, rows):
         return [self.columns[key].need_labels()[row] for row in rows.tolist()], np.arange(len(rows))
 
@@ -215,7 +218,7 @@ def test_words_and_numbers_are_told_apart():
         select(FLAT, 1, entry("WEIGHTS", metadata("w")), columns=labels("w", "a", "b", "a"))
     with pytest.raises(UnusableData, match="The metadata 'm' are numbers, and BALANCE needs categories"):
         select(FLAT, 1, entry("BALANCE", metadata("m"), distribution="UNIFORM"), columns=numbers("m", 1, 2, 3))
-    with pytest.raises(UnusableData, match="1 images have no value in WEIGHTS on SCORES t s"):
+    with pytest.raises(UnusableData, match=r"1 image has no value in WEIGHTS on SCORES t s \('1\.jpg'\)"):
         select(FLAT, 1, entry("WEIGHTS", SCORES), scores={("t", "s"): [1, np.nan, 2]})
 
 

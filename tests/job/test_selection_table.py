@@ -1,6 +1,7 @@
 """data/selection.csv: every decision with its reason, also for odd names and many rows."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,11 +55,17 @@ def test_each_decision_has_its_reason_and_odd_names_survive(tmp_path, selection)
     assert [row["contribution of B, x"] for row in rows] == ["-2", "", "", "", ""]
 
 
+@pytest.mark.parametrize(("cut_off", "written"), [(0.5, "0.5"), (NAN, "")])
+def test_the_cut_off_stands_beside_the_distance_of_each_removed_image(tmp_path, selection, cut_off, written):
+    write_selection_table(tmp_path / "s.csv", NAMES, replace(selection, cut_off=cut_off))
+    assert [row["cut_off"] for row in read(tmp_path / "s.csv")] == ["", "", "", written, written]
+
+
 def test_without_a_combination_there_is_no_column_of_contributions(tmp_path, selection):
     alone = Selection(**{**vars(selection), "contributions": np.empty((2, 0)), "thresholds": ()})
     write_selection_table(tmp_path / "s.csv", NAMES, Selection(**{**vars(alone), "filtered_by": np.full(3, -1)}))
     head = list(read(tmp_path / "s.csv")[0])
-    assert head[-1] == "filtered_by"
+    assert head[-2:] == ["filtered_by", "cut_off"]
 
 
 def test_rows_of_many_blocks_are_all_there_and_in_order(tmp_path, monkeypatch):

@@ -262,7 +262,7 @@ def test_what_earlier_runs_selected_is_called_what_it_is(are_videos):
     catalog = frames([9], pool=[(0, 8)]) if are_videos else images([f"{i}.jpg" for i in range(8)], pool=["8.jpg"])
     selection, _ = select(catalog, VECTORS[:9], 4)
     nouns = "frames" if are_videos else "images"
-    assert f"1 {nouns} that were selected before were taken into account." in selection.notes
+    assert f"1 {nouns.removesuffix('s')} that was selected before was taken into account." in selection.notes
 
 
 def gather_means(values, rows):
@@ -363,7 +363,7 @@ def test_a_count_of_objects_is_that_of_a_frame_on_average_for_thresholds():
 
 def test_a_sequence_with_a_frame_without_a_value_has_none():
     columns = {"m": MetadataColumn("m", numbers=np.array([1, 1, 1, np.nan, 1, 1, 1, 1.0]))}
-    with pytest.raises(UnusableData, match=r"each sequence of 4 frames is chosen as if .* 1 images have no value"):
+    with pytest.raises(UnusableData, match=r"each sequence of 4 frames is chosen as if .* 1 image has no value"):
         select(make_catalog(8), VECTORS[:8], {"n_samples": 4, "strategies": [HEAVY]},
                sources=GatheredSources(8, columns=columns))  # fmt: skip
 

@@ -7,6 +7,7 @@ from selection_job.catalog.near_names import explain_spelling
 from selection_job.catalog.relevant_filenames import RelevantFilenames
 from selection_job.catalog.sighting import OTHER_MEDIUM, Sighting
 from selection_job.formats.spellings import IN_ANOTHER_FORM
+from selection_job.manifest.noun import FILE, NAME
 
 _MOST_FOLDERS = 10
 _MOST_NAMED = 6
@@ -23,19 +24,24 @@ def explain_nothing(sighting: Sighting, relevant: RelevantFilenames | None, url:
             f"None of the lines of {relevant_url} names one of the {len(sighting.left_out)} "
             f"{medium.file_noun.plural} in {url}: {quote_some(useless) or 'it is empty'}. {hint}"
         )
+    n_files, none = sighting.n_others + sighting.n_other_media, f"There is no {medium.file_noun.singular} in {url}:"
+    if not n_files and sighting.unreadable:
+        return f"{none} no file was seen (names that start with '.' are left out)."
+    if not n_files:
+        return f"{none} it is empty, or holds only files and folders whose names start with '.', which are left out."
+    others = f"{sighting.n_others} other {FILE.form(sighting.n_others)}{_explain_other(sighting)}"
     return (
-        f"There is no {medium.file_noun.singular} in {url}: {sighting.n_others} other files{_explain_other(sighting)} "
-        f"were seen, none ends in {' '.join(EXTENSIONS[medium])} (in any case; names that start with '.' are left "
-        "out)."
+        f"{none} {others} {'was' if n_files == 1 else 'were'} seen, none ends in "
+        f"{' '.join(EXTENSIONS[medium])} (in any case; names that start with '.' are left out)."
     )
 
 
 def _explain_other(sighting: Sighting) -> str:
-    own, other = sighting.medium.file_noun.plural, OTHER_MEDIUM[sighting.medium].file_noun.plural
-    n = sighting.n_other_media
-    if not n:
+    own, other = sighting.medium.file_noun.plural, OTHER_MEDIUM[sighting.medium].file_noun
+    if not sighting.n_other_media:
         return ""
-    return f" and {n} {other} (dataset type {own.upper()} takes no {other}; spec.dataset.type {other.upper()} does)"
+    takes = f"dataset type {own.upper()} takes no {other.plural}; spec.dataset.type {other.plural.upper()} does"
+    return f" and {other.count(sighting.n_other_media)} ({takes})"
 
 
 def _unused(sighting: Sighting, relevant: RelevantFilenames) -> list[str]:
@@ -89,7 +95,9 @@ def note_relevant(sighting: Sighting, relevant: RelevantFilenames | None, key: s
 def note_encoding(names: list[str]) -> list[str]:
     """Return a note on names that are not UTF-8."""
     odd = [name for name in names if not is_utf8(name)]
-    return [f"{len(odd)} names are not UTF-8 and count as corrupt; rename them: {quote_some(odd)}"] if odd else []
+    are, them = ("is", "it") if len(odd) == 1 else ("are", "them")
+    words = f"{are} not UTF-8 and count{'s' if len(odd) == 1 else ''} as corrupt; rename {them}"
+    return [f"{NAME.count(len(odd))} {words}: {quote_some(odd)}"] if odd else []
 
 
 def note_unreadable(folders: list[str]) -> list[str]:

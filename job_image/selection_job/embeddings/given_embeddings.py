@@ -16,6 +16,7 @@ from selection_job.catalog.near_names import explain_spelling
 from selection_job.embeddings.table_reading import EmbeddingsTable, read_table
 from selection_job.errors import UnusableData
 from selection_job.formats.spellings import IN_ANOTHER_FORM
+from selection_job.manifest.noun import IMAGE, ROW
 
 TABLES_FOLDER = ".lightly/embeddings/"
 """In the lightly datasource."""
@@ -138,28 +139,33 @@ def _note_scores(table: EmbeddingsTable, key: str, *, uses_scores: bool) -> Iter
 def _note(table: EmbeddingsTable, listing: Listing, key: str, input_url: str) -> Iterator[str]:
     """Yield what the user should know about the file and the images beside each other."""
     yield f"No image was opened: embeddings come from {key}, and exact duplicates are images with equal vectors."
-    for words, rows in (("have no row in", table.absent), ("are masked in", table.masked)):
+    told = ((("has", "have"), "no row", table.absent), (("is", "are"), "masked", table.masked))
+    for verbs, words, rows in told:
         if len(rows):
             names = quote_some([listing.names[row] for row in rows[:1000].tolist()])
-            yield f"{len(rows)} images of the input {words} {key} and take no part: {names}"
+            verb, take = (verbs[0], "takes") if len(rows) == 1 else (verbs[1], "take")
+            yield f"{IMAGE.count(len(rows))} of the input {verb} {words} in {key} and {take} no part: {names}"
     if table.n_preselected:
         names = quote_some([listing.names[row] for row in table.rows[-table.n_preselected :][:1000].tolist()])
+        are, they = ("is", "it counts") if table.n_preselected == 1 else ("are", "they count")
         yield (
-            f"{table.n_preselected} images are marked as selected in {key}: they count as chosen before and are "
+            f"{IMAGE.count(table.n_preselected)} {are} marked as selected in {key}: {they} as chosen before and {are} "
             f"not chosen again: {names}"
         )
     if table.respelled:
         n, names = len(table.respelled), quote_some(table.respelled)
-        yield f"{key}: {n} rows are {IN_ANOTHER_FORM} than the images' names, and were taken for them: {names}"
+        are, were = ("is", "was") if n == 1 else ("are", "were")
+        than = f"{IN_ANOTHER_FORM} than the images' names, and {were} taken for them"
+        yield f"{key}: {ROW.count(n)} {are} {than}: {names}"
     if n := table.n_left_out:
         yield (
-            f"{key}: {n} {'row is of an image' if n == 1 else 'rows are of images'} of the input that the list of "
+            f"{key}: {ROW.count(n)} {'is of an image' if n == 1 else 'are of images'} of the input that the list of "
             "relevant names or the datapool leaves out."
         )
     if n := table.n_foreign:
-        noun, verb = ("row", "names") if n == 1 else ("rows", "name")
+        verb = "names" if n == 1 else "name"
         hint = explain_spelling(table.foreign, listing.names, input_url)
-        note = f"{n} {noun} of {key} {verb} no image of the input: {quote_some(table.foreign)}"
+        note = f"{ROW.count(n)} of {key} {verb} no image of the input: {quote_some(table.foreign)}"
         yield f"{note}. {hint}" if hint else note
     if table.header.unused:
         yield f"{key}: these columns are not used: {quote_some(list(table.header.unused))}"

@@ -18,6 +18,14 @@ class Noun:
         """
         return self.singular if number == 1 else self.plural
 
+    def count(self, number: int) -> str:
+        """Return a number with its noun.
+
+        >>> IMAGE.count(1), IMAGE.count(2000)
+        ('1 image', '2,000 images')
+        """
+        return f"{number:,} {self.form(number)}"
+
     @property
     def with_article(self) -> str:
         """The word with "a" or "an".
@@ -29,4 +37,5 @@ class Noun:
 
 
 IMAGE, FRAME, VIDEO = Noun("image", "images"), Noun("frame", "frames"), Noun("video", "videos")
+FILE, NAME, ROW = Noun("file", "files"), Noun("name", "names"), Noun("row", "rows")
 OBJECT, SEQUENCE = Noun("object", "objects"), Noun("sequence", "sequences")

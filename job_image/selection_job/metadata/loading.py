@@ -11,6 +11,7 @@ from selection_job.formats.json_reading import InvalidFile, decode_json
 from selection_job.formats.spellings import IN_ANOTHER_FORM
 from selection_job.manifest.data_needs import DataNeeds
 from selection_job.manifest.goal import NamedStrategy
+from selection_job.manifest.noun import FILE, IMAGE
 from selection_job.metadata.column_files import load_metadata_columns, save_metadata_columns
 from selection_job.metadata.metadata_column import MetadataColumn
 from selection_job.metadata.metadata_files import MOST_BYTES, read_columns
@@ -166,7 +167,8 @@ def _check(entries: Sequence[NamedStrategy], columns: dict[str, MetadataColumn])
 
 
 def _explain_nothing(url: str, files: ImageFiles, n: int) -> str:
-    found = f"{files.n_foreign:,} other files, such as {quote_some(files.foreign)}" if files.n_foreign else "no others"
+    others = f"{files.n_foreign:,} other {FILE.form(files.n_foreign)}"
+    found = f"{others}, such as {quote_some(files.foreign)}" if files.n_foreign else "no others"
     return (
         f"None of the {n:,} images has a file of metadata in {url}{METADATA_FOLDER} ({found}). The file "
         "of the image sub/a.jpg is sub/a.json; case matters."
@@ -175,15 +177,15 @@ def _explain_nothing(url: str, files: ImageFiles, n: int) -> str:
 
 def _note_files(files: ImageFiles, n: int) -> Iterator[str]:
     if files.n_foreign:
-        foreign = quote_some(files.foreign)
-        are = "files belong to no image that takes part and are not read, such as"
-        yield f"{METADATA_FOLDER}: {files.n_foreign:,} {are} {foreign}"
+        belong, are = ("belongs", "is") if files.n_foreign == 1 else ("belong", "are")
+        words = f"{belong} to no image that takes part and {are} not read, such as {quote_some(files.foreign)}"
+        yield f"{METADATA_FOLDER}: {FILE.count(files.n_foreign)} {words}"
     if files.respelled:
         respelled = quote_some(list(files.respelled.values()))
         than = f"{IN_ANOTHER_FORM} than their images, and were read"
         yield f"{METADATA_FOLDER}: {len(files.respelled):,} files are {than}: {respelled}"
     if len(files.rows) < n:
         yield (
-            f"{METADATA_FOLDER}: there are {len(files.rows):,} files for {n:,} images; an image without one has the "
+            f"{METADATA_FOLDER}: {FILE.count(len(files.rows))} for {IMAGE.count(n)}; an image without one has the "
             "schema's default values. The file of the image sub/a.jpg is sub/a.json."
         )

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from selection_job.catalog.catalog import Catalog
 from selection_job.catalog.image_names import quote_some
+from selection_job.manifest.noun import IMAGE
 from selection_job.predictions.problems import PROBLEMS_FILE, append_problem_line, problem_line
 from selection_job.predictions.task_predictions import TaskPredictions
 from selection_job.predictions.task_schema import task_folder
@@ -27,8 +28,8 @@ def note_misfits(task: TaskPredictions, catalog: Catalog, *, scratch: Path) -> l
     if not n_odd:
         return []
     return [
-        f"The task {task.name}: the predictions of {n_odd} images do not fit the images, and count in scores as they "
-        f"are; data/{PROBLEMS_FILE} says why. The first: {first}"
+        f"The task {task.name}: the predictions of {IMAGE.count(n_odd)} do not fit the picture, and count in scores as "
+        f"they are; data/{PROBLEMS_FILE} says why. The first: {first}"
     ]
 
 

@@ -12,6 +12,7 @@ from selection_job.catalog.image_names import escape_name, quote_some
 from selection_job.errors import UnusableData
 from selection_job.formats.json_reading import InvalidFile
 from selection_job.formats.spellings import IN_ANOTHER_FORM
+from selection_job.manifest.noun import FILE, IMAGE
 from selection_job.predictions.columns import ColumnsBuilder, load_task_columns, save_task_columns
 from selection_job.predictions.json_decoding import MOST_BYTES
 from selection_job.predictions.prediction_file import ROUNDING, parse_file
@@ -171,12 +172,15 @@ class _TaskReader:
 
 def _explain_nothing(where: str, schema: TaskSchema, files: ImageFiles, tally: Tally, n: int) -> str:
     """Return why no image has predictions."""
-    found = f"{tally.n_invalid} files can't be used, {tally.n_missing} images have none"
+    have = "has" if tally.n_missing == 1 else "have"
+    found = f"{FILE.count(tally.n_invalid)} can't be used, {IMAGE.count(tally.n_missing)} {have} none"
     if files.n_foreign:
-        found += f", {files.n_foreign} other files belong to none of them ({quote_some(files.foreign)})"
+        belong = "file belongs" if files.n_foreign == 1 else "files belong"
+        found += f", {files.n_foreign:,} other {belong} to none of them ({quote_some(files.foreign)})"
     return (
-        f"None of the {n} images has predictions of the task {schema.task} in {where}{schema.folder}: {found}. "
-        f"The first problems: {'; '.join(tally.examples)}. The file of the image sub/a.jpg is sub/a.json."
+        f"The predictions of the task {schema.task} for the image sub/a.jpg are the file {schema.folder}sub/a.json in "
+        f"{where}, and none of the {IMAGE.count(n)} has such a file that can be used: {found}. "
+        f"The first problems: {'; '.join(tally.examples)}."
     )
 
 
@@ -184,11 +188,13 @@ def _note_tally(schema: TaskSchema, files: ImageFiles, tally: Tally) -> Iterator
     task = f"The task {schema.task}"
     if tally.n_invalid:
         yield (
-            f"{task}: {tally.n_invalid} of {len(files.rows)} prediction files can't be used and count as missing; "
-            f"data/{PROBLEMS_FILE} says why. The first: {tally.examples[0]}"
+            f"{task}: {tally.n_invalid:,} of {len(files.rows):,} prediction {FILE.form(len(files.rows))} can't be used "
+            f"and count as missing; data/{PROBLEMS_FILE} says why. The first: {tally.examples[0]}"
         )
     if tally.n_missing:
-        yield f"{task}: {tally.n_missing} images have no prediction file; data/{PROBLEMS_FILE} names them."
+        have, them = ("has", "it") if tally.n_missing == 1 else ("have", "them")
+        images = IMAGE.count(tally.n_missing)
+        yield f"{task}: {images} {have} no prediction file; data/{PROBLEMS_FILE} names {them}."
     if tally.n_rounded:
         yield (
             f"{task}: {tally.n_rounded} numbers are out of their range by no more than {ROUNDING}, as rounding leaves "
@@ -202,4 +208,6 @@ def _note_tally(schema: TaskSchema, files: ImageFiles, tally: Tally) -> Iterator
         yield f"{task}: {len(files.respelled)} files are {than}: {respelled}"
     if files.n_foreign:
         foreign = quote_some(files.foreign)
-        yield f"{task}: {files.n_foreign} files belong to no image that takes part and are not read, such as {foreign}"
+        belong, are = ("belongs", "is") if files.n_foreign == 1 else ("belong", "are")
+        n_files = FILE.count(files.n_foreign)
+        yield f"{task}: {n_files} {belong} to no image that takes part and {are} not read, such as {foreign}"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from selection_job.errors import ObjectMissing, ObjectRefused, StorageUnavailable, TryAgain, UnusableData
+from selection_job.manifest.noun import IMAGE
 from selection_job.predictions.task_predictions import SHOWN, TaskPredictions
 from selection_job.predictions.task_schema import SCHEMA_FILE, TASKS_FILE, TaskSchema
 from selection_job.process.parallel_calls import call_in_parallel
@@ -65,9 +66,10 @@ def upload_task(
             bar.advance()
     _add_task(store, task.name)
     if n_left_out:
+        have = "has" if n_left_out == 1 else "have"
         notes.append(
-            f"pretagging_upload: {n_left_out} images have the names of others but for the extension, or that of "
-            f"{SCHEMA_FILE}; a file in {schema.folder} is about one image, so theirs are not written."
+            f"pretagging_upload: {IMAGE.count(n_left_out)} {have} the names of others but for the extension, or that "
+            f"of {SCHEMA_FILE}; a file in {schema.folder} is about one image, so theirs are not written."
         )
     return notes
 

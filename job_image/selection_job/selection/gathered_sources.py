@@ -24,6 +24,10 @@ class GatheredSources:
     """A Sources over what was loaded. Everything is aligned with the n images of the catalog."""
 
     n: int
+    names: Sequence[str] = ()
+    """For messages: of the n, or of what `name_rows` refers to."""
+    name_rows: NDArray[np.int64] | None = None
+    """(n,) which of the names each row goes by; None: its own."""
     tasks: Mapping[str, TaskPredictions] = field(default_factory=dict)
     columns: Mapping[str, MetadataColumn] = field(default_factory=dict)
     objects: Mapping[str, ObjectVectors] = field(default_factory=dict)
@@ -100,6 +104,11 @@ class GatheredSources:
         if task not in self.objects:
             raise UnusableData(f"No objects of the task {task!r} were embedded.")
         return self.objects[task]
+
+    def name_items(self, rows: NDArray[np.int64]) -> list[str]:
+        """Return what people know these rows by, where that is known."""
+        places = rows if self.name_rows is None else self.name_rows[rows]
+        return [self.names[place] for place in places.tolist()] if self.names else []
 
     def query_vectors(self, dataset_id: str, tag_name: str) -> NDArray[np.float32]:
         """Return (q, d) embeddings of the images that SIMILARITY compares with."""

@@ -114,6 +114,8 @@ def hand_down(sources: GatheredSources, crops: Crops) -> GatheredSources:
     task = sources.tasks.get(crops.task)
     return GatheredSources(
         n=len(crops),
+        names=sources.names,
+        name_rows=crops.image_rows,
         tasks={} if task is None else {crops.task: own_predictions(task, crops)},
         columns=_ColumnsOfImages(sources.columns, crops.image_rows),
         queries=sources.queries,

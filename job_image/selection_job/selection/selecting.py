@@ -1,5 +1,6 @@
 """Select: from a goal, the items and what is known of them to those that are kept."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -81,8 +82,17 @@ def select(goal: Goal, items: Items, sources: Sources, *, normalize: bool) -> Se
         thresholds=thresholds,
         preselected=items.pool,
         n_asked=goal.n_samples,
+        cut_off=_find_cut_off(goal, choice),
         notes=list(_note(goal, items, n_chosen=len(chosen), n_passing=participants.n_open)),
     )
+
+
+def _find_cut_off(goal: Goal, choice: _Choice) -> float:
+    """Return the distance that decided between the last pick and the others; NaN where that was no distance."""
+    if goal.method in ("coreset", "random") and choice.stopped_by == "min_distance":
+        return float(goal.min_distance)
+    last = float(choice.distances[-1])
+    return last if goal.method == "coreset" and math.isfinite(last) else math.nan
 
 
 def _choose(goal: Goal, participants: Participants, sources: Sources) -> _Choice:
@@ -134,10 +144,13 @@ def _without_pool(record: StrategyRecord, m: int) -> StrategyRecord:
 def _note(goal: Goal, items: Items, *, n_chosen: int, n_passing: int) -> Iterator[str]:
     n_pool, n_all, nouns = len(items.pool), int(items.takes_part.sum()), items.noun.plural
     if n_pool:
-        yield f"{n_pool} {items.pool_noun.plural} that were selected before were taken into account."
+        were = "was" if n_pool == 1 else "were"
+        yield f"{items.pool_noun.count(n_pool)} that {were} selected before {were} taken into account."
     if n_passing < n_all:
         names = {"min_counts" if entry.is_min_count else "THRESHOLD": None for entry in goal.thresholds}
         yield f"{' and '.join(names)} {'lets' if len(names) == 1 else 'let'} {n_passing} of {n_all} {nouns} pass."
     if goal.n_samples is not None and n_chosen == n_passing < goal.n_samples:
-        there = "are there" if n_passing == n_all else "pass"
-        yield f"{goal.n_samples} {nouns} were asked for and {n_passing} {there}: all of them are kept."
+        is_one = n_passing == 1
+        there = f"{'is' if is_one else 'are'} there" if n_passing == n_all else f"pass{'es' if is_one else ''}"
+        kept = "it is kept" if is_one else "all of them are kept"
+        yield f"{goal.n_samples} {nouns} were asked for and {n_passing} {there}: {kept}."

@@ -1,5 +1,6 @@
 """Selection: which items are kept, in the order of choice, and what is known about each decision."""
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -75,6 +76,9 @@ class Selection:
     n_asked: int | None = None
     """How many were asked for; None where stopping conditions alone end the choice, and of images that are kept because
     objects on them were chosen."""
+    cut_off: float = math.nan
+    """The distance to the nearest selected item that a removed one would have had to exceed, or to reach where a
+    minimum distance ended the choice; NaN where it was not distance alone that decided."""
     notes: list[str] = field(default_factory=list)
 
     @property

@@ -57,6 +57,10 @@ class SequenceSources:
         """Raise UnusableData: objects have no mean."""
         raise UnusableData(f"Objects, as those of the task {task!r}, can't be compared where sequences are selected.")
 
+    def name_items(self, rows: NDArray[np.int64]) -> list[str]:
+        """Return the first frame of each sequence, and the datapool's frames."""
+        return self.frames.name_items(np.concatenate([self.rows[:, 0], self.pool])[rows])
+
     def query_vectors(self, dataset_id: str, tag_name: str) -> NDArray[np.float32]:
         """Return (q, d) embeddings that the means of sequences are compared with."""
         return self.frames.query_vectors(dataset_id, tag_name)

@@ -33,5 +33,8 @@ class Sources(Protocol):
     def object_vectors(self, task: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return (m, d) embeddings of the task's object crops, and (m,) the image that each belongs to."""
 
+    def name_items(self, rows: NDArray[np.int64]) -> list[str]:
+        """Return what people know these rows by, where that is known."""
+
     def query_vectors(self, dataset_id: str, tag_name: str) -> NDArray[np.float32]:
         """Return (q, d) embeddings of the images that SIMILARITY compares with."""

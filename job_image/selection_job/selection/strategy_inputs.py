@@ -3,8 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from selection_job.catalog.image_names import quote_some
 from selection_job.errors import UnusableData
 from selection_job.manifest.goal import NamedStrategy
+from selection_job.manifest.noun import IMAGE
 from selection_job.numeric.greedy.objectives import Balance, Diversity, Strategy, Weights, random_weights
 from selection_job.selection.class_shares import keep_reachable, read_shares
 from selection_job.selection.items import Participants
@@ -13,6 +15,7 @@ from selection_job.selection.selection import StrategyRecord
 from selection_job.selection.sources import Sources
 from selection_job.selection.vectors import narrow_rows, normalize_rows
 
+_MOST_NAMED = 10
 _NEIGHBOURS = 20  # as LightlyStudio, where the configuration says nothing
 
 
@@ -96,9 +99,15 @@ def _read_weights(entry: NamedStrategy, sources: Sources, participants: Particip
         return random_weights(len(participants.rows), seed if own_seed is None else own_seed)
     values = read_values(entry, sources, participants.rows)
     is_open = values[participants.passing[: participants.n_open]]
-    n_missing = int(np.count_nonzero(~np.isfinite(is_open)))
-    if n_missing:
-        raise UnusableData(f"{n_missing:,} images have no value in {entry.name}; WEIGHTS needs one each.")
+    missing = participants.rows[participants.passing[: participants.n_open]][~np.isfinite(is_open)]
+    if len(missing):
+        names = quote_some(sources.name_items(missing[:_MOST_NAMED]))
+        more = f" and {len(missing) - _MOST_NAMED:,} more" if len(missing) > _MOST_NAMED else ""
+        have = "has" if len(missing) == 1 else "have"
+        raise UnusableData(
+            f"{IMAGE.count(len(missing))} {have} no value in {entry.name}{f' ({names}{more})' if names else ''}; "
+            "WEIGHTS needs one each."
+        )
     filled = values.copy()
     pool = filled[len(filled) - participants.n_pool :]
     pool[~np.isfinite(pool)] = is_open.mean() if len(is_open) else 0.0

@@ -7,6 +7,7 @@ import numpy as np
 
 from selection_job.catalog.crop_columns import Crops
 from selection_job.catalog.embedded import Embedded
+from selection_job.manifest.noun import IMAGE
 from selection_job.objects.object_boxes import MOST_OBJECTS
 from selection_job.run.context import RunContext
 from selection_job.selection.gathered_sources import GatheredSources
@@ -49,6 +50,6 @@ def note_crops(crops: Crops, sources: GatheredSources) -> Iterator[str]:
         return
     n_images = len(np.unique(crops.image_rows))
     yield (
-        f"{len(crops)} of {len(task.owners)} objects of {crops.task} were cut out, on {n_images} images. The "
+        f"{len(crops)} of {len(task.owners)} objects of {crops.task} were cut out, on {IMAGE.count(n_images)}. The "
         f"others have no box, lie beside their image, or are not among its {MOST_OBJECTS} with the highest scores."
     )

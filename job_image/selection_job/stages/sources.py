@@ -115,6 +115,7 @@ def gather_sources(
     tasks = _fit_tasks(context, loaded, catalog, rows)
     sources = GatheredSources(
         n=len(catalog.names),
+        names=catalog.names,
         columns=columns,
         tasks=tasks.value,
         objects={crops.task: (crops.vectors, crops.image_rows) for crops in embedded.crops},

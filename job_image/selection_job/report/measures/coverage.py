@@ -19,8 +19,12 @@ _OF_SEQUENCES = (
     "for a radius; only the one at their end is known."
 )
 _OF_MIXES = (
-    "Where several strategies are combined, or one is turned round, only the radius at the end is known; DIVERSITY on "
-    "EMBEDDINGS alone knows it after each pick."
+    "Where several strategies are combined, only the radius at the end is known; DIVERSITY on EMBEDDINGS alone knows "
+    "it after each pick."
+)
+_OF_ONE = (
+    "The strategy is not DIVERSITY on EMBEDDINGS with a positive strength, so it does not aim at a radius, and only "
+    "the one at the end is known."
 )
 _WHY_NOT = {
     BY_OBJECTS: (
@@ -37,7 +41,8 @@ def describe_coverage(selection: Selection) -> Coverage:
     It is empty, and why_unknown says why, for other methods than coreset.
     """
     is_known = _is_known(selection)
-    why = _OF_SEQUENCES if selection.sequences is not None else _WHY_NOT.get(selection.method, _OF_MIXES)
+    otherwise = _OF_MIXES if len(selection.rankings) > 1 else _OF_ONE
+    why = _OF_SEQUENCES if selection.sequences is not None else _WHY_NOT.get(selection.method, otherwise)
     return Coverage(
         is_exact=is_known,
         why_unknown=None if is_known else why,

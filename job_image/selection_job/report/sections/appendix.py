@@ -27,6 +27,7 @@ JsonObject = dict[str, Any]
 _MOST_ROWS = 60  # of file names: more belong into the lists under filenames/
 _MOST_KINDS = 12
 _MOST_SETTINGS = 300
+_MOST_DECIMALS = 12
 _MOST_NOTES = 100
 
 _SAME = {"bytes": "the same bytes", "pixels": "the same pixels", "vectors": "the same vector"}
@@ -114,7 +115,7 @@ def make_savings_section(report: JsonObject) -> list[Block]:
         ]
         for factor in savings["factors"]
     ]
-    widths = [52 * MM, 14 * MM, 16 * MM, TEXT_WIDTH - 82 * MM]
+    widths = [62 * MM, 14 * MM, 16 * MM, TEXT_WIDTH - 92 * MM]
     return [*blocks, subsection("Factors"), table(["factor", "value", "set by", "meaning and source"], rows, widths)]
 
 
@@ -143,10 +144,12 @@ def _co2_table(co2: JsonObject) -> Block:
 def _amount(value: float) -> str:
     """Return kWh or kg; small runs use so little that three decimals would all be 0.
 
-    >>> _amount(1234.5678), _amount(-0.0000083)
-    ('1,234.568', '-8.3e-06')
+    >>> _amount(1234.5678), _amount(0.0363), _amount(-0.0000816)
+    ('1,234.568', '0.0363', '-0.0000816')
     """
-    return f"{value:,.3f}" if abs(value) >= 1 or value == 0 else f"{value:.3g}"
+    n_decimals = 3 if abs(value) >= 1 or value == 0 else 2 - math.floor(math.log10(abs(value)))
+    text = f"{value:,.{min(n_decimals, _MOST_DECIMALS)}f}"
+    return text.rstrip("0").rstrip(".") if abs(value) < 1 else text
 
 
 def make_notes_section(report: JsonObject) -> list[Block]:

@@ -43,9 +43,15 @@ def describe_strategies(selection: JsonObject, noun: Noun) -> list[Block]:
         return by_chance
     words = (
         f"What each strategy measures, for all {noun.plural} that could be chosen, for the selected ones, and for a "
-        "random choice of as many: what lies between the last two is what all strategies together changed. Several "
-        "strategies are combined into one product, so that each gives way to the others a little."
+        "random choice of as many: what lies between the last two is what "
     )
+    if len(strategies) == 1:
+        words += "the strategy changed."
+    else:
+        words += (
+            "all strategies together changed. Several strategies are combined into one product, so that each gives way "
+            "to the others a little."
+        )
     if any("nPassing" in entry for entry in strategies):
         words += " The input of a threshold is all that it looked at."
     rows = [

@@ -49,6 +49,7 @@ def _make_head(selection: Selection) -> list[str]:
         *sequence,
         *values,
         *(f"contribution of {record.name}" for record in selection.rankings[:n_columns]),
+        "cut_off",
     ]
 
 
@@ -64,7 +65,7 @@ def _selected_lines(names: list[str], selection: Selection, block: slice) -> Ite
     distances = format_numbers(selection.distances[block])
     for i, row in enumerate(rows.tolist()):
         more = "".join(f",{column[i]}" for column in (*values, *parts))
-        yield f"{quote_field(names[row])},selected,{block.start + i + 1},{distances[i]},,,{more}\n"
+        yield f"{quote_field(names[row])},selected,{block.start + i + 1},{distances[i]},,,{more},\n"
 
 
 def _removed_lines(names: list[str], selection: Selection, block: slice) -> Iterator[str]:
@@ -73,13 +74,14 @@ def _removed_lines(names: list[str], selection: Selection, block: slice) -> Iter
     distances = format_numbers(selection.nearest_distance[block])
     nearest, filtered_by = selection.nearest_selected[block].tolist(), selection.filtered_by[block].tolist()
     thresholds = [quote_field(record.name) for record in selection.thresholds]
+    (cut_off,) = format_numbers(np.array([selection.cut_off]))
     for i, row in enumerate(rows.tolist()):
-        decision, reason = "removed", ""
+        decision, reason, at = "removed", "", cut_off
         if filtered_by[i] != PASSED:
-            decision, reason = "filtered", thresholds[filtered_by[i]]
+            decision, reason, at = "filtered", thresholds[filtered_by[i]], ""
         more = "".join(f",{column[i]}" for column in columns)
         near = quote_field(names[nearest[i]])
-        yield f"{quote_field(names[row])},{decision},,,{near},{distances[i]},{reason}{more}\n"
+        yield f"{quote_field(names[row])},{decision},,,{near},{distances[i]},{reason}{more},{at}\n"
 
 
 def _value_columns(selection: Selection, rows: NDArray[np.int64]) -> list[list[str]]:
