@@ -1,9 +1,11 @@
 """Selecting beside lightly-mundig and plain torch: python benchmarks/selecting.py [case ...]
 
-All engines run in one process on one thread, in turns, and are timed in CPU seconds, so that other work on the machine
-counts as little as possible; lightly-mundig has one thread only. Times hold everything from the array to the list of
-indices: handing over and running for the peer, building the tree for ours. Kernels are loaded before; the cold start
-stands apart. Plain torch is timed over its first steps and extrapolated, since each step costs the same.
+All engines run in one process, in turns: ours and torch on one thread, lightly-mundig on as many as it takes, which
+nothing limits. They are timed in CPU seconds, so that other work on the machine counts as little as possible, and in
+wall time, which tells what waiting for each means on a quiet machine and nothing on a busy one. Times hold everything
+from the array to the list of indices: handing over and running for the peer, building the tree for ours. Kernels are
+loaded before; the cold start stands apart. Plain torch is timed over its first steps and extrapolated, since each step
+costs the same.
 """
 
 import functools
@@ -15,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -106,7 +108,8 @@ def run_mix(name: str, make: Callable[[np.random.Generator, int, int], Rows], n:
     peer, theirs = clock(mix_by_peer, rows, values, classes, k)
     shared = len(set(theirs) & set(choice.indices.tolist())) / k
     print(
-        f"{name:<14}{n:>9}{k:>8}{d:>5}{ours:>9.2f}{'':>9}{peer:>9.2f}{peer / ours:>8.1f}x{10:>6}x{'':>9}{shared:>8.1%}"
+        f"{name:<14}{n:>9}{k:>8}{d:>5}{ours.cpu:>9.2f}{'':>9}{peer.cpu:>9.2f}{peer.cpu / ours.cpu:>8.1f}x"
+        f"{peer.wall / ours.wall:>8.1f}x{10:>6}x{'':>9}{shared:>8.1%}"
     )
 
 
@@ -128,7 +131,8 @@ def run_neighbours(n: int, m: int, d: int, k: int) -> None:
     nearest, _ = clock(nearest_rows, rows, some)
     among, _ = clock(functools.partial(find_neighbours, exclude_same_row=True), some, some, k)
     print(
-        f"nearest of {m} to each of {n}: {nearest:.1f} s; {k} nearest of {m} to each of them: {among:.1f} s (d = {d})"
+        f"nearest of {m} to each of {n}: {nearest.cpu:.1f} s; {k} nearest of {m} to each of them: {among.cpu:.1f} s "
+        f"(CPU, d = {d})"
     )
 
 
@@ -150,11 +154,23 @@ def measure_radius(rows: Rows, chosen: Any) -> float:
     return float(nearest.max())
 
 
-def clock(function: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
-    """Return CPU seconds and the result."""
-    started = time.process_time()
+class Times(NamedTuple):
+    """What a call took, in seconds."""
+
+    cpu: float
+    wall: float
+
+
+def clock(function: Callable[..., Any], *arguments: Any) -> tuple[Times, Any]:
+    """Return what the call took, and the result."""
+    cpu, wall = time.process_time(), time.perf_counter()
     result = function(*arguments)
-    return time.process_time() - started, result
+    return Times(time.process_time() - cpu, time.perf_counter() - wall), result
+
+
+def take_least(times: list[Times]) -> Times:
+    """Return the smallest of each."""
+    return Times(min(each.cpu for each in times), min(each.wall for each in times))
 
 
 def run_case(name: str, case: Case) -> None:
@@ -167,14 +183,16 @@ def run_case(name: str, case: Case) -> None:
         if case.with_peer:
             seconds, theirs = clock(select_by_peer, rows, case.k)
             peers.append(seconds)
-    line = f"{name:<14}{case.n:>9}{case.k:>8}{case.d:>5}{min(ours):>9.2f}{extrapolate_torch(rows, case.k):>9.1f}"
+    own = take_least(ours)
+    line = f"{name:<14}{case.n:>9}{case.k:>8}{case.d:>5}{own.cpu:>9.2f}{extrapolate_torch(rows, case.k):>9.1f}"
     if case.with_peer:
-        factor = float(radii[-1]) / measure_radius(rows, theirs)
+        factor, peer = float(radii[-1]) / measure_radius(rows, theirs), take_least(peers)
         line += (
-            f"{min(peers):>9.2f}{min(peers) / min(ours):>8.1f}x{case.goal or 0:>6.0f}x{radii[-1]:>9.5f}{factor:>9.5f}"
+            f"{peer.cpu:>9.2f}{peer.cpu / own.cpu:>8.1f}x{peer.wall / own.wall:>8.1f}x{case.goal or 0:>6.0f}x"
+            f"{radii[-1]:>9.5f}{factor:>9.5f}"
         )
     else:
-        line += f"{'':>9}{'':>9}{'':>7}{radii[-1]:>9.5f}"
+        line += f"{'':>9}{'':>9}{'':>9}{'':>7}{radii[-1]:>9.5f}"
     print(line, flush=True)
 
 
@@ -235,8 +253,8 @@ def main() -> None:
     measure_start()
     farthest_first(make_uniform(np.random.default_rng(0), 20_000, 8), 10)
     select(4000, [Diversity(make_uniform(np.random.default_rng(0), 4000, 8)), Weights(np.ones(4000))], 10)
-    print("CPU seconds, one thread; factor: our covering radius over the peer's")
-    print(f"{'data':<14}{'n':>9}{'k':>8}{'d':>5}{'ours':>9}{'torch':>9}{'mundig':>9}{'ratio':>9}{'goal':>7}{'radius':>9}"
+    print("CPU seconds, and the ratios of CPU seconds and of wall time; factor: our covering radius over the peer's")
+    print(f"{'data':<14}{'n':>9}{'k':>8}{'d':>5}{'ours':>9}{'torch':>9}{'mundig':>9}{'ratio':>9}{'wall':>9}{'goal':>7}{'radius':>9}"
           f"{'factor':>9}")  # fmt: skip
     for name in sys.argv[1:] or [*CASES, *MIXES]:
         if name in MIXES:
