@@ -165,7 +165,7 @@ def _compare_with_chance(report: JsonObject) -> list[Block]:
     ]
     if nearest["selected"]["metrics"] and nearest["random"]["metrics"]:
         medians = (nearest[which]["metrics"]["median"] for which in ("selected", "random"))
-        rows.append((f"Labelled {noun.singular} from the nearest labelled one (median)", *medians, "larger is better"))
+        rows.append((f"Labelled {noun.singular} from its nearest (median)", *medians, "larger is better"))
     largest = max(max(first, second) for _, first, second, _ in rows)
     lines = Table(tuple(_compare_row(*row, largest) for row in rows), (66 * MM, 58 * MM, TEXT_WIDTH - 124 * MM))
     which = "could be chosen" if report["selectionInformation"]["nFiltered"] else "took part in the selection"
