@@ -75,7 +75,7 @@ def test_a_line_names_the_file_that_is_spelled_so_else_the_only_one_that_is_alik
     unknown = [line for line in lines if not alike(line, files)]
     notes = " ".join(listing.notes)
     for count, words in ((len(respelled), "and name the same images"), (len(several), "more than one image of each"),
-                         (len(unknown), "name no image")):  # fmt: skip
+                         (len(unknown), "no image of the input")):  # fmt: skip
         assert (words in notes) == (count > 0)
         assert not count or any(f"list.txt: {count} lines" in note and words in note for note in listing.notes)
 

@@ -91,7 +91,7 @@ def _explain_removed(report: JsonObject) -> tuple[str, str, str]:
             near = "nearer to a selected one than min_distance"
             return f"lies {near}", f"lie {near}", f"removed: {near}"
         return "was not drawn", "were not drawn", "removed: not drawn"
-    ranking = [entry for entry in selection["strategies"] if entry["type"] != "THRESHOLD"]
+    ranking = [entry for entry in chosen_level(report)[0]["strategies"] if entry["type"] != "THRESHOLD"]
     less = f"worth less to {'the strategies together' if len(ranking) > 1 else 'the strategy'}"
     return f"is {less}", f"are {less}", "removed: not chosen"
 
