@@ -255,7 +255,7 @@ for image in coco.loadImgs(coco.getImgIds()):
         of["coco"][coco.loadCats(each["category_id"])[0]["supercategory"]] = each["bbox"]
 
 interface = '''<View><Image name="image" value="$image"/>
-  <RectangleLabels name="label" toName="image"><Label value="car"/></RectangleLabels></View>'''
+  <RectangleLabels name="NAME" toName="image"><Label value="car"/></RectangleLabels></View>'''
 for task in json.loads((exports / "label-studio-tasks.json").read_text()):
     name = task["data"]["filename"]
     for prediction in task["predictions"]:
@@ -265,7 +265,7 @@ for task in json.loads((exports / "label-studio-tasks.json").read_text()):
             with tempfile.TemporaryDirectory() as made, contextlib.redirect_stdout(sys.stderr):
                 Path(made, "in").mkdir()
                 Path(made, "in/1.json").write_text(json.dumps([own]))
-                converter = Converter(interface, made, download_resources=False)
+                converter = Converter(interface.replace("NAME", result["from_name"]), made, download_resources=False)
                 converter.convert_to_coco(Path(made, "in"), Path(made, "out"))
                 (box,) = json.loads(Path(made, "out/result.json").read_text())["annotations"]
             found[name]["label studio"].setdefault("boxes", []).append(box["bbox"])
