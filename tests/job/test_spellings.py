@@ -74,10 +74,16 @@ def test_a_line_names_the_file_that_is_spelled_so_else_the_only_one_that_is_alik
     several = [line for line in lines - files if len(alike(line, files)) > 1]
     unknown = [line for line in lines if not alike(line, files)]
     notes = " ".join(listing.notes)
-    for count, words in ((len(respelled), "and name the same images"), (len(several), "more than one image of each"),
-                         (len(unknown), "no image of the input")):  # fmt: skip
+    told = (
+        (len(respelled), "taken for the image of the same name"),
+        (len(several), "more than one image of such a name"),
+        (len(unknown), "no image of the input"),
+    )
+    for count, words in told:
         assert (words in notes) == (count > 0)
-        assert not count or any(f"list.txt: {count} lines" in note and words in note for note in listing.notes)
+        assert not count or any(
+            f"list.txt: {count} line{'s'[: count > 1]} " in note and words in note for note in listing.notes
+        )
 
 
 @pytest.mark.parametrize("listed", ["NFC", "NFD"])

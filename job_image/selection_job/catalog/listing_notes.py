@@ -76,13 +76,13 @@ def note_relevant(sighting: Sighting, relevant: RelevantFilenames | None, key: s
     respelled = sorted(sighting.respelled_wildcards - sighting.used_wildcards)
     if respelled := sighting.named.list_lines(n_files=1) + respelled:
         notes.append(
-            f"{key}: {len(respelled)} lines are {IN_ANOTHER_FORM} than the names of the input, and name the same "
-            f"{sighting.medium.file_noun.plural}: {quote_some(respelled)}"
+            f"{key}: {_count_lines(respelled)} {IN_ANOTHER_FORM} than the names of the input, and taken for the "
+            f"{noun} of the same name: {quote_some(respelled)}"
         )
     if several := sighting.named.list_lines(n_files=2):
         notes.append(
-            f"{key}: {len(several)} lines are {IN_ANOTHER_FORM} than the names of the input, which has more than one "
-            f"{noun} of each of these names; write them as they are listed: {quote_some(several)}"
+            f"{key}: {_count_lines(several)} {IN_ANOTHER_FORM} than the names of the input, which has more than one "
+            f"{noun} of such a name; write it as it is listed: {quote_some(several)}"
         )
     if unused := _unused(sighting, relevant):
         lines = "line names" if len(unused) == 1 else "lines name"
@@ -90,6 +90,10 @@ def note_relevant(sighting: Sighting, relevant: RelevantFilenames | None, key: s
         note = f"{key}: {len(unused)} {lines} no {noun} of the input: {quote_some(unused)}"
         notes.append(f"{note}. {hint}" if hint else note)
     return notes
+
+
+def _count_lines(lines: list[str]) -> str:
+    return f"{len(lines)} line is" if len(lines) == 1 else f"{len(lines)} lines are"
 
 
 def note_encoding(names: list[str]) -> list[str]:
