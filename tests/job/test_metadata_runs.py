@@ -263,7 +263,7 @@ def test_the_command_ends_with_3_for_wrong_files_and_2_for_a_wrong_expression(
     for command in ("run", "check"):
         code, said = run_command(wrong, tmp_path, capfd, command)
         assert code == 2
-        assert "run.yaml: spec.selectionConfig.lightly_path_regex: is no regular expression of RE2's syntax" in said
+        assert "spec.selectionConfig.lightly_path_regex: is no regular expression of RE2's syntax" in said
 
 
 def test_there_is_no_table_where_no_strategy_looks_at_metadata(tmp_path):
