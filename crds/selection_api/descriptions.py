@@ -1,4 +1,4 @@
-"""What stands below a field in the source describes it; here it comes into the schema."""
+"""What stands below a field in the source describes it; here that is read, for the schema and the report."""
 
 import ast
 import inspect
@@ -24,8 +24,13 @@ def _descend(model: type[Model]) -> Iterator[type[Model]]:
         yield from _descend(child)
 
 
+def describe_fields(model: type[Model]) -> dict[str, str]:
+    """Return the text of each described field by its name. Reads the source: about a millisecond a class."""
+    return {name: text for base in reversed(model.__mro__) for name, text in _read_texts(base)}
+
+
 def _describe(node: Node, model: type[Model]) -> Node:
-    texts = {name: text for base in reversed(model.__mro__) for name, text in _read_texts(base)}
+    texts = describe_fields(model)
     by_key = {field.alias or name: texts[name] for name, field in model.model_fields.items() if name in texts}
     properties = node.get("properties", {})
     described = {key: {**child, "description": by_key[key]} for key, child in properties.items() if key in by_key}

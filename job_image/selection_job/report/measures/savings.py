@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from pydantic import BaseModel
-
+from selection_api.descriptions import describe_fields
+from selection_api.model import Model
 from selection_api.report_factors import ReportFactors
 from selection_job.process.energy import Energy
 from selection_job.report.models.savings import AnnotationSavings, Co2, Factor, Savings
@@ -53,16 +53,17 @@ def _estimate_co2(factors: ReportFactors, n_avoided: int, energy: Energy) -> Co2
     )
 
 
-def _list_factors(model: BaseModel, prefix: str = "") -> Iterator[Factor]:
+def _list_factors(model: Model, prefix: str = "") -> Iterator[Factor]:
     """Yield every factor with what its field says about it; a value that the user set has no other source."""
-    for name, field in type(model).model_fields.items():
+    texts = describe_fields(type(model))
+    for name in type(model).model_fields:
         value = getattr(model, name)
-        if isinstance(value, BaseModel):
+        if isinstance(value, Model):
             yield from _list_factors(value, f"{prefix}{name}.")
             continue
         yield Factor(
             name=prefix + name,
             value=value,
             is_set_by_user=name in model.model_fields_set,
-            meaning=" ".join((field.description or "").split()),
+            meaning=" ".join(texts[name].split()),
         )
