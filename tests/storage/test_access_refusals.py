@@ -13,6 +13,7 @@ from test_credentials_policies import GoogleIam, Iam, give_tokens, sign
 from selection_api import ExitCode
 from selection_job.errors import StorageRefused
 from selection_job.stores.access import PROBE_KEY
+from selection_job.stores.cloud.bucket import BucketStore
 
 KEY = "AKIALESS000000000000"
 S3_ACTIONS = {"LIST": "s3:ListBucket", "READ": "s3:GetObject", "WRITE": "s3:PutObject"}
@@ -107,6 +108,19 @@ def test_a_probe_that_an_earlier_run_could_not_delete_is_overwritten(make_place,
     store.write(PROBE_KEY, b"of an earlier run")
     open_place(place)
     assert not store.exists(PROBE_KEY)
+
+
+def test_a_probe_that_another_run_deletes_at_the_same_time_refuses_nothing(make_place, open_place, monkeypatch):
+    other = open_place(place := make_place("s3-moto"))
+    write = BucketStore.write
+
+    def write_and_lose(store, key, content, **options):
+        write(store, key, content, **options)
+        if options.get("permission") == "OVERWRITE":
+            other.delete(PROBE_KEY)
+
+    monkeypatch.setattr(BucketStore, "write", write_and_lose)
+    assert open_place(place).can_delete
 
 
 @pytest.mark.parametrize(

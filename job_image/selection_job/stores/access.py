@@ -37,11 +37,17 @@ def check_writing(store: BucketStore) -> None:
     except ObjectMissing:
         store.write(PROBE_KEY, b"")
     store.write(PROBE_KEY, content, permission="OVERWRITE")
-    found = store.read(PROBE_KEY)
-    if found != content:
-        log.info("%s%s was written by someone else at the same time.", store.url, PROBE_KEY)
+    if _read_probe(store) != content:
+        log.info("%s%s was written or deleted by another run at the same time.", store.url, PROBE_KEY)
     try:
         store.delete(PROBE_KEY)
     except StorageRefused as error:
         store.can_delete = False
         log.warning("%s What the run would delete there is emptied instead.", error)
+
+
+def _read_probe(store: BucketStore) -> bytes | None:
+    try:
+        return store.read(PROBE_KEY)
+    except ObjectMissing:  # another run that starts now has just deleted it
+        return None
