@@ -8,6 +8,7 @@ from selection_job.catalog.relevant_filenames import RelevantFilenames
 from selection_job.catalog.sighting import OTHER_MEDIUM, Sighting
 from selection_job.formats.spellings import IN_ANOTHER_FORM
 from selection_job.manifest.noun import FILE, NAME
+from selection_job.stores.sidecar_files import ImageFiles
 
 _MOST_FOLDERS = 10
 _MOST_NAMED = 6
@@ -125,4 +126,13 @@ def note_endings(sighting: Sighting) -> list[str]:
     n_rest = n_all - sum(n for _, n in counted)
     parts = [f"{ending} ({n:,})" for ending, n in counted] + ([f"another way ({n_rest:,})"] if n_rest else [])
     verb = "ends" if n_all == 1 else "end"
-    return [f"{n_all:,} other {'file' if n_all == 1 else 'files'} of the input {verb} in {', '.join(parts)}: not read."]
+    return [f"{n_all:,} other {FILE.form(n_all)} of the input {verb} in {', '.join(parts)}: not read."]
+
+
+def note_foreign_files(subject: str, files: ImageFiles) -> list[str]:
+    """Return a note on files beside the images' own, such as predictions, which are about no image that takes part."""
+    if not files.n_foreign:
+        return []
+    belong, are = ("belongs", "is") if files.n_foreign == 1 else ("belong", "are")
+    words = f"{belong} to no image that takes part and {are} not read, such as {quote_some(files.foreign)}"
+    return [f"{subject}: {FILE.count(files.n_foreign)} {words}"]

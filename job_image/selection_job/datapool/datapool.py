@@ -64,10 +64,19 @@ class Datapool:
     def _seen(self) -> NDArray[np.bytes_]:
         return np.concatenate([np.empty(0, VERSION), *(part.seen for part in self._every_part)])
 
+    @cached_property
+    def _versions(self) -> NDArray[np.bytes_]:
+        """Whatever is one of these needs no reading."""
+        return np.concatenate([self._seen, self.recognized.versions])
+
+    @cached_property
+    def _places(self) -> NDArray[np.bytes_]:
+        places: NDArray[np.bytes_] = self.known.places[self.known.places != b""]
+        return places
+
     def spell(self, listing: Listing) -> Listing:
         """Return the listing under the names that the pool has for its files: all digests are made of these."""
-        places = self.known.places
-        return spell_as_known(listing, np.concatenate([self._seen, self.recognized.versions]), places[places != b""])
+        return spell_as_known(listing, self._versions, self._places)
 
     def find_unclear(self, listing: Listing, versions: NDArray[np.bytes_]) -> NDArray[np.int64]:
         """Return the rows whose version is new, while a file of that name and size was read before: read these.
@@ -75,10 +84,9 @@ class Datapool:
         listing   as spell gives it
         versions  (n,) as digest_versions gives them of that
         """
-        rows = np.flatnonzero(~np.isin(versions, np.concatenate([self._seen, self.recognized.versions])))
+        rows = np.flatnonzero(~np.isin(versions, self._versions))
         places = digest_places([listing.names[row] for row in rows.tolist()], listing.sizes_bytes[rows])
-        known = self.known.places
-        return rows[np.isin(places, known[known != b""])]
+        return rows[np.isin(places, self._places)]
 
     def find_seen(self, listed: "ListedFiles") -> NDArray[np.bool_]:
         """Return (n,) which of the listed objects a run has seen, be it this one."""

@@ -35,7 +35,6 @@ from selection_job.images.upright import AS_STORED, turn_image
 MAX_PIXELS = 178_956_970
 """Larger images are refused as 'too large'. The number at which Pillow, and so lightly, refuses to open a file."""
 
-
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF", "AVIF")
 """What a file may hold, whatever its name says."""
 

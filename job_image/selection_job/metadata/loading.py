@@ -6,6 +6,7 @@ from pathlib import Path
 
 from selection_api.metadata_rules import COMPUTED
 from selection_job.catalog.image_names import quote_some
+from selection_job.catalog.listing_notes import note_foreign_files
 from selection_job.errors import ObjectMissing, UnusableData
 from selection_job.formats.json_reading import InvalidFile, decode_json
 from selection_job.formats.spellings import IN_ANOTHER_FORM
@@ -176,10 +177,7 @@ def _explain_nothing(url: str, files: ImageFiles, n: int) -> str:
 
 
 def _note_files(files: ImageFiles, n: int) -> Iterator[str]:
-    if files.n_foreign:
-        belong, are = ("belongs", "is") if files.n_foreign == 1 else ("belong", "are")
-        words = f"{belong} to no image that takes part and {are} not read, such as {quote_some(files.foreign)}"
-        yield f"{METADATA_FOLDER}: {FILE.count(files.n_foreign)} {words}"
+    yield from note_foreign_files(METADATA_FOLDER, files)
     if files.respelled:
         respelled = quote_some(list(files.respelled.values()))
         than = f"{IN_ANOTHER_FORM} than their images, and were read"

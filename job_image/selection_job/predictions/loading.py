@@ -9,6 +9,7 @@ from typing import TextIO
 import numpy as np
 
 from selection_job.catalog.image_names import escape_name, quote_some
+from selection_job.catalog.listing_notes import note_foreign_files
 from selection_job.errors import UnusableData
 from selection_job.formats.json_reading import InvalidFile
 from selection_job.formats.spellings import IN_ANOTHER_FORM
@@ -206,8 +207,4 @@ def _note_tally(schema: TaskSchema, files: ImageFiles, tally: Tally) -> Iterator
         respelled = quote_some(list(files.respelled.values()))
         than = f"{IN_ANOTHER_FORM} than their images, and were read"
         yield f"{task}: {len(files.respelled)} files are {than}: {respelled}"
-    if files.n_foreign:
-        foreign = quote_some(files.foreign)
-        belong, are = ("belongs", "is") if files.n_foreign == 1 else ("belong", "are")
-        n_files = FILE.count(files.n_foreign)
-        yield f"{task}: {n_files} {belong} to no image that takes part and {are} not read, such as {foreign}"
+    yield from note_foreign_files(task, files)

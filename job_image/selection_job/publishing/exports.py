@@ -59,12 +59,16 @@ def gather_chosen(context: RunContext, results: RunResults) -> ChosenImages:
     catalog, sources = results.catalog, results.sources
     selected = [catalog.names[row] for row in results.selection.selected.tolist()]
     media, file_names = results.medium.find_files(context, selected)
-    scores = [(f"{task} {score}".strip(), sources.scores(task, score)) for task, score in context.goal.scores]
-    metadata = [(key, _values_of(sources.columns[key])) for key in context.needs.metadata]
-    names = name_values([name for name, _ in scores + metadata], catalog.medium)
-    columns = dict(zip(names, (values for _, values in scores + metadata), strict=True))
+    scores = [sources.scores(task, score) for task, score in context.goal.scores]
+    metadata = [_values_of(sources.columns[key]) for key in context.needs.metadata]
+    columns = dict(zip(name_values(_list_columns(context), catalog.medium), [*scores, *metadata], strict=True))
     shapes = _find_shapes(context, catalog.names, sources.tasks)
     return ChosenImages(catalog, results.selection, media, file_names, columns, sources.tasks, shapes)
+
+
+def _list_columns(context: RunContext) -> list[str]:
+    """Return what each score and each metadata value is usually called, in this order."""
+    return [*(f"{task} {score}".strip() for task, score in context.goal.scores), *context.needs.metadata]
 
 
 def _find_shapes(
@@ -80,7 +84,7 @@ def _find_shapes(
 
 def list_renamed_columns(context: RunContext, chosen: ChosenImages) -> list[Renamed]:
     """Return what has another name in the exports than usual."""
-    wanted = [f"{task} {score}".strip() for task, score in context.goal.scores] + list(context.needs.metadata)
+    wanted = _list_columns(context)
     renamed = list_renamed("column of all exports", wanted, wanted, name_values(wanted, chosen.catalog.medium))
     for export, name_fields in _FIELDS.items():
         if export in context.worker.exports:

@@ -32,9 +32,7 @@ def check_writing(store: BucketStore) -> None:
     """
     next(store.list(".lightly/"), None)
     content = b"selection-job " + secrets.token_hex(8).encode()
-    try:
-        store.read(PROBE_KEY)  # an earlier run that might not delete has left it
-    except ObjectMissing:
+    if _read_probe(store) is None:  # else an earlier run that might not delete has left it
         store.write(PROBE_KEY, b"")
     store.write(PROBE_KEY, content, permission="OVERWRITE")
     if _read_probe(store) != content:
@@ -47,7 +45,8 @@ def check_writing(store: BucketStore) -> None:
 
 
 def _read_probe(store: BucketStore) -> bytes | None:
+    """Return None where it is not there: behind a write, because another run that starts now has just deleted it."""
     try:
         return store.read(PROBE_KEY)
-    except ObjectMissing:  # another run that starts now has just deleted it
+    except ObjectMissing:
         return None
