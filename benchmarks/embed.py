@@ -106,7 +106,7 @@ def _embed_in_this_process(base: Path, precision: int) -> None:
     torch.set_num_threads(count_cores())
     encoder = load_encoder(LightlyConfig(), checkpoint=base / "encoder.ckpt")
     names = sorted(path.name for path in (base / "photos").iterdir())
-    options = ReadOptions(input_size_px=encoder.input_size_px, num_threads=count_cores(), thumbnails=False)
+    options = ReadOptions(preprocessing=encoder.preprocessing, num_threads=count_cores(), thumbnails=False)
     kept: list[np.ndarray] = []
     started = time.perf_counter()
     batches = _batches(read_images(LocalStore(base / "photos"), names, options=options), kept)

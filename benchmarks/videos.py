@@ -20,8 +20,9 @@ import numpy as np
 from PIL import Image
 
 from selection_job.catalog.catalog import Listing
+from selection_job.images.preprocessing import Preprocessing
 from selection_job.images.thumbnails import make_thumbnail
-from selection_job.reading.images import ReadOptions, resize_pixels
+from selection_job.reading.images import ReadOptions
 from selection_job.reading.videos import ReadFrame, read_frames
 from selection_job.stores.local.store import LocalStore
 from selection_job.videos.exact_frames import WantedFrame, read_exact
@@ -102,7 +103,7 @@ def run_plain_work(folder: Path, every_nth: int) -> int:
                     rgb = frame.to_ndarray(format="rgb24")
                     sha256(rgb.data).digest()
                     picture = Image.fromarray(rgb)
-                    resize_pixels(picture, 224)
+                    Preprocessing(224).make_pixels(picture)
                     make_thumbnail(picture)
                 n += 1
     return n
@@ -111,7 +112,7 @@ def run_plain_work(folder: Path, every_nth: int) -> int:
 def run_ours(folder: Path, every_nth: int) -> int:
     """Read as a run does."""
     store, listing = list_videos(folder)
-    options = ReadOptions(input_size_px=224, num_threads=THREADS)
+    options = ReadOptions(preprocessing=Preprocessing(224), num_threads=THREADS)
     ends = read_frames(store, listing, options=options, sampling=FrameSampling(every_nth=every_nth))
     return sum(0 if isinstance(end, ReadFrame) else end.n_frames for end in ends)
 
@@ -179,7 +180,7 @@ def measure_bytes(folder: Path) -> None:
     """Print the bytes that are read: of all videos, and for three frames of the longest one."""
     store, listing = list_videos(folder)
     counted = CountedStore(store)
-    options = ReadOptions(input_size_px=224, num_threads=THREADS)
+    options = ReadOptions(preprocessing=Preprocessing(224), num_threads=THREADS)
     frames = [
         frame
         for frame in read_frames(counted, listing, options=options, sampling=FrameSampling(every_nth=100))  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ from selection_api.problems import ManifestError, Problem
 from selection_api.selection_config import SelectionInput
 from selection_api.selection_run import SelectionRun
 from selection_api.spec import SelectionRunSpec
-from selection_api.worker_config import WorkerConfig
+from selection_api.worker_config import BUILT_IN, EncoderConfig, WorkerConfig
 
 NOT_YET = "is not supported by this version"
 
@@ -49,6 +49,10 @@ def unsupported_options(spec: SelectionRunSpec) -> list[Problem]:
     if spec.dataset.type == "VIDEOS":
         paths += _beside_videos(spec)
     paths += _in_lightly_config(spec.lightly_config)
+    if spec.worker_config.encoder not in ("", BUILT_IN):
+        paths.append(("spec.workerConfig.encoder", f"other than {BUILT_IN} {NOT_YET}"))
+    if spec.worker_config.encoder_config != EncoderConfig():
+        paths.append(("spec.workerConfig.encoder_config", NOT_YET))
     paths += find_on_object_level(spec)
     paths += find_shared_names(spec)
     if spec.worker_config.embeddings:

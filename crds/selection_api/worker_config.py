@@ -24,6 +24,8 @@ from selection_api.report_factors import ReportFactors
 from selection_api.stopping_condition import StoppingCondition
 
 LARGEST_SIDE_PX = 65535
+SMALLEST_INPUT_PX = 32
+BUILT_IN = "BUILT_IN"
 IMAGE_SIZE_WORDS = f"-1 (as it is), the shortest edge in pixels (1 to {LARGEST_SIDE_PX}), or [height, width]"
 CROP_DATASET_NAME = r"^[a-zA-Z0-9 _-]*$"
 PATTERN_WORDS[CROP_DATASET_NAME] = "letters, digits, spaces, '_' and '-'"
@@ -57,6 +59,12 @@ class ActiveLearning(Model):
     """The score of that task; where only scorer is set, the scorer's."""
 
 
+def _check_input_size(size_px: int) -> int:
+    if size_px != -1 and size_px < SMALLEST_INPUT_PX:
+        raise ValueError(f"expected -1, or {SMALLEST_INPUT_PX} to 1024 pixels; found {size_px}")
+    return size_px
+
+
 class ObjectLevel(Model):
     """Selection of object crops instead of whole images."""
 
@@ -70,6 +78,17 @@ class ObjectLevel(Model):
 
     padding: NonNegative = 0.0
     """How much a crop grows: 0.1 makes it 10% wider and 10% higher."""
+
+
+class EncoderConfig(Model):
+    """How images become the input of workerConfig.encoder."""
+
+    input_size: Annotated[Integer, Field(ge=-1, le=1024), AfterValidator(_check_input_size)] = -1
+    """Edge of the encoder's input in pixels, 32 to 1024; -1 for the encoder's own."""
+
+    resize: Literal["FOLDER", "SQUASH", "CROP", "PAD"] = "FOLDER"
+    """How an image becomes a square: as the encoder's folder says, whole with its aspect changed, its middle cut
+    out, or whole within a border."""
 
 
 class PoolSettings(Model):
@@ -146,6 +165,14 @@ class WorkerConfig(Model):
     """The embedding model: a checkpoint in the lightly datasource, relative to it, such as
     .lightly/runs/RUN/lightly_epoch_99.ckpt of an earlier run. With enable_training the training starts from it. Empty
     for a new training, or for a pretrained model from lightly's model zoo."""
+
+    encoder: RelativePath = ""
+    """The embedding model where nothing is trained: BUILT_IN for EfficientNet-Lite0, which comes with the job and needs
+    no network; or a folder in the lightly datasource, relative to it, in the layout of a Hugging Face repository:
+    open_clip_config.json or config.json, and model.safetensors."""
+
+    encoder_config: EncoderConfig = default_section()
+    """How images become the encoder's input."""
 
     embeddings: RelativePath = ""
     """A CSV file of embeddings under .lightly/embeddings/ of the lightly datasource, used instead of embedding; a path

@@ -76,7 +76,9 @@ def test_tiles_are_embedded_and_chosen_as_if_cut_out_by_hand(photos, make_tiled,
         for x in range(3)
     ]
     names = embedded.catalog.names
-    pixels = [crop for name in names for crop in cut_by_hand(Path(photos.folder, name), boxes, encoder.input_size_px)]
+    pixels = [
+        crop for name in names for crop in cut_by_hand(Path(photos.folder, name), boxes, encoder.preprocessing.size_px)
+    ]
     vectors = np.concatenate(list(embed_pixels(encoder, [np.stack(pixels)], device=torch.device("cpu"))))
     assert crops.image_rows.tolist() == np.repeat(np.arange(len(names)), 6).tolist()
     assert crops.vectors == pytest.approx(vectors, abs=1e-4)

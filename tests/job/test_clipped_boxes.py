@@ -11,6 +11,7 @@ from PIL import Image
 
 from selection_job.catalog.catalog import Catalog
 from selection_job.images.crop_pixels import cut_objects
+from selection_job.images.preprocessing import Preprocessing
 from selection_job.predictions import clipped_boxes
 from selection_job.predictions.clipped_boxes import clip_boxes
 from selection_job.predictions.task_predictions import Category, TaskPredictions
@@ -102,7 +103,7 @@ def test_objects_that_lost_their_box_are_not_drawn(tmp_path):
 def test_a_crop_grows_around_what_lies_on_the_picture_and_one_beside_it_is_none():
     image = Image.new("RGB", (40, 30))
     corners = np.array([[30, 10, 90, 20], [-60, 10, 20, 20], [45, 5, 50, 9], [3, 3, 3, 9]], np.float32)
-    found = cut_objects(image, corners, is_relative=False, size_px=8, padding=1.0)
+    found = cut_objects(image, corners, is_relative=False, preprocessing=Preprocessing(8), padding=1.0)
     assert found.places.tolist() == [0, 1]
     assert found.boxes_px.tolist() == [[25, 5, 40, 25], [0, 5, 30, 25]]
 

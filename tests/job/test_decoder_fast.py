@@ -11,6 +11,7 @@ from selection_api.lightly_config import LightlyConfig
 from selection_job.encoder.architecture import build_model
 from selection_job.encoder.embedding import embed_pixels
 from selection_job.encoder.encoder import make_encoder
+from selection_job.images.preprocessing import Preprocessing
 from selection_job.reading.images import ReadOptions, read_images
 from selection_job.stores.local.store import LocalStore
 
@@ -36,7 +37,9 @@ def test_fast_decoding_keeps_the_cosine_above_09999(demo):
     encoder = make_encoder(build_model(config.model, seed=1), input_size_px=64, source="test")
     rows = {}
     for decoder in ("exact", "fast"):
-        images = read_images(store, names, options=ReadOptions(input_size_px=64, decoder=decoder, thumbnails=False))
+        images = read_images(
+            store, names, options=ReadOptions(preprocessing=Preprocessing(64), decoder=decoder, thumbnails=False)
+        )
         pixels = np.stack([image.encoder_pixels for image in images])
         embeddings = np.concatenate(list(embed_pixels(encoder, [pixels], device=torch.device("cpu"))))
         rows[decoder] = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)

@@ -66,7 +66,7 @@ def pictures(tmp_path_factory):
 
 
 def embed_ours(folder, names, encoder):
-    options = ReadOptions(input_size_px=encoder.input_size_px)
+    options = ReadOptions(preprocessing=encoder.preprocessing)
     pixels = np.stack([image.encoder_pixels for image in read_images(LocalStore(folder), names, options=options)])
     return np.concatenate(list(embed_pixels(encoder, [pixels], device=torch.device("cpu"))))
 

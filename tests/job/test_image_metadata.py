@@ -11,6 +11,7 @@ from PIL import Image
 
 from selection_job.catalog.catalog_file import load_catalog, save_catalog
 from selection_job.images.decoding import MAX_PIXELS, CorruptImage, decode_rgb, open_image
+from selection_job.images.preprocessing import Preprocessing
 from selection_job.images.upright import turn_image
 from selection_job.reading.catalog_builder import CatalogBuilder
 from selection_job.reading.images import ReadOptions, read_images
@@ -155,7 +156,7 @@ def test_a_run_notes_which_files_had_metadata_left_out_and_only_these(tmp_path):
     for name, content in written.items():
         (tmp_path / name).write_bytes(content)
     builder = CatalogBuilder()
-    for image in read_images(LocalStore(tmp_path), list(written), options=ReadOptions(input_size_px=16)):
+    for image in read_images(LocalStore(tmp_path), list(written), options=ReadOptions(preprocessing=Preprocessing(16))):
         assert image.reason is None
         builder.add(image)
     save_catalog(builder.build(), tmp_path / "kept")

@@ -10,6 +10,7 @@ from PIL import Image
 
 from selection_job.images.decoding import CorruptImage, check_data, decode_rgb, open_image
 from selection_job.images.jpeg_damage import hear_damage
+from selection_job.images.preprocessing import Preprocessing
 from selection_job.reading.images import ReadOptions, read_images
 from selection_job.stores.local.store import LocalStore
 
@@ -70,13 +71,13 @@ def test_a_run_calls_damaged_data_corrupt_whatever_decoder_reads(decoder, tmp_pa
     }
     for name, content in written.items():
         (tmp_path / name).write_bytes(content)
-    options = ReadOptions(input_size_px=16, decoder=decoder)
+    options = ReadOptions(preprocessing=Preprocessing(16), decoder=decoder)
     images = list(read_images(LocalStore(tmp_path), list(written), options=options))
     damaged = "damaged: a part of its image data is lost or overwritten (libjpeg: Corrupt JPEG data: "
     assert [(image.reason or "").startswith(damaged) for image in images] == [False, True, True, False]
     assert [image.reason for image in images][::3] == [None, None]
     (image,) = read_images(
-        LocalStore(tmp_path), ["b.jpg"], options=ReadOptions(input_size_px=16, check_corruptness=False)
+        LocalStore(tmp_path), ["b.jpg"], options=ReadOptions(preprocessing=Preprocessing(16), check_corruptness=False)
     )
     assert image.reason is None
 

@@ -128,7 +128,7 @@ def embed_by_hand(street, make_run, tmp_path):
             )  # fmt: skip
             with Image.open(street.folder / name) as file:
                 crop = file.convert("RGB").crop(box)
-            pixels.append(np.asarray(crop.resize((encoder.input_size_px,) * 2, Image.Resampling.BILINEAR)))
+            pixels.append(np.asarray(crop.resize((encoder.preprocessing.size_px,) * 2, Image.Resampling.BILINEAR)))
         rows = np.concatenate(list(embed_pixels(encoder, [np.stack(pixels)], device=torch.device("cpu"))))
         return normalize_rows(rows)
 

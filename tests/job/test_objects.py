@@ -17,6 +17,7 @@ from selection_job.encoder.embedding import embed_pixels
 from selection_job.encoder.encoder import make_encoder
 from selection_job.errors import UnusableData
 from selection_job.images.crop_pixels import cut_objects
+from selection_job.images.preprocessing import Preprocessing
 from selection_job.manifest.data_needs import find_needs
 from selection_job.manifest.goal import make_goal
 from selection_job.objects.crop_embedder import CropEmbedder
@@ -47,7 +48,7 @@ def picture(width=40, height=30):
 
 def cut(corners, *, is_relative=False, image=None, **how):
     corners = np.array(corners, dtype=np.float32).reshape(-1, 4)
-    return cut_objects(image or picture(), corners, is_relative=is_relative, size_px=8, **how)
+    return cut_objects(image or picture(), corners, is_relative=is_relative, preprocessing=Preprocessing(8), **how)
 
 
 def test_boxes_belong_to_their_images_in_the_order_of_the_predictions():
@@ -153,7 +154,9 @@ def test_embeddings_of_objects_are_those_of_their_crops_whatever_the_batch(encod
     images, expected = [picture(40 + i) for i in range(4)], [[], []]
     for catalog_row, row in enumerate([0, 2, 3]):  # image 1 is corrupt
         cut_out = [
-            cut_objects(images[row], boxes.corners_of(row), is_relative=boxes.is_relative, size_px=8)
+            cut_objects(
+                images[row], boxes.corners_of(row), is_relative=boxes.is_relative, preprocessing=Preprocessing(8)
+            )
             for boxes in (cars, tiles)
         ]
         embedder.add(row, catalog_row, cut_out)
@@ -323,7 +326,7 @@ def test_cut_out_objects_count_among_the_bytes_in_flight(monkeypatch):
     """Ten objects of 8 x 8 pixels take 1,920 bytes: with room for two images no more are begun and not yet taken."""
     monkeypatch.setattr(reading, "_IN_FLIGHT_BYTES", 4000)
     task, store = detections(np.repeat(np.arange(30), 10), [[0, 0, 9, 9]] * 300, n=30), Same()
-    options = ReadOptions(input_size_px=8, num_threads=4)
+    options = ReadOptions(preprocessing=Preprocessing(8), num_threads=4)
     images = read_images(store, [f"{i}" for i in range(30)], options=options, boxes=[make_object_boxes(task)])
     ahead = [store.n_reads - taken for taken, _ in enumerate(images)]
     assert max(ahead) <= 3

@@ -19,6 +19,7 @@ from selection_job.datapool.pool_part import PartHeader, PoolPart, dump_part, pa
 from selection_job.errors import UnusableData
 from selection_job.images.decoding import decode_rgb
 from selection_job.images.image_measures import MEASURES
+from selection_job.images.preprocessing import Preprocessing
 from selection_job.images.upright import turn_corners, turn_image, turn_size
 from selection_job.manifest.medium import IMAGES, VIDEOS
 from selection_job.metadata.metadata_column import make_measured_columns
@@ -88,7 +89,7 @@ def test_all_that_is_made_of_a_turned_picture_is_what_is_made_of_the_shown_one()
     plain = {f"{key}.png": encode(picture, 1, "PNG") for key, picture in shown.items()}
     boxes = task_of([find_box(lay_down(picture, key)) for key, picture in shown.items()], coordinates=STORED)
     options = ReadOptions(
-        input_size_px=32, measures=MEASURES, choose_size=lambda width, height: (width // 2, height // 2),
+        preprocessing=Preprocessing(32), measures=MEASURES, choose_size=lambda width, height: (width // 2, height // 2),
         resized_bytes=9**6,
     )  # fmt: skip
     found = read_images(Files(files), list(files), options=options, boxes=[make_object_boxes(boxes, padding=0.2)])
@@ -106,7 +107,7 @@ def test_all_that_is_made_of_a_turned_picture_is_what_is_made_of_the_shown_one()
 
 def test_a_picture_that_is_decoded_in_small_has_the_size_that_is_shown():
     content = encode(draw([10, 10, 50, 50], (1600, 1200)), 6)
-    options = ReadOptions(input_size_px=32, decoder="fast")
+    options = ReadOptions(preprocessing=Preprocessing(32), decoder="fast")
     (read,) = read_images(Files({"a.jpg": content}), ["a.jpg"], options=options)
     assert (read.width_px, read.height_px) == (1600, 1200)
 
@@ -123,7 +124,7 @@ def catalog_of(sizes, orientations=None):
 def test_how_pictures_were_turned_is_kept_with_the_catalog(tmp_path):
     builder = CatalogBuilder()
     files = {f"{key}.png": encode(draw(BOXES[key]), key, "PNG") for key in ORIENTATIONS}
-    for image in read_images(Files(files), list(files), options=ReadOptions(input_size_px=None)):
+    for image in read_images(Files(files), list(files), options=ReadOptions(preprocessing=None)):
         builder.add(image)
     save_catalog(builder.build(), tmp_path)
     catalog = load_catalog(tmp_path)

@@ -264,7 +264,7 @@ class WatchedStore:
 def test_pictures_count_among_the_bytes_in_flight(streets, resized_bytes, most):
     store = WatchedStore((streets[0] / "one pixel.png").read_bytes())
     options = ReadOptions(
-        input_size_px=None, num_threads=5, choose_size=lambda *size: (2, 2), resized_bytes=resized_bytes
+        preprocessing=None, num_threads=5, choose_size=lambda *size: (2, 2), resized_bytes=resized_bytes
     )
     ahead = [store.begun - taken for taken, _ in enumerate(read_images(store, ["a.png"] * 100, options=options))]
     assert max(ahead) <= most

@@ -13,6 +13,7 @@ from torchvision.transforms import Resize
 from selection_job.errors import ObjectMissing, ObjectRefused, Stopped, StorageRefused, StorageUnavailable
 from selection_job.images import large_images
 from selection_job.images.decoding import decode_rgb
+from selection_job.images.preprocessing import Preprocessing
 from selection_job.reading import images as reading
 from selection_job.reading.images import ReadOptions, read_images
 from selection_job.stores.local.store import LocalStore
@@ -44,7 +45,7 @@ def picture(seed, width=90, height=60, image_format="JPEG"):
 
 
 def options(input_size_px=32, num_threads=3, **rest):
-    return ReadOptions(input_size_px=input_size_px, num_threads=num_threads, **rest)
+    return ReadOptions(preprocessing=input_size_px and Preprocessing(input_size_px), num_threads=num_threads, **rest)
 
 
 def reader_threads():

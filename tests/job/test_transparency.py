@@ -181,7 +181,7 @@ def test_the_count_is_kept_with_the_catalog(tmp_path):
             return encode(draw(int(name[0])) if name[0] < "3" else draw(0).convert("RGB"), "PNG")
 
     builder = CatalogBuilder()
-    for image in read_images(Files(), [f"{i}.png" for i in range(5)], options=ReadOptions(input_size_px=None)):
+    for image in read_images(Files(), [f"{i}.png" for i in range(5)], options=ReadOptions(preprocessing=None)):
         builder.add(image)
     save_catalog(builder.build(), tmp_path)
     assert load_catalog(tmp_path).n_transparent == 3

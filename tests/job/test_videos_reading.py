@@ -20,10 +20,11 @@ from selection_job.catalog.catalog import Listing
 from selection_job.errors import ObjectMissing, ObjectRefused, StorageRefused, StorageUnavailable
 from selection_job.images import large_images
 from selection_job.images.image_measures import MEASURES, measure_image
+from selection_job.images.preprocessing import Preprocessing
 from selection_job.manifest.medium import VIDEOS
 from selection_job.reading import videos as reading
 from selection_job.reading.file_digests import digest_files
-from selection_job.reading.images import ReadOptions, resize_pixels
+from selection_job.reading.images import ReadOptions
 from selection_job.reading.videos import VideoEnd, read_frames
 from selection_job.stores import ranged_file
 from selection_job.stores.counting import CountingStore
@@ -36,7 +37,7 @@ ALL = FrameSampling()
 
 
 def options(input_size_px=32, num_threads=2, **rest):
-    return ReadOptions(input_size_px=input_size_px, num_threads=num_threads, **rest)
+    return ReadOptions(preprocessing=input_size_px and Preprocessing(input_size_px), num_threads=num_threads, **rest)
 
 
 def read(source, sampling=ALL, **rest):
@@ -108,7 +109,7 @@ def test_a_frame_has_all_that_an_image_has(tmp_path):
                 None,
             )
             assert image.sha256 == digest_rgb(rgb)
-            np.testing.assert_array_equal(image.encoder_pixels, resize_pixels(picture, 32))
+            np.testing.assert_array_equal(image.encoder_pixels, Preprocessing(32).make_pixels(picture))
             assert image.resized_pixels.shape == (60, 80, 3)
             assert image.measures == measure_image(picture, tuple(MEASURES))
             assert (frame.pts, frame.seconds) == (decoded.pts, pytest.approx(decoded.time))

@@ -106,7 +106,7 @@ def test_an_image_that_lies_beyond_two_dots_is_listed_and_read(kind, make_place,
     bucket.write("x/../y.jpg", b"image")
     assert list_images(bucket, bucket).names == ["x/../y.jpg"]
     assert [
-        image.size_bytes for image in read_images(bucket, ["x/../y.jpg"], options=ReadOptions(input_size_px=None))
+        image.size_bytes for image in read_images(bucket, ["x/../y.jpg"], options=ReadOptions(preprocessing=None))
     ] == [5]
 
 

@@ -5,6 +5,7 @@ import pytest
 from painted_videos import make_video, read_number
 
 from selection_job.catalog.catalog import Listing
+from selection_job.images.preprocessing import Preprocessing
 from selection_job.reading.images import ReadOptions
 from selection_job.reading.videos import VideoEnd, read_frames
 from selection_job.stores.counting import CountingStore
@@ -12,7 +13,7 @@ from selection_job.stores.ranged_file import BLOCK_BYTES
 from selection_job.videos.exact_frames import WantedFrame, read_exact
 from selection_job.videos.frame_sampling import FrameSampling
 
-OPTIONS = ReadOptions(input_size_px=16, num_threads=2)
+OPTIONS = ReadOptions(preprocessing=Preprocessing(16), num_threads=2)
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from selection_job.encoder.encoder import Encoder
-from selection_job.encoder.inference import InferenceNetwork
 from selection_job.encoder.precision import choose_format, repeatable
 from selection_job.errors import UnusableData
 
@@ -20,11 +20,11 @@ def embed_pixels(
 ) -> Iterator[NDArray[np.float32]]:
     """Yield embeddings (b, d) float32 for each batch of pixels (b, s, s, 3) uint8 RGB, in order.
 
-    Pixels are images resized to s = encoder.input_size_px; a row does not depend on the rest of its batch beyond 1e-5.
+    Pixels are images as encoder.preprocessing makes them; a row does not depend on the rest of its batch beyond 1e-5.
     precision 16 computes in bfloat16 where the device has it.
     Raises UnusableData where an embedding is not finite.
     """
-    network = InferenceNetwork(encoder.model, choose_format(device, precision)).to(device)
+    network = encoder.make_network(choose_format(device, precision)).to(device)
     for pixels in batches:
         # Settings of the process are set for a batch only: between batches other code runs.
         with repeatable(), torch.inference_mode():
@@ -37,7 +37,7 @@ def embed_pixels(
         yield embeddings
 
 
-def _embed(network: InferenceNetwork, pixels: torch.Tensor, device: torch.device) -> NDArray[np.float32]:
+def _embed(network: nn.Module, pixels: torch.Tensor, device: torch.device) -> NDArray[np.float32]:
     if device.type != "cpu":
         chunks = [network(pixels)]
     else:

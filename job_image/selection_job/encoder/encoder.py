@@ -1,15 +1,18 @@
-"""Encoder: a network ready to embed, with the size of its input and where its weights come from."""
+"""Encoder: a network ready to embed, with how images become its input and where its weights come from."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from selection_job.encoder.architecture import SimCLR
+from selection_job.encoder.inference import InferenceNetwork
+from selection_job.images.preprocessing import Preprocessing
 
 
 class EmbeddingSource(Protocol):
@@ -17,7 +20,7 @@ class EmbeddingSource(Protocol):
 
     @property
     def source(self) -> str:
-        """'trained', 'checkpoint <key>', 'zoo <key>' or 'embeddings <key>'."""
+        """'built in', 'encoder <folder>', 'trained', 'checkpoint <key>', 'zoo <key>' or 'embeddings <key>'."""
 
     @property
     def fingerprint(self) -> str:
@@ -36,14 +39,20 @@ class EmbeddingSource(Protocol):
 class Encoder:
     """What the embedding stage needs. Two encoders with one fingerprint give the same embeddings."""
 
-    model: SimCLR
+    model: nn.Module
     """On the CPU, float32, in eval mode."""
-    input_size_px: int
+    make_network: Callable[[torch.dtype], nn.Module]
+    """Makes a network for inference in a number format: pixels (b, s, s, 3) uint8 RGB → embeddings (b, d) float32."""
+    preprocessing: Preprocessing
     dimensions: int
     fingerprint: str
-    """64 hex digits of the backbone's weights and the input size."""
+    """64 hex digits of the weights that embed, and of the preprocessing."""
     source: str
-    """'trained', 'checkpoint <key>' or 'zoo <key>'."""
+    """As EmbeddingSource says."""
+    name: str = ""
+    """The architecture, as its makers call it."""
+    licence: str = ""
+    """Of the weights, as their makers state it; '' where they do not, or where they are the user's own."""
     checkpoint: Path | None = None
     """The local lightly_epoch_N.ckpt of a training."""
     notes: tuple[str, ...] = ()
@@ -51,21 +60,23 @@ class Encoder:
 
 
 def make_encoder(model: SimCLR, *, input_size_px: int, source: str, notes: tuple[str, ...] = ()) -> Encoder:
-    """Wrap a model as an encoder; the model is switched to eval mode and to the CPU."""
+    """Wrap lightly's network as an encoder; the model is switched to eval mode and to the CPU."""
     model = model.cpu().eval().requires_grad_(False)
     weights = model.backbone.state_dict()
     return Encoder(
         model=model,
-        input_size_px=input_size_px,
+        make_network=partial(InferenceNetwork, model),
+        preprocessing=Preprocessing(input_size_px),
         dimensions=len(weights["7.bias"]),
-        fingerprint=_fingerprint(weights, input_size_px),
+        fingerprint=fingerprint_weights(f"simclr {input_size_px}", weights),
         source=source,
         notes=notes,
     )
 
 
-def _fingerprint(weights: Mapping[str, Tensor], input_size_px: int) -> str:
-    digest = sha256(f"simclr {input_size_px}".encode())
+def fingerprint_weights(kind: str, weights: Mapping[str, Tensor]) -> str:
+    """Return 64 hex digits of all tensors that decide over an output, and of what kind of network they belong to."""
+    digest = sha256(kind.encode())
     for key in sorted(key for key in weights if not key.endswith("num_batches_tracked")):
         tensor = weights[key].detach().contiguous()
         digest.update(f"\0{key} {tensor.dtype} {tuple(tensor.shape)}\0".encode())

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from selection_job.images.preprocessing import Preprocessing
 from selection_job.images.upright import AS_STORED, turn_corners
 
 LEAST_EDGE_PX = 1
@@ -25,11 +26,11 @@ def cut_objects(
     corners: NDArray[np.float32],
     *,
     is_relative: bool,
-    size_px: int,
+    preprocessing: Preprocessing,
     turned_by: int = AS_STORED,
     padding: float = 0.0,
 ) -> CropPixels:
-    """Cut the boxes out of an RGB image and resize each to size_px, the aspect not kept, as whole images are.
+    """Cut the boxes out of an RGB image and make the encoder's input of each, as of a whole image.
 
     corners    (k, 4) x0, y0, x1, y1; a box is clipped to the image, and left out where nothing of it lies on the image
     turned_by  the orientation by which the image was turned and the boxes were not
@@ -41,10 +42,11 @@ def cut_objects(
         exact = turn_corners(exact, np.full(len(exact), turned_by), np.broadcast_to(edges, (len(exact), 2)))
     boxes = clip_boxes(exact, image.width, image.height, padding=padding)
     places = np.flatnonzero((boxes[:, 2:] - boxes[:, :2] >= LEAST_EDGE_PX).all(axis=1))
-    pixels = np.empty((len(places), size_px, size_px, 3), dtype=np.uint8)
+    edge_px = preprocessing.size_px
+    pixels = np.empty((len(places), edge_px, edge_px, 3), dtype=np.uint8)
     for i, box in enumerate(boxes[places].tolist()):
         # crop first: resize(box=…) blends in pixels around the box
-        pixels[i] = np.asarray(image.crop(tuple(box)).resize((size_px, size_px), Image.Resampling.BILINEAR))
+        pixels[i] = preprocessing.make_pixels(image.crop(tuple(box)))
     return CropPixels(places, boxes[places], pixels)
 
 

@@ -24,6 +24,7 @@ from selection_job.images.crop_pixels import CropPixels, cut_objects
 from selection_job.images.decoding import CorruptImage, check_data, load_rgb, open_image
 from selection_job.images.image_measures import measure_image
 from selection_job.images.large_images import LargeImages
+from selection_job.images.preprocessing import Preprocessing
 from selection_job.images.thumbnails import make_thumbnail
 from selection_job.images.upright import AS_STORED, turn_size
 from selection_job.objects.object_boxes import ObjectBoxes
@@ -55,7 +56,7 @@ class ReadImage:
     width_px: int  # of the picture as it is shown; 0 where unknown
     height_px: int
     reason: str | None
-    encoder_pixels: NDArray[np.uint8] | None = None  # (s, s, 3) RGB; None without input_size_px
+    encoder_pixels: NDArray[np.uint8] | None = None  # (s, s, 3) RGB; None without preprocessing
     thumbnail: bytes | None = None  # JPEG
     crop_pixels: tuple[CropPixels, ...] = ()  # the objects, for each of the given boxes
     resized_pixels: NDArray[np.uint8] | None = None  # (h, w, 3) RGB in the size that ReadOptions.choose_size gives
@@ -69,7 +70,7 @@ class ReadImage:
 class ReadOptions:
     """How images are read."""
 
-    input_size_px: int | None  # edge s of the encoder's input; None: no pixels are made
+    preprocessing: Preprocessing | None  # into the encoder's input, of edge s; None: no pixels are made
     decoder: str = "exact"  # 'exact' | 'fast', see decode_rgb
     check_corruptness: bool = True  # False: damaged files are used as far as they can be decoded
     num_threads: int = 1
@@ -81,15 +82,20 @@ class ReadOptions:
     measures: tuple[str, ...] = ()
     """What is measured, among image_measures.MEASURES; an image is then decoded exactly, whatever the decoder."""
 
+    @property
+    def input_bytes(self) -> int:
+        """What one input of the encoder takes: 150 kB at 224 pixels."""
+        return 0 if self.preprocessing is None else 3 * self.preprocessing.size_px**2
 
-def make_read_options(worker: WorkerConfig, input_size_px: int | None) -> ReadOptions:
-    """Return how the configuration wants images to be read; without a size no embedding input is made."""
+
+def make_read_options(worker: WorkerConfig, preprocessing: Preprocessing | None) -> ReadOptions:
+    """Return how the configuration wants images to be read; without preprocessing no embedding input is made."""
     return ReadOptions(
-        input_size_px=input_size_px,
+        preprocessing=preprocessing,
         decoder=worker.decoder,
         check_corruptness=worker.enable_corruptness_check,
         num_threads=worker.num_threads if worker.num_threads > 0 else count_cores(),
-        thumbnails=input_size_px is not None,  # the embedding pass makes them
+        thumbnails=preprocessing is not None,  # the embedding pass makes them
     )
 
 
@@ -119,7 +125,6 @@ def read_images(
     sizes_bytes    (n,) as listed: keeps the bytes in flight below 1 GiB and leaves giants unread
     boxes          objects of the n images that are cut out where pixels are made; an image that has any is decoded
                    exactly, whatever the decoder
-    Pixels are Image.resize((s, s), BILINEAR), which is what torchvision's Resize((s, s)) does with an image of Pillow.
     An object that is gone, refused or damaged is a ReadImage with a reason.
     Raises StorageRefused and StorageUnavailable. Closing the iterator, or an exception in the consumer, stops the
     threads after the images they are at.
@@ -153,10 +158,10 @@ def _submit(workers: _Workers, row: int, name: str, size_bytes: int) -> Future[R
 
 
 def _count_made_bytes(workers: _Workers, row: int) -> int:
-    """Return what else is made of an image; an object takes 150 kB for an input of 224 pixels."""
+    """Return what else is made of an image: the inputs of its objects."""
     options = workers.options
     n_objects = sum(len(boxes.corners_of(row)) for boxes in workers.boxes)
-    return options.resized_bytes + n_objects * 3 * (options.input_size_px or 0) ** 2
+    return options.resized_bytes + n_objects * options.input_bytes
 
 
 def _read_one(workers: _Workers, row: int, name: str, listed_bytes: int, read: Callable[[], bytes]) -> ReadImage:
@@ -178,7 +183,7 @@ def _examine(workers: _Workers, row: int, name: str, content: bytes) -> ReadImag
     digest = sha256(content).digest()
     if len(content) > MAX_OBJECT_BYTES:
         return _refuse(name, _too_many_bytes(len(content)), size_bytes=len(content), digest=digest)
-    options, size_px = workers.options, workers.options.input_size_px
+    options = workers.options
     has_objects = any(len(boxes.corners_of(row)) for boxes in workers.boxes)
     width_px = height_px = 0
     try:
@@ -197,7 +202,7 @@ def _examine(workers: _Workers, row: int, name: str, content: bytes) -> ReadImag
                 check_data(opened)
             known = _describe(ReadImage(name, digest, len(content), width_px, height_px, None), image)
             read = examine_rgb(image, options, known)
-            crops = () if size_px is None else _cut(workers, row, image, size_px)
+            crops = _cut(workers, row, image)
             return replace(read, crop_pixels=crops, has_left_out=opened.has_left_out)
     except CorruptImage as error:
         return ReadImage(name, digest, len(content), width_px, height_px, str(error))
@@ -217,7 +222,7 @@ def examine_rgb(image: Image.Image, options: ReadOptions, known: ReadImage) -> R
     """Return what is known with all that the options want of the image, which has mode RGB and is fully decoded."""
     return replace(
         known,
-        encoder_pixels=None if options.input_size_px is None else resize_pixels(image, options.input_size_px),
+        encoder_pixels=None if options.preprocessing is None else options.preprocessing.make_pixels(image),
         thumbnail=make_thumbnail(image) if options.thumbnails else None,
         resized_pixels=_resize_as_chosen(image, options),
         measures=measure_image(image, options.measures),
@@ -226,7 +231,9 @@ def examine_rgb(image: Image.Image, options: ReadOptions, known: ReadImage) -> R
 
 def _target_px(options: ReadOptions, width_px: int, height_px: int) -> int | None:
     """Return the edge that the image is resized to, so that 'fast' decodes no more than is needed."""
-    return options.input_size_px if options.choose_size is None else min(options.choose_size(width_px, height_px))
+    if options.choose_size is not None:
+        return min(options.choose_size(width_px, height_px))
+    return None if options.preprocessing is None else options.preprocessing.target_px
 
 
 def _resize_as_chosen(image: Image.Image, options: ReadOptions) -> NDArray[np.uint8] | None:
@@ -235,7 +242,10 @@ def _resize_as_chosen(image: Image.Image, options: ReadOptions) -> NDArray[np.ui
     return np.array(image.resize(options.choose_size(image.width, image.height), Image.Resampling.BILINEAR))
 
 
-def _cut(workers: _Workers, row: int, image: Image.Image, size_px: int) -> tuple[CropPixels, ...]:
+def _cut(workers: _Workers, row: int, image: Image.Image) -> tuple[CropPixels, ...]:
+    preprocessing = workers.options.preprocessing
+    if preprocessing is None:
+        return ()
     orientation = int(image.info["orientation"])
     return tuple(
         cut_objects(
@@ -244,15 +254,10 @@ def _cut(workers: _Workers, row: int, image: Image.Image, size_px: int) -> tuple
             is_relative=boxes.is_relative,
             turned_by=orientation if boxes.is_stored else AS_STORED,
             padding=boxes.padding,
-            size_px=size_px,
+            preprocessing=preprocessing,
         )
         for boxes in workers.boxes
     )
-
-
-def resize_pixels(image: Image.Image, size_px: int) -> NDArray[np.uint8]:
-    """Return (size_px, size_px, 3) uint8: the encoder's input, the aspect not kept."""
-    return np.array(image.resize((size_px, size_px), Image.Resampling.BILINEAR))
 
 
 def _too_many_bytes(size_bytes: int) -> str:

@@ -80,7 +80,7 @@ def fingerprint_embedding(context: RunContext, listing: Listing, encoder: Encode
     return make_fingerprint(
         listing=listing.fingerprint,
         encoder=encoder.fingerprint,
-        input_size=encoder.input_size_px,
+        input_size=encoder.preprocessing.size_px,
         batch_size=config.loader.batch_size,
         arithmetic=str(choose_format(context.device, config.trainer.precision)),
         device=context.device.type,
@@ -162,7 +162,7 @@ class _ImageReading:
         self._images = read_images(
             context.source,
             listing.names,
-            options=replace(make_read_options(context.worker, encoder.input_size_px), measures=measures),
+            options=replace(make_read_options(context.worker, encoder.preprocessing), measures=measures),
             sizes_bytes=listing.sizes_bytes,
             boxes=boxes,
         )

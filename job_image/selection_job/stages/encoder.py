@@ -5,7 +5,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from selection_api import Stage
+from selection_api.worker_config import BUILT_IN
 from selection_job.catalog.catalog import Listing
+from selection_job.encoder.built_in import load_built_in
 from selection_job.encoder.encoder import EmbeddingSource, Encoder
 from selection_job.encoder.image_source import ImageSource
 from selection_job.encoder.loading import load_encoder, load_trained
@@ -21,10 +23,12 @@ _STAGE = "training"
 
 
 def load_encoder_for_run(context: RunContext) -> Encoder:
-    """Return the encoder of the checkpoint that the manifest names, or the zoo's.
+    """Return the encoder that the manifest names, the one of its checkpoint, or the zoo's.
 
-    Raises UnusableData where neither can be had.
+    Raises UnusableData where none can be had.
     """
+    if context.worker.encoder == BUILT_IN:
+        return load_built_in()
     return load_encoder(context.spec.lightly_config, checkpoint=_fetch_start(context), key=context.spec.checkpoint)
 
 

@@ -56,7 +56,7 @@ class _VideoReading:
         self._builder = FrameCatalogBuilder(listing.names, measures)
         self._context, self._listing = context, listing
         self._start_bytes = context.source.bytes_read
-        options = replace(make_read_options(context.worker, encoder.input_size_px), measures=measures)
+        options = replace(make_read_options(context.worker, encoder.preprocessing), measures=measures)
         is_digested = context.worker.use_datapool
         self._frames = read_frames(context.source, listing, options=options, sampling=sampling, is_digested=is_digested)
 
