@@ -5,6 +5,7 @@ from typing import Any
 
 from selection_api import RunSummary, Stage
 from selection_job.manifest.medium import Medium
+from selection_job.manifest.noun import VIDEO
 from selection_job.report.outcome import list_rest, say_ending
 from selection_job.report.plots.fonts import shorten
 from selection_job.report.wording import share
@@ -24,7 +25,7 @@ def console_summary(summary: RunSummary, report: JsonObject, stage_seconds: Mapp
     """
     parts = [
         _counts(report, medium),
-        [f"  {say_ending(report)}"],
+        [*_unusable_videos(report), f"  {say_ending(report)}"],
         _notes(report["notes"]),
         _times(stage_seconds, medium.file_noun.plural),
         _places(summary),
@@ -49,6 +50,16 @@ def _counts(report: JsonObject, medium: Medium) -> list[str]:
     lines = [f"  {number:>9,}  {words}" for number, words in rows]
     lines[-1] += f"  ({share(n_selected, n_input)})"
     return lines
+
+
+def _unusable_videos(report: JsonObject) -> list[str]:
+    """Return a sentence on the videos that took no part, which the counts of frames don't tell."""
+    corrupt = report.get("videoInformation", {}).get("corruptVideos", {"total": 0})
+    if not corrupt["total"]:
+        return []
+    kinds = ", ".join(f"{_make_printable(kind)}: {number:,}" for kind, number in corrupt["kinds"].items())
+    why = "filenames/corrupt_videos.txt lists them, the report says why"
+    return [f"  {VIDEO.count(corrupt['total'])} can't be used at all ({shorten(kinds, _NOTE_LENGTH)}): {why}."]
 
 
 def _notes(notes: list[str]) -> list[str]:
