@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from selection_job.manifest.noun import Noun
+from selection_job.manifest.noun import Noun, agree
 from selection_job.report.blocks.blocks import MM, TEXT_WIDTH, Block, Look, PageBreak, Space
 from selection_job.report.blocks.parts import (
     bold,
@@ -96,7 +96,7 @@ def make_savings_section(report: JsonObject) -> list[Block]:
     n = savings["nImagesNotLabelled"]
     words = say(
         f"What is saved where the {count(n)} readable {noun.form(n)} that the run did not select "
-        f"{'gets' if n == 1 else 'get'} no labels. These are ",
+        f"{agree(n, 'get')} no labels. These are ",
         bold("estimates"),
         f": numbers of {noun.plural} times the factors below. Set workerConfig.report to factors of your own.",
     )
