@@ -93,7 +93,7 @@ def note_relevant(sighting: Sighting, relevant: RelevantFilenames | None, key: s
 
 def note_encoding(names: list[str]) -> list[str]:
     """Return a note on names that are not UTF-8."""
-    odd = [name for name in names if not is_utf8(name)]
+    odd = sorted(name for name in names if not is_utf8(name))
     n = len(odd)
     words = f"not UTF-8 and {agree(n, 'count')} as corrupt; rename {agree(n, 'them')}"
     return [f"{NAME.count_with(n, 'are')} {words}: {quote_some(odd)}"] if odd else []
