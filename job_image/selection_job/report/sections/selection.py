@@ -84,7 +84,8 @@ def say_candidates(level: JsonObject, noun: Noun) -> str:
 
 def _say_filtered(entry: JsonObject, selection: JsonObject, noun: Noun) -> str:
     passing = noun.count_with(entry["nPassing"], "pass")
-    return f"{entry['name']}: {passing}. All thresholds together keep {count(selection['nFiltered'])} out."
+    n = selection["nFiltered"]
+    return f"{entry['name']}: {passing}. All thresholds together keep {count(n) if n else 'none'} out."
 
 
 def say_filtered(report: JsonObject) -> list[Block]:
