@@ -6,7 +6,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from selection_api.messages import Error, location_of, problem_of
-from selection_api.problems import Finding, Location, ManifestError, Problem, describe_value, render_path
+from selection_api.problems import (
+    MOST_TOLD,
+    Finding,
+    Location,
+    ManifestError,
+    Problem,
+    describe_value,
+    render_path,
+)
 from selection_api.rules import find_broken_rules
 from selection_api.selection_run import BROKEN_RULES, SelectionRun
 from selection_api.spec import SelectionRunSpec
@@ -37,7 +45,7 @@ def parse_manifest(document: object) -> SelectionRun:
 
     Raises ManifestError with all problems: of single fields, and of the rules between the fields that are right.
     Options that this version can't carry out are the matter of check_supported; beside other problems they are told
-    here, in one go.
+    here, in one go. Where more than MOST_TOLD fields are wrong, those beyond are counted and rules are not looked at.
     """
     if not isinstance(document, Mapping):
         raise ManifestError(
@@ -52,17 +60,19 @@ def parse_manifest(document: object) -> SelectionRun:
     try:
         return _validate(document)
     except ValidationError as error:
-        errors = error.errors(include_url=False)
-    raise ManifestError(_collect(document, errors))
+        errors: list[Any] = [*error.errors(include_url=False)]
+    of_fields = [error for error in errors if error["type"] != BROKEN_RULES and not _counts_right_entries(error)]
+    if len(of_fields) > MOST_TOLD:
+        raise ManifestError(map(problem_of, of_fields[:MOST_TOLD]), len(of_fields) - MOST_TOLD)
+    raise ManifestError(_collect(document, of_fields))
 
 
 def _validate(document: object) -> SelectionRun:
     return SelectionRun.model_validate(document, by_alias=True, by_name=False)
 
 
-def _collect(document: object, errors: list[Any]) -> Iterable[Problem]:
+def _collect(document: object, of_fields: list[Error]) -> Iterable[Problem]:
     """Return the problems of the fields, then those between the other fields: broken rules, and what is not built."""
-    of_fields = [error for error in errors if error["type"] != BROKEN_RULES and not _counts_right_entries(error)]
     problems = [problem_of(error) for error in of_fields]
     spec, wrong = _read_the_rest(document, [location_of(error) for error in of_fields])
     if spec is not None:

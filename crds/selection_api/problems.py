@@ -12,6 +12,9 @@ LONGEST_NUMBER = 30
 LONGEST_LIST = 4
 LONGEST_INTEGER_BITS = 1024
 
+MOST_TOLD = 50
+"""Problems that a message tells one by one; of more than these it tells the number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -39,13 +42,18 @@ class Finding:
 
 
 class ManifestError(ValueError):
-    """A manifest that can't be run; str() is one message with one line a path."""
+    """A manifest that can't be run; str() is one message with one line a problem, for the first MOST_TOLD of them.
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    n_more  how many fields are wrong besides, which nobody has put into words
+    """
+
+    def __init__(self, problems: Iterable[Problem], n_more: int = 0) -> None:
         self.problems = list(problems)
-        lines = [str(problem) for problem in self.problems]
-        head = f"The manifest has {len(lines)} problem{'s' if len(lines) > 1 else ''}:"
-        super().__init__("\n  ".join([head, *lines]))
+        self.n_more = n_more
+        lines = [str(problem) for problem in self.problems[:MOST_TOLD]]
+        n = len(self.problems) + n_more
+        first = f"; the first {len(lines)}" if n > len(lines) else ""
+        super().__init__("\n  ".join([f"The manifest has {n:,} problem{'s' if n > 1 else ''}{first}:", *lines]))
 
 
 def render_path(location: Sequence[str | int]) -> str:

@@ -9,9 +9,11 @@ from selection_job.catalog.image_names import EXTENSIONS
 from selection_job.errors import InvalidManifest
 from selection_job.manifest.documents import Document, PassedOver, find_files, read_documents
 from selection_job.manifest.medium import medium_of
+from selection_job.manifest.noun import Noun, agree
 from selection_job.manifest.reading import name_file, validate
 from selection_job.stores.local.folders import warn_of_folders
 
+_RUN = Noun("SelectionRun", "SelectionRuns")
 _ELSEWHERE = "(No matter if the manifest is meant for another machine.)"
 ACCESS = (
     "Access was not tried: a run tries to list, read and write before any work, and with workerConfig.sanity_check: "
@@ -84,7 +86,7 @@ def _complain(findings: Findings, problem: str) -> None:
 
 
 def _summarize(n_valid: int, n_wrong: int, passed_over: str) -> str:
-    words = f"{n_valid} {'SelectionRun is' if n_valid == 1 else 'SelectionRuns are'} valid"
+    words = f"{_RUN.count_with(n_valid, 'are')} valid"
     if n_wrong:
-        words += f", {n_wrong} {'is' if n_wrong == 1 else 'are'} not"
+        words += f", {n_wrong:,} {agree(n_wrong, 'are')} not"
     return f"{words}; passed over: {passed_over}." if passed_over else f"{words}."

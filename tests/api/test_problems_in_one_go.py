@@ -1,10 +1,13 @@
 """Whatever is wrong with a manifest is told in one go: fields, the rules between the others, and what is not built."""
 
 import itertools
+import time
 
 import pytest
 
 from selection_api import ManifestError, check_supported, parse_manifest
+from selection_api.problems import MOST_TOLD
+from selection_job.manifest.reading import validate
 
 WORKER, LIGHTLY, SELECTION = "spec.workerConfig.", "spec.lightlyConfig.", "spec.selectionConfig."
 DIVERSITY = {"input": {"type": "EMBEDDINGS"}, "strategy": {"type": "DIVERSITY"}}
@@ -96,3 +99,37 @@ def test_a_wrong_strategy_has_no_consequences(document, wrong, task):
     changes = {"spec.workerConfig": {}, "spec.dataset": {"type": "VIDEOS"}}
     changes["spec.selectionConfig"] = {"n_samples": -1, "strategies": [strategy]}
     assert len(told(document, changes)) == 1
+
+
+MANY = {WORKER + "unknown_" + str(i): i for i in range(10_000)}
+
+
+def test_of_ten_thousand_wrong_fields_the_first_are_told_and_all_are_counted_in_two_seconds(document):
+    started = time.process_time()
+    with pytest.raises(ManifestError) as caught:
+        validate(document({**MANY, LIGHTLY + "trainer.gpus": "all"}))
+    assert time.process_time() - started < 2
+    head, *lines = str(caught.value).splitlines()
+    assert head == f"The manifest has 10,001 problems; the first {MOST_TOLD}:"
+    assert len(lines) == MOST_TOLD
+    assert all(line.startswith("  spec.") for line in lines)
+    assert f"  {WORKER}unknown_3: Option 'unknown_3' does not exist! Expected one of " in lines[3] + lines[4]
+
+
+@pytest.mark.parametrize("n", [MOST_TOLD, MOST_TOLD + 1])
+def test_as_many_problems_as_are_told_are_told_without_a_count_of_more(document, n):
+    with pytest.raises(ManifestError) as caught:
+        parse_manifest(document(dict(itertools.islice(MANY.items(), n))))
+    head, *lines = str(caught.value).splitlines()
+    assert head == f"The manifest has {n} problems" + (":" if n == MOST_TOLD else f"; the first {MOST_TOLD}:")
+    assert len(lines) == MOST_TOLD
+
+
+def test_rules_broken_by_more_fields_than_are_told_are_counted_with_them(document):
+    source = {"secretKeyRef": {"name": "s", "key": "k"}}
+    said_twice = [{"name": f"A{i}", "value": "1", "valueFrom": source} for i in range(MOST_TOLD)]
+    changes = {"spec.podTemplate.env": said_twice, WORKER + "methd": "coreset"}
+    with pytest.raises(ManifestError) as caught:
+        parse_manifest(document(changes))
+    assert len(caught.value.problems) == MOST_TOLD + 1
+    assert str(caught.value).startswith(f"The manifest has {MOST_TOLD + 1} problems; the first {MOST_TOLD}:\n")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from testbed import commands
 from testbed.builds import build_everything
 from testbed.control_plane import connect_control_plane, start_control_plane
 from testbed.processes import Processes
@@ -119,6 +120,22 @@ def test_processes_end_with_a_parent_that_is_killed(tmp_path):
         wait_until(lambda: Path(f"/proc/{child}/cmdline").read_bytes().startswith(b"sleep"), 10, "the child runs")
         parent.kill()
     wait_until(lambda: not _is_alive(child), 10, "the child is gone")
+
+
+def test_a_command_that_hangs_is_stopped_with_its_children_and_told_with_its_last_words(tmp_path):
+    script = "echo fetching a module >&2; sleep 600 & echo child $!; wait"
+    with pytest.raises(
+        RuntimeError, match=r"(?s)^sh -c .* in .* hung: it was stopped after 2 s:\n.*a module"
+    ) as caught:
+        commands.run(["sh", "-c", script], cwd=tmp_path, limit_s=2)
+    child = int(str(caught.value).partition(":\nchild ")[2].split()[0])
+    wait_until(lambda: not _is_alive(child), 10, "the child is gone")
+
+
+def test_a_command_that_fails_is_told_with_its_last_words_and_one_that_does_not_gives_what_it_prints():
+    assert commands.run(["echo", 7]) == "7\n"
+    with pytest.raises(RuntimeError, match=r"^sh -c echo no >&2; exit 3 ended with 3:\nno\n$"):
+        commands.run(["sh", "-c", "echo no >&2; exit 3"])
 
 
 def _is_alive(pid):

@@ -174,6 +174,16 @@ def test_a_run_over_videos_speaks_of_frames():
     assert "the same videos" in console_summary(SUMMARY, report, {}, VIDEOS)
 
 
+def test_videos_that_cannot_be_used_are_told_beside_the_counts_of_frames():
+    def tell(corrupt):
+        return console_summary(SUMMARY, {**REPORT, "videoInformation": {"corruptVideos": corrupt}}, {}, VIDEOS)
+
+    several = tell({"total": 1004, "kinds": {"not a video": 1003, "no \x1bvideo": 1}, "videos": []})
+    assert "  1,004 videos can't be used at all (not a video: 1,003, no \\x1bvideo: 1): " in several
+    assert "  1 video can't be used at all (empty: 1): " in tell({"total": 1, "kinds": {"empty": 1}, "videos": []})
+    assert "can't be used at all" not in tell({"total": 0, "kinds": {}, "videos": []})
+
+
 def test_the_longest_stage_has_the_longest_bar():
     lines = console_summary(SUMMARY, REPORT, {"TRAINING": 30.0, "SAMPLING": 3.0}, IMAGES).splitlines()
     bars = {line.split()[0]: line.count("▇") for line in lines if "▇" in line}

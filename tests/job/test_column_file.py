@@ -140,6 +140,14 @@ HOSTILE = {
 }
 
 
+def test_a_column_that_is_not_there_is_the_default_and_one_of_another_form_is_refused():
+    with open_column_file(dump(x=np.arange(3.0, dtype=np.float32))) as file:
+        assert file.take_or(None, "y", NUMBERS, 3) is None
+        assert file.take_or(None, "x", NUMBERS, 3).tolist() == [0, 1, 2]
+        with pytest.raises(ValueError, match="x does not fit"):
+            file.take_or(None, "x", NUMBERS, 4, otherwise="x does not fit")
+
+
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_a_hostile_file_is_refused_and_takes_no_memory(hostile):
     tracemalloc.start()

@@ -62,7 +62,8 @@ def test_the_same_table_in_other_clothes(read, text):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "line 1: expected filenames,embedding_0,embedding_1,…,labels; found an empty line"),
+        ("", "is empty; expected filenames,embedding_0,embedding_1,…,labels in its first line, and below it"),
+        ("\n" + ROWS, "line 1: expected filenames,embedding_0,embedding_1,…,labels; found an empty line"),
         ("filename,embedding_0,labels\n", "line 1: expected filenames.* found 'filename', 'embedding_0', 'labels'"),
         ("filenames,embedding_0\n", "line 1: expected .* found 'filenames', 'embedding_0'"),
         ("filenames,labels\n", "with 1 to 4096 components; found 0"),

@@ -193,6 +193,19 @@ def test_what_wraps_a_network_is_taken_off_its_keys(path, model, wrapped):
     assert all(torch.equal(tensor, model.state_dict()[key]) for key, tensor in weights.items())
 
 
+@pytest.mark.parametrize("prefix", ["", "model.", "module."])
+def test_a_bare_state_dict_is_read(path, model, prefix):
+    torch.save({f"{prefix}{key}": tensor for key, tensor in model.state_dict().items()}, path)
+    found = read_checkpoint(path)
+    assert found.settings == {}
+    assert all(torch.equal(tensor, found.weights[key]) for key, tensor in model.state_dict().items())
+
+
+def test_a_bare_state_dict_of_another_network_is_told_how_it_differs(path, model):
+    torch.save({"layer1.0.conv1.weight": torch.zeros(3), "fc.bias": torch.zeros(3)}, path)
+    assert "is not a network of lightly's command line" in refusal(path, model)
+
+
 def test_two_networks_in_one_checkpoint_are_not_mixed(path, model):
     weights = model.state_dict()
     torch.save({"state_dict": {**weights, **{f"module.{key}": tensor for key, tensor in weights.items()}}}, path)

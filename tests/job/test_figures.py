@@ -1,9 +1,13 @@
 """Plots: all of them are there, show something, and are the same bytes for the same report."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from selection_job.manifest.noun import IMAGE
+from selection_job.report.plots import coverage_figure
 from selection_job.report.plots.figures import write_figures
 
 PLOTS = [
@@ -94,3 +98,38 @@ def test_an_image_that_is_gone_does_not_stop_the_plots(tmp_path, make_report):
 )
 def test_names_of_any_kind_are_drawn_without_a_warning(draw, name):
     assert read(draw(2, 1, names=[name, "zz.jpg"]) / "filter_decision_0.png").std() > 5
+
+
+CURVES = {
+    "falls to 0 at its end": (range(1, 21), [1.0] * 10 + [i / 10 for i in range(9, -1, -1)]),
+    "is flat": ([1, 2, 500], [0.5, 0.5, 0.5]),
+    "is one point": ([1], [0.123]),
+    "is long": ([1, 10, 100, 120_000], [1.2, 0.4, 0.1, 0.0341]),
+}
+
+
+@pytest.mark.parametrize("curve", CURVES)
+def test_words_on_the_coverage_curve_stand_beside_its_lines_and_marks(tmp_path, monkeypatch, curve):
+    drawn, figure = [], coverage_figure.figure
+
+    @contextmanager
+    def keep(*args):
+        with figure(*args) as made:
+            yield made
+            drawn.append(made)
+
+    monkeypatch.setattr(coverage_figure, "figure", keep)
+    picks, radii = map(list, CURVES[curve])
+    selection = {"coverage": {"isExact": True}, "coverRadiusByPick": {"picks": picks, "radii": radii}}
+    chance = {"nMeasured": 5, "nAll": 5, "metrics": {"max": radii[-1]}}
+    coverage_figure.write_coverage(tmp_path, selection, {"random": chance}, noun=IMAGE)
+    (axes,) = drawn[0].axes
+    (label,) = axes.texts
+    lines = [line.get_transform().transform_path(line.get_path()) for line in axes.lines]
+    assert len(lines) == 4
+    for words in (label, axes.get_legend()):
+        box = words.get_window_extent()
+        assert drawn[0].bbox.containsx(box.x0)
+        assert drawn[0].bbox.containsx(box.x1)
+        assert not any(line.intersects_bbox(box, filled=False) for line in lines if len(line) > 1)
+        assert not any(box.contains(*vertex) for line in lines for vertex in line.vertices)

@@ -69,7 +69,7 @@ def test_duplicates_missing_names_and_odd_lines_are_noted(choose):
 
 def test_the_list_of_missing_names_is_bounded(choose):
     note, _ = choose("image_1.png\n" + "\n".join(f"gone_{row:05}.jpg" for row in range(20_000))).notes
-    assert "20000 lines" in note
+    assert "20,000 lines" in note
     assert note.endswith("'gone_00009.jpg' and 19990 more")
 
 

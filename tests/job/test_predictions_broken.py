@@ -375,11 +375,20 @@ def test_rounded_numbers_are_counted_and_the_other_objects_of_the_file_stay(task
     assert task.probabilities[[1, 3]].tolist() == [[1, 0], [1, 0]]
     folder = ".lightly/predictions/t/"
     expected = [
-        "The task t: 6 numbers are out of their range by no more than 0.001, as rounding leaves them, and count as its "
-        f"end. The first are in '{folder}a.json', '{folder}b.json'."
+        "The task t: 6 numbers are out of range by no more than 0.001, as rounding leaves them, and count as the "
+        f"range's end, such as in '{folder}a.json', '{folder}b.json'."
     ]
     assert load_notes(place, ["a.jpg", "b.jpg", "c.jpg"]) == expected
     assert load_notes(place, ["a.jpg", "b.jpg", "c.jpg"]) == expected, "kept notes are the same"
+
+
+def test_one_rounded_number_and_one_object_without_a_score_are_spoken_of_as_one(task_place, load_notes):
+    files = {"a.json": but(BOX, score=1.0000001, probabilities=None), "b.json": but(BOX, score=None)}
+    assert load_notes(task_place("object-detection", files), ["a.jpg", "b.jpg"]) == [
+        "The task t: 1 number is out of range by no more than 0.001, as rounding leaves it, and counts as the range's "
+        "end, such as in '.lightly/predictions/t/a.json'.",
+        "The task t: 1 object has no score and counts as certain, as labels do (a score of 1).",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ import pytest
 from selection_api.report_factors import ReportFactors
 from selection_job.process.energy import Energy
 from selection_job.report.measures.savings import estimate_savings
+from selection_job.report.sections.analysis import make_decisions_section
+from selection_job.report.sections.appendix import make_savings_section
 
 
 def estimate(n_avoided=1000, cpu_seconds=3600.0, gpu_joules=None, **factors):
@@ -52,3 +54,27 @@ def test_every_factor_stands_beside_the_estimates_with_its_source():
     assert factors["cpu_watts_per_core"]["isSetByUser"]
     assert "IEA" in factors["grid_intensity_g_per_kwh"]["meaning"]
     assert not factors["label_cost_usd.object_detection"]["isSetByUser"]
+
+
+def test_where_all_was_selected_nothing_is_called_saved_and_the_run_itself_is_told():
+    def print_section(n):
+        return str(make_savings_section({"annotationSavings": estimate(n_avoided=n)}))
+
+    none, some = print_section(0), print_section(3)
+    assert "Every readable image was selected" in none
+    assert "This run" in none
+    assert "labels_per_image" in none
+    for told in ("the 3 readable images that the run did not select get no labels", "cost saved", "Saved"):
+        assert told in some
+    for told in ("0 readable", "cost saved", "US$ 0.00", "Labelling that is not done", "Saved"):
+        assert told not in none
+
+
+def test_where_nothing_was_removed_there_is_no_table_of_pairs():
+    def print_section(removed):
+        entry = {"selectedImage": "a.png", "removedImage": removed, "distance": 0.5}
+        return str(make_decisions_section({"selectedAndRemovedImageExamples": [entry]}, lambda name: None))
+
+    assert "nearest removed" in print_section("b.png")
+    assert "Nothing was removed" in print_section(None)
+    assert "nearest removed" not in print_section(None)

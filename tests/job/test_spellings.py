@@ -266,7 +266,8 @@ def run_words(tmp_path, run_manifest):
     return run
 
 
-def test_a_run_makes_the_same_of_what_is_spelled_otherwise_and_says_so(run_words):
+def test_a_run_makes_the_same_of_what_is_spelled_otherwise_and_says_so_in_report_and_log(run_words, caplog):
+    caplog.set_level("INFO", "selection_job")
     (same, quiet), (other, notes) = run_words("NFD"), run_words("NFC")
     assert other == same
     assert all(unicodedata.is_normalized("NFD", row[0]) for row in same)
@@ -275,3 +276,4 @@ def test_a_run_makes_the_same_of_what_is_spelled_otherwise_and_says_so(run_words
     assert [note.partition(":")[0] for note in said] == [
         ".lightly/relevant.txt", ".lightly/metadata/", "The task cars", ".lightly/embeddings/all.csv"
     ]  # fmt: skip
+    assert [caplog.messages.count(note) for note in said] == [1, 1, 1, 1]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import urllib3
+from testbed import commands
 from testbed.binaries import find
 from testbed.cache import digest, make_once
 from testbed.processes import free_port
@@ -121,7 +122,7 @@ def install_azurite():
 def _install(folder):
     (folder / "package.json").write_bytes(AZURITE.read_bytes())
     options = ["--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"]
-    subprocess.run(["npm", "install", *options], cwd=folder, check=True)
+    commands.run(["npm", "install", *options], cwd=folder)
 
 
 @dataclass(frozen=True)

@@ -67,24 +67,19 @@ def _read(file: ColumnFile) -> Catalog:
     if n and not 0 <= copies.min() <= copies.max() < n:
         raise ValueError("it names duplicates of rows that do not exist")
     measures = file.take_all({name: _MEASURED for name in file.names if name.startswith(_MEASURE)}, n, fits=fits)
-    turned = {name: _ORIENTATION for name in file.names if name == _ORIENTATIONS}
-    columns |= file.take_all(turned, n, fits=fits)
+    otherwise = f"{_ORIENTATIONS} does not fit {fits}"
     corrupt = zip(file.take_texts("corrupt_names"), file.take_texts("corrupt_reasons"), strict=True)
     return Catalog(
         names=names,
         corrupt=dict(corrupt),
         **columns,
+        orientations=file.take_or(None, _ORIENTATIONS, _ORIENTATION, n, otherwise=otherwise),
         measures={name.removeprefix(_MEASURE): values for name, values in measures.items()},
         frames=unpack_frames(file, n),
         image_notes=tuple(file.take_texts(_NOTES)) if _NOTES in file.names else (),
-        n_transparent=_read_count(file),
+        n_transparent=int(file.take_or((0,), _N_TRANSPARENT, ColumnType(np.int64), 1)[0]),
         corrupt_sha256=_read_corrupt_sha256(file),
     )
-
-
-def _read_count(file: ColumnFile) -> int:
-    """Return how many pictures are transparent; none where it is not told."""
-    return int(file.take(_N_TRANSPARENT, ColumnType(np.int64), 1)[0]) if _N_TRANSPARENT in file.names else 0
 
 
 def _read_corrupt_sha256(file: ColumnFile) -> dict[str, bytes]:

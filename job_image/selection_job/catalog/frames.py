@@ -92,7 +92,7 @@ def unpack_frames(file: ColumnFile, n: int) -> Frames:
     def take(name: str, column: ColumnType, n_rows: int | None) -> NDArray[Any]:
         return file.take(_PREFIX + name, column, n_rows, otherwise=f"{name} of frames does not fit {n_rows} rows")
 
-    contents = take("contents", _CONTENTS, None) if f"{_PREFIX}contents" in file.names else np.zeros((0, 32), np.uint8)
+    contents = file.take_or(np.zeros((0, 32), np.uint8), f"{_PREFIX}contents", _CONTENTS)
     if len(contents) not in (0, len(videos)):
         raise ValueError(f"contents of videos do not fit {len(videos)} videos")
     return Frames(

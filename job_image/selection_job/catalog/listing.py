@@ -49,7 +49,11 @@ def _list_media(medium: Medium, input_store: Store, lightly_store: Store, releva
     if not sighting.names:
         nothing = explain_nothing(sighting, relevant, input_store.url, lightly_store.url + relevant_filenames_file)
         raise UnusableData(" ".join([nothing, *passed_over]))
-    for note in (others := note_endings(sighting)):
+    of_names = [
+        *note_relevant(sighting, relevant, relevant_filenames_file, input_store.url),
+        *note_encoding(sighting.names),
+    ]
+    for note in [*of_names, *(others := note_endings(sighting))]:
         log.info("%s", note)
     sizes_bytes = np.frombuffer(sighting.sizes_bytes, np.int64)
     names, versions = sighting.names, sighting.versions
@@ -61,12 +65,7 @@ def _list_media(medium: Medium, input_store: Store, lightly_store: Store, releva
         names=names,
         sizes_bytes=sizes_bytes,
         versions=versions,
-        notes=[
-            *note_relevant(sighting, relevant, relevant_filenames_file, input_store.url),
-            *note_encoding(names),
-            *passed_over,
-            *others,
-        ],
+        notes=[*of_names, *passed_over, *others],
         left_out=np.frombuffer(sighting.left_out, np.int64),
     )
 

@@ -7,7 +7,7 @@ from selection_job.catalog.near_names import explain_spelling
 from selection_job.catalog.relevant_filenames import RelevantFilenames
 from selection_job.catalog.sighting import OTHER_MEDIUM, Sighting
 from selection_job.formats.spellings import IN_ANOTHER_FORM
-from selection_job.manifest.noun import FILE, NAME
+from selection_job.manifest.noun import FILE, FOLDER, IMAGE, LINE, NAME, agree
 from selection_job.stores.sidecar_files import ImageFiles
 
 _MOST_FOLDERS = 10
@@ -32,7 +32,7 @@ def explain_nothing(sighting: Sighting, relevant: RelevantFilenames | None, url:
         return f"{none} it is empty, or holds only files and folders whose names start with '.', which are left out."
     others = f"{sighting.n_others} other {FILE.form(sighting.n_others)}{_explain_other(sighting)}"
     return (
-        f"{none} {others} {'was' if n_files == 1 else 'were'} seen, none ends in "
+        f"{none} {others} {agree(n_files, 'were')} seen, none ends in "
         f"{' '.join(EXTENSIONS[medium])} (in any case; names that start with '.' are left out)."
     )
 
@@ -66,8 +66,7 @@ def note_relevant(sighting: Sighting, relevant: RelevantFilenames | None, key: s
         return []
     notes = []
     if relevant.n_duplicates:
-        lines = "line repeats" if relevant.n_duplicates == 1 else "lines repeat"
-        notes.append(f"{key}: {relevant.n_duplicates} {lines} an earlier line.")
+        notes.append(f"{key}: {LINE.count_with(relevant.n_duplicates, 'repeat')} an earlier line.")
     if odd := [wildcard.line for wildcard in relevant.wildcards if wildcard.without_effect.strip("*")]:
         notes.append(
             f"{key}: text right after the first '*' of a line has no effect; write it as a pattern that leaves names "
@@ -77,41 +76,37 @@ def note_relevant(sighting: Sighting, relevant: RelevantFilenames | None, key: s
     respelled = sorted(sighting.respelled_wildcards - sighting.used_wildcards)
     if respelled := sighting.named.list_lines(n_files=1) + respelled:
         notes.append(
-            f"{key}: {_count_lines(respelled)} {IN_ANOTHER_FORM} than the names of the input, and taken for the "
-            f"{noun} of the same name: {quote_some(respelled)}"
+            f"{key}: {LINE.count_with(len(respelled), 'are')} {IN_ANOTHER_FORM} than the names of the "
+            f"input, and taken for the {noun} of the same name: {quote_some(respelled)}"
         )
     if several := sighting.named.list_lines(n_files=2):
         notes.append(
-            f"{key}: {_count_lines(several)} {IN_ANOTHER_FORM} than the names of the input, which has more than one "
-            f"{noun} of such a name; write it as it is listed: {quote_some(several)}"
+            f"{key}: {LINE.count_with(len(several), 'are')} {IN_ANOTHER_FORM} than the names of the "
+            f"input, which has more than one {noun} of such a name; write it as it is listed: {quote_some(several)}"
         )
     if unused := _unused(sighting, relevant):
-        lines = "line names" if len(unused) == 1 else "lines name"
         hint = _explain_unused(unused, sighting, input_url)
-        note = f"{key}: {len(unused)} {lines} no {noun} of the input: {quote_some(unused)}"
+        note = f"{key}: {LINE.count_with(len(unused), 'name')} no {noun} of the input: {quote_some(unused)}"
         notes.append(f"{note}. {hint}" if hint else note)
     return notes
 
 
-def _count_lines(lines: list[str]) -> str:
-    return f"{len(lines)} line is" if len(lines) == 1 else f"{len(lines)} lines are"
-
-
 def note_encoding(names: list[str]) -> list[str]:
     """Return a note on names that are not UTF-8."""
-    odd = [name for name in names if not is_utf8(name)]
-    are, them = ("is", "it") if len(odd) == 1 else ("are", "them")
-    words = f"{are} not UTF-8 and count{'s' if len(odd) == 1 else ''} as corrupt; rename {them}"
-    return [f"{NAME.count(len(odd))} {words}: {quote_some(odd)}"] if odd else []
+    odd = sorted(name for name in names if not is_utf8(name))
+    n = len(odd)
+    words = f"not UTF-8 and {agree(n, 'count')} as corrupt; rename {agree(n, 'them')}"
+    return [f"{NAME.count_with(n, 'are')} {words}: {quote_some(odd)}"] if odd else []
 
 
 def note_unreadable(folders: list[str]) -> list[str]:
     """Return a note on folders that may not be read."""
     if not folders:
         return []
-    subject, verb = ("1 folder", "was") if len(folders) == 1 else (f"{len(folders):,} folders", "were")
+    n = len(folders)
     return [
-        f"{subject} of the input may not be read and {verb} passed over: {quote_some(sorted(folders))}. "
+        f"{FOLDER.count(n)} of the input may not be read and {agree(n, 'were')} passed over: "
+        f"{quote_some(sorted(folders))}. "
         f"If files of the dataset lie there, let user {os.geteuid()} read them."
     ]
 
@@ -125,14 +120,22 @@ def note_endings(sighting: Sighting) -> list[str]:
         return []
     n_rest = n_all - sum(n for _, n in counted)
     parts = [f"{ending} ({n:,})" for ending, n in counted] + ([f"another way ({n_rest:,})"] if n_rest else [])
-    verb = "ends" if n_all == 1 else "end"
-    return [f"{n_all:,} other {FILE.form(n_all)} of the input {verb} in {', '.join(parts)}: not read."]
+    return [f"{n_all:,} other {FILE.form(n_all)} of the input {agree(n_all, 'end')} in {', '.join(parts)}: not read."]
 
 
 def note_foreign_files(subject: str, files: ImageFiles) -> list[str]:
     """Return a note on files beside the images' own, such as predictions, which are about no image that takes part."""
     if not files.n_foreign:
         return []
-    belong, are = ("belongs", "is") if files.n_foreign == 1 else ("belong", "are")
-    words = f"{belong} to no image that takes part and {are} not read, such as {quote_some(files.foreign)}"
-    return [f"{subject}: {FILE.count(files.n_foreign)} {words}"]
+    n = files.n_foreign
+    words = f"to no image that takes part and {agree(n, 'are')} not read, such as {quote_some(files.foreign)}"
+    return [f"{subject}: {FILE.count_with(n, 'belong')} {words}"]
+
+
+def note_respelled_files(subject: str, files: ImageFiles) -> list[str]:
+    """Return a note on files that were found by another Unicode form of their image's name."""
+    if not files.respelled:
+        return []
+    n, names = len(files.respelled), quote_some(list(files.respelled.values()))
+    than = f"{agree(n, 'their')} {IMAGE.form(n)}, and {agree(n, 'were')} read"
+    return [f"{subject}: {FILE.count_with(n, 'are')} {IN_ANOTHER_FORM} than {than}: {names}"]

@@ -127,17 +127,11 @@ def _read(file: ColumnFile) -> PoolPart:
         _check_header(PartHeader(**header)),
         names,
         **file.take_all(_COLUMNS, k, fits=f"{k} names"),
-        orientations=_read_orientations(file, k),
+        orientations=file.take_or(np.zeros(k, np.uint8), _ORIENTATIONS, _ORIENTATION, k),
         vectors=file.take("vectors", _VECTORS, k, otherwise=f"its vectors are no {k} rows of finite numbers"),
         seen=seen,
         **(file.take_all(_READ, m, fits=f"{m} files") if is_told else none),
     )
-
-
-def _read_orientations(file: ColumnFile, k: int) -> NDArray[np.uint8]:
-    if _ORIENTATIONS not in file.names:
-        return np.zeros(k, dtype=np.uint8)
-    return file.take(_ORIENTATIONS, _ORIENTATION, k, otherwise=f"{_ORIENTATIONS} does not fit {k} names")
 
 
 def _check_header(header: PartHeader) -> PartHeader:

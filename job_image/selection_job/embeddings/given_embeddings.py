@@ -16,7 +16,7 @@ from selection_job.catalog.near_names import explain_spelling
 from selection_job.embeddings.table_reading import EmbeddingsTable, read_table
 from selection_job.errors import UnusableData
 from selection_job.formats.spellings import IN_ANOTHER_FORM
-from selection_job.manifest.noun import IMAGE, ROW
+from selection_job.manifest.noun import IMAGE, ROW, agree
 
 TABLES_FOLDER = ".lightly/embeddings/"
 """In the lightly datasource."""
@@ -139,33 +139,27 @@ def _note_scores(table: EmbeddingsTable, key: str, *, uses_scores: bool) -> Iter
 def _note(table: EmbeddingsTable, listing: Listing, key: str, input_url: str) -> Iterator[str]:
     """Yield what the user should know about the file and the images beside each other."""
     yield f"No image was opened: embeddings come from {key}, and exact duplicates are images with equal vectors."
-    told = ((("has", "have"), "no row", table.absent), (("is", "are"), "masked", table.masked))
-    for verbs, words, rows in told:
-        if len(rows):
+    for verb, words, rows in (("have", "no row", table.absent), ("are", "masked", table.masked)):
+        if n := len(rows):
             names = quote_some([listing.names[row] for row in rows[:1000].tolist()])
-            verb, take = (verbs[0], "takes") if len(rows) == 1 else (verbs[1], "take")
-            yield f"{IMAGE.count(len(rows))} of the input {verb} {words} in {key} and {take} no part: {names}"
-    if table.n_preselected:
-        names = quote_some([listing.names[row] for row in table.rows[-table.n_preselected :][:1000].tolist()])
-        are, they = ("is", "it counts") if table.n_preselected == 1 else ("are", "they count")
-        yield (
-            f"{IMAGE.count(table.n_preselected)} {are} marked as selected in {key}: {they} as chosen before and {are} "
-            f"not chosen again: {names}"
-        )
+            found = f"{IMAGE.count(n)} of the input {agree(n, verb)} {words} in {key}"
+            yield f"{found} and {agree(n, 'take')} no part: {names}"
+    if n := table.n_preselected:
+        names = quote_some([listing.names[row] for row in table.rows[-n:][:1000].tolist()])
+        they = f"{agree(n, 'they')} {agree(n, 'count')} as chosen before and {agree(n, 'are')} not chosen again"
+        yield f"{IMAGE.count_with(n, 'are')} marked as selected in {key}: {they}: {names}"
     if table.respelled:
         n, names = len(table.respelled), quote_some(table.respelled)
-        are, were = ("is", "was") if n == 1 else ("are", "were")
-        than = f"{IN_ANOTHER_FORM} than the images' names, and {were} taken for them"
-        yield f"{key}: {ROW.count(n)} {are} {than}: {names}"
+        than = f"{IN_ANOTHER_FORM} than the images' names, and {agree(n, 'were')} taken for them"
+        yield f"{key}: {ROW.count_with(n, 'are')} {than}: {names}"
     if n := table.n_left_out:
         yield (
             f"{key}: {ROW.count(n)} {'is of an image' if n == 1 else 'are of images'} of the input that the list of "
             "relevant names or the datapool leaves out."
         )
     if n := table.n_foreign:
-        verb = "names" if n == 1 else "name"
         hint = explain_spelling(table.foreign, listing.names, input_url)
-        note = f"{ROW.count(n)} of {key} {verb} no image of the input: {quote_some(table.foreign)}"
+        note = f"{ROW.count(n)} of {key} {agree(n, 'name')} no image of the input: {quote_some(table.foreign)}"
         yield f"{note}. {hint}" if hint else note
     if table.header.unused:
         yield f"{key}: these columns are not used: {quote_some(list(table.header.unused))}"

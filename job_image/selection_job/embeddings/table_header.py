@@ -50,13 +50,15 @@ class EmbeddingsHeader:
 def parse_header(line: bytes, *, where: str) -> EmbeddingsHeader:
     """Return what the columns are.
 
-    line   the first line of the file
+    line   the first line of the file, with its end; empty only where the file is
     where  the file as users know it, for messages
 
     The columns may come in any order between filenames and labels; masked, selected, al_score and columns that are
     not used may also stand behind labels.
     Raises UnusableData where a column is missing, unknown or there twice.
     """
+    if not line:
+        raise UnusableData(f"{where} is empty; {_EXPECTED} in its first line, and below it a row for each image.")
     names = _split(line, where)
     _check_order(names, where)
     n_dimensions = sum(_COMPONENT.fullmatch(name) is not None for name in names)

@@ -47,12 +47,14 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path, *, name: str = "") -> Checkpoint:
-    """Read a checkpoint of ours, of lightly-ssl-train or of lightly's model zoo.
+    """Read a checkpoint of ours, of lightly-ssl-train or of lightly's model zoo, or a bare state_dict.
 
     Raises UnusableData where the file is missing, is no checkpoint, holds code, or holds numbers that are not finite.
     """
     name = name or str(path)
     content = load_plainly(path, name)
+    if _is_state_dict(content):
+        content = {"state_dict": content}
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         found = f"the keys {sorted(map(str, content))[:5]}" if isinstance(content, dict) else type(content).__name__
         raise UnusableData(
@@ -62,6 +64,15 @@ def read_checkpoint(path: Path, *, name: str = "") -> Checkpoint:
     weights = _rename(content["state_dict"], name)
     settings = content.get(_OURS)
     return Checkpoint(name, weights, settings if isinstance(settings, dict) else {})
+
+
+def _is_state_dict(content: object) -> bool:
+    """Say whether it is what torch.save(model.state_dict(), file) writes: tensors by the modules that they are in."""
+    return (
+        isinstance(content, dict)
+        and all(isinstance(value, Tensor) for value in content.values())
+        and any("." in key for key in content if isinstance(key, str))
+    )
 
 
 def apply_checkpoint(checkpoint: Checkpoint, model: SimCLR) -> None:
@@ -81,7 +92,7 @@ def apply_checkpoint(checkpoint: Checkpoint, model: SimCLR) -> None:
         shown = "; ".join(mismatches[:_LISTED_MISMATCHES])
         raise UnusableData(
             f"Checkpoint {checkpoint.name!r} does not fit spec.lightlyConfig.model: {shown} "
-            f"({len(mismatches)} of {len(expected)} tensors differ). {_advise(checkpoint.weights, expected)}"
+            f"(tensors that differ: {len(mismatches)}; it has {len(expected)}). {_advise(checkpoint.weights, expected)}"
         )
     # only now: a hostile tensor can claim 10^12 numbers in a file of 4 bytes
     for key, tensor in checkpoint.weights.items():

@@ -15,11 +15,13 @@ from math import prod
 from operator import gt
 from pathlib import Path
 from tokenize import TokenError
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
+
+Default = TypeVar("Default")
 
 _MOST_HEADER_BYTES = 1024  # numpy writes 128
 _DAMAGE = (
@@ -90,6 +92,12 @@ class ColumnFile:
         if values is None or (column.is_finite and not np.isfinite(values).all()):
             raise ValueError(otherwise or f"{name} is of another form")
         return values
+
+    def take_or(
+        self, default: Default, name: str, column: ColumnType, n: int | None = None, *, otherwise: str = ""
+    ) -> NDArray[Any] | Default:
+        """Return a column as take does, or the default where the file has none of this name. Raises ValueError."""
+        return self.take(name, column, n, otherwise=otherwise) if name in self.names else default
 
     def take_all(self, columns: Mapping[str, ColumnType], n: int, *, fits: str) -> dict[str, NDArray[Any]]:
         """Return columns of n rows each, by name; fits says what the rows are of, for the message: '5 names'."""

@@ -11,6 +11,7 @@ from selection_api.names import GROUP, KIND
 from selection_api.problems import quote
 from selection_job.errors import InvalidManifest
 from selection_job.manifest.kubernetes_yaml import YamlError
+from selection_job.manifest.noun import FILE, agree
 from selection_job.manifest.reading import STANDARD_INPUT, load_all, name_file, read_text
 
 ENDINGS = (".yaml", ".yml", ".json")
@@ -43,7 +44,7 @@ class PassedOver:
         if more := self.kinds.total() - sum(count for _, count in self.kinds.most_common(_MOST_KINDS)):
             parts.append(f"{more} of further kinds")
         if self.files:
-            parts.append(f"{self.files} {'file that is' if self.files == 1 else 'files that are'} not YAML")
+            parts.append(f"{FILE.count(self.files)} that {agree(self.files, 'are')} not YAML")
         return ", ".join(parts)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from hashlib import sha256
@@ -40,15 +41,16 @@ def validate(document: object) -> SelectionRun:
     Raises ManifestError with every problem: of fields, between fields, what is not supported, and RE2's.
     """
     problems: list[Problem] = []
+    n_more = 0
     try:
         run = check_supported(parse_manifest(document))
     except ManifestError as error:
-        problems = error.problems
+        problems, n_more = error.problems, error.n_more
     text = _find_path_regex(document)
     if text is not None and FIELD not in {problem.path for problem in problems} and (fault := find_fault(text)):
         problems = [*problems, Problem(FIELD, fault)]
     if problems:
-        raise ManifestError(problems)
+        raise ManifestError(problems, n_more)
     return run
 
 
@@ -156,8 +158,7 @@ def _refuse_constant(word: str) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     mapping = dict(pairs)
     if len(mapping) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
         raise YamlError(1, f"the key '{twice[:80]}' is already set in its mapping")
     return mapping
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from selection_api.metadata_rules import COMPUTED
 from selection_job.catalog.image_names import quote_some
-from selection_job.catalog.listing_notes import note_foreign_files
+from selection_job.catalog.listing_notes import note_foreign_files, note_respelled_files
 from selection_job.errors import ObjectMissing, UnusableData
 from selection_job.formats.json_reading import InvalidFile, decode_json
-from selection_job.formats.spellings import IN_ANOTHER_FORM
 from selection_job.manifest.data_needs import DataNeeds
 from selection_job.manifest.goal import NamedStrategy
 from selection_job.manifest.noun import FILE, IMAGE
@@ -178,10 +177,7 @@ def _explain_nothing(url: str, files: ImageFiles, n: int) -> str:
 
 def _note_files(files: ImageFiles, n: int) -> Iterator[str]:
     yield from note_foreign_files(METADATA_FOLDER, files)
-    if files.respelled:
-        respelled = quote_some(list(files.respelled.values()))
-        than = f"{IN_ANOTHER_FORM} than their images, and were read"
-        yield f"{METADATA_FOLDER}: {len(files.respelled):,} files are {than}: {respelled}"
+    yield from note_respelled_files(METADATA_FOLDER, files)
     if len(files.rows) < n:
         yield (
             f"{METADATA_FOLDER}: {FILE.count(len(files.rows))} for {IMAGE.count(n)}; an image without one has the "

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.catalog.catalog import Catalog
+from selection_job.manifest.noun import BOX, agree
 from selection_job.predictions.task_predictions import TaskPredictions
 from selection_job.predictions.turned_boxes import BLOCK
 
@@ -28,13 +29,13 @@ class ClippedBoxes:
         parts = []
         if self.n_lost:
             parts.append(
-                f"{self.n_lost} {'boxes have' if self.n_lost > 1 else 'box has'} no area on the picture and "
-                f"{'are' if self.n_lost > 1 else 'is'} left out of exports and crops"
+                f"{BOX.count_with(self.n_lost, 'have')} no area on the picture and {agree(self.n_lost, 'are')} "
+                "left out of exports and crops"
             )
         if self.n_cut:
             parts.append(
-                f"{self.n_cut} {'boxes reach' if self.n_cut > 1 else 'box reaches'} beyond the picture and "
-                f"{'are' if self.n_cut > 1 else 'is'} cut off at its edge"
+                f"{BOX.count_with(self.n_cut, 'reach')} beyond the picture and {agree(self.n_cut, 'are')} "
+                "cut off at its edge"
             )
         return (f"The task {self.task.name}: {'; '.join(parts)}. Scores count every object.",) if parts else ()
 

@@ -9,11 +9,10 @@ from typing import TextIO
 import numpy as np
 
 from selection_job.catalog.image_names import escape_name, quote_some
-from selection_job.catalog.listing_notes import note_foreign_files
+from selection_job.catalog.listing_notes import note_foreign_files, note_respelled_files
 from selection_job.errors import UnusableData
 from selection_job.formats.json_reading import InvalidFile
-from selection_job.formats.spellings import IN_ANOTHER_FORM
-from selection_job.manifest.noun import FILE, IMAGE
+from selection_job.manifest.noun import FILE, IMAGE, NUMBER, OBJECT, agree
 from selection_job.predictions.columns import ColumnsBuilder, load_task_columns, save_task_columns
 from selection_job.predictions.json_decoding import MOST_BYTES
 from selection_job.predictions.prediction_file import ROUNDING, parse_file
@@ -173,11 +172,9 @@ class _TaskReader:
 
 def _explain_nothing(where: str, schema: TaskSchema, files: ImageFiles, tally: Tally, n: int) -> str:
     """Return why no image has predictions."""
-    have = "has" if tally.n_missing == 1 else "have"
-    found = f"{FILE.count(tally.n_invalid)} can't be used, {IMAGE.count(tally.n_missing)} {have} none"
-    if files.n_foreign:
-        belong = "file belongs" if files.n_foreign == 1 else "files belong"
-        found += f", {files.n_foreign:,} other {belong} to none of them ({quote_some(files.foreign)})"
+    found = f"{FILE.count(tally.n_invalid)} can't be used, {IMAGE.count_with(tally.n_missing, 'have')} none"
+    if m := files.n_foreign:
+        found += f", {m:,} other {FILE.form(m)} {agree(m, 'belong')} to none of them ({quote_some(files.foreign)})"
     return (
         f"The predictions of the task {schema.task} for the image sub/a.jpg are the file {schema.folder}sub/a.json in "
         f"{where}, and none of the {IMAGE.count(n)} has such a file that can be used: {found}. "
@@ -193,18 +190,16 @@ def _note_tally(schema: TaskSchema, files: ImageFiles, tally: Tally) -> Iterator
             f"and count as missing; data/{PROBLEMS_FILE} says why. The first: {tally.examples[0]}"
         )
     if tally.n_missing:
-        have, them = ("has", "it") if tally.n_missing == 1 else ("have", "them")
-        images = IMAGE.count(tally.n_missing)
-        yield f"{task}: {images} {have} no prediction file; data/{PROBLEMS_FILE} names {them}."
+        images, them = IMAGE.count_with(tally.n_missing, "have"), agree(tally.n_missing, "them")
+        yield f"{task}: {images} no prediction file; data/{PROBLEMS_FILE} names {them}."
     if tally.n_rounded:
+        n, such = tally.n_rounded, f"such as in {quote_some(tally.rounded_in)}"
         yield (
-            f"{task}: {tally.n_rounded} numbers are out of their range by no more than {ROUNDING}, as rounding leaves "
-            f"them, and count as its end. The first are in {quote_some(tally.rounded_in)}."
+            f"{task}: {NUMBER.count_with(n, 'are')} out of range by no more than {ROUNDING}, as rounding leaves "
+            f"{agree(n, 'them')}, and {agree(n, 'count')} as the range's end, {such}."
         )
-    if tally.n_certain:
-        yield f"{task}: {tally.n_certain} objects have no score and count as certain, as labels do (a score of 1)."
-    if files.respelled:
-        respelled = quote_some(list(files.respelled.values()))
-        than = f"{IN_ANOTHER_FORM} than their images, and were read"
-        yield f"{task}: {len(files.respelled)} files are {than}: {respelled}"
+    if n := tally.n_certain:
+        have = f"{OBJECT.count_with(n, 'have')} no score and {agree(n, 'count')} as certain"
+        yield f"{task}: {have}, as labels do (a score of 1)."
+    yield from note_respelled_files(task, files)
     yield from note_foreign_files(task, files)

@@ -66,10 +66,9 @@ def upload_task(
             bar.advance()
     _add_task(store, task.name)
     if n_left_out:
-        have = "has" if n_left_out == 1 else "have"
         notes.append(
-            f"pretagging_upload: {IMAGE.count(n_left_out)} {have} the names of others but for the extension, or that "
-            f"of {SCHEMA_FILE}; a file in {schema.folder} is about one image, so theirs are not written."
+            f"pretagging_upload: {IMAGE.count_with(n_left_out, 'have')} the names of others but for the extension, or "
+            f"that of {SCHEMA_FILE}; a file in {schema.folder} is about one image, so theirs are not written."
         )
     return notes
 

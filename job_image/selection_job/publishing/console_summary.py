@@ -5,6 +5,7 @@ from typing import Any
 
 from selection_api import RunSummary, Stage
 from selection_job.manifest.medium import Medium
+from selection_job.manifest.noun import VIDEO, agree
 from selection_job.report.outcome import list_rest, say_ending
 from selection_job.report.plots.fonts import shorten
 from selection_job.report.wording import share
@@ -24,7 +25,7 @@ def console_summary(summary: RunSummary, report: JsonObject, stage_seconds: Mapp
     """
     parts = [
         _counts(report, medium),
-        [f"  {say_ending(report)}"],
+        [*_unusable_videos(report), f"  {say_ending(report)}"],
         _notes(report["notes"]),
         _times(stage_seconds, medium.file_noun.plural),
         _places(summary),
@@ -37,18 +38,27 @@ def _counts(report: JsonObject, medium: Medium) -> list[str]:
     sizes = report["generalInformation"]["datasetInformation"]["datasetSizes"]
     n_input, n_selected = sizes["nInput"], sizes["nSelected"]
     noun, files = medium.noun.form(n_input), medium.file_noun.plural
-    came_in = f"{noun} of {files} {'was' if n_input == 1 else 'were'} looked at"
+    came_in = f"{noun} of {files} {agree(n_input, 'were')} looked at"
     rows = [(n_input, came_in if medium.has_many_per_file else f"{noun} came in")]
     for part in list_rest(report):
         if part.number or part.kind in ("corrupt", "duplicate"):
             rows.append((part.number, part.say(part.number)))
     selection = report["selectionInformation"]
     is_drawn = selection["method"] == "random" and sizes["nRemoved"] > selection["nFiltered"]
-    verb = "is" if n_selected == 1 else "are"
-    rows.append((n_selected, f"{verb} {'chosen at random' if is_drawn else 'worth labelling'}"))
+    rows.append((n_selected, f"{agree(n_selected, 'are')} {'chosen at random' if is_drawn else 'worth labelling'}"))
     lines = [f"  {number:>9,}  {words}" for number, words in rows]
     lines[-1] += f"  ({share(n_selected, n_input)})"
     return lines
+
+
+def _unusable_videos(report: JsonObject) -> list[str]:
+    """Return a sentence on the videos that took no part, which the counts of frames don't tell."""
+    corrupt = report.get("videoInformation", {}).get("corruptVideos", {"total": 0})
+    if not corrupt["total"]:
+        return []
+    kinds = ", ".join(f"{_make_printable(kind)}: {number:,}" for kind, number in corrupt["kinds"].items())
+    why = "filenames/corrupt_videos.txt lists them, the report says why"
+    return [f"  {VIDEO.count(corrupt['total'])} can't be used at all ({shorten(kinds, _NOTE_LENGTH)}): {why}."]
 
 
 def _notes(notes: list[str]) -> list[str]:

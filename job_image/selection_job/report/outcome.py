@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from selection_job.manifest.noun import OBJECT, SEQUENCE, Noun
-from selection_job.report.wording import count, noun_of, plural
+from selection_job.manifest.noun import OBJECT, SEQUENCE, Noun, agree
+from selection_job.report.wording import count, noun_of
 
 JsonObject = dict[str, Any]
 
@@ -143,9 +143,8 @@ def say_ending(report: JsonObject) -> str:
     n_asked = level.get("nAsked")
     if n_asked is None:
         return f"The selection ended because {why}{_name_condition(level)}."
-    were, are = ("was" if n_asked == 1 else "were"), ("is" if n_kept == 1 else "are")
-    asked = f"{plural(n_asked, noun)} {were} asked for"
-    return f"{asked}, {count(n_kept)} {are} kept: {why}{_name_condition(level)}."
+    asked = f"{noun.count_with(n_asked, 'were')} asked for"
+    return f"{asked}, {count(n_kept)} {agree(n_kept, 'are')} kept: {why}{_name_condition(level)}."
 
 
 def _name_condition(level: JsonObject) -> str:

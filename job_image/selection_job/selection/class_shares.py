@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from selection_job.catalog.image_names import quote_some
 from selection_job.errors import UnusableData
 from selection_job.manifest.goal import NamedStrategy
+from selection_job.manifest.noun import agree
 from selection_job.numeric.greedy.objectives import input_target, uniform_target
 from selection_job.selection.sources import Sources
 from selection_job.selection.vectors import narrow_rows
@@ -78,11 +79,9 @@ def check_target(entry: NamedStrategy, classes: tuple[str, ...]) -> Mapping[str,
     """Return the strategy's target. Raises UnusableData where it names a class that is not there."""
     wanted = entry.strategy.target or {}
     if missing := sorted(set(wanted) - set(classes)):
-        verb = "is not among its classes" if len(missing) == 1 else "are not among its classes"
+        wrong = f"{quote_some(missing)} {agree(len(missing), 'are')} not among its classes"
         known = quote_some(list(classes)) if classes else "none"
-        raise UnusableData(
-            f"{entry.path}.strategy.target: {quote_some(missing)} {verb}; {_describe_input(entry)} has {known}."
-        )
+        raise UnusableData(f"{entry.path}.strategy.target: {wrong}; {_describe_input(entry)} has {known}.")
     return wanted
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from selection_job.errors import UnusableData
 from selection_job.manifest.goal import Goal
+from selection_job.manifest.noun import agree
 from selection_job.numeric.farthest_first import traverse
 from selection_job.numeric.greedy.random_order import random_order
 from selection_job.numeric.neighbours import nearest_rows
@@ -144,13 +145,12 @@ def _without_pool(record: StrategyRecord, m: int) -> StrategyRecord:
 def _note(goal: Goal, items: Items, *, n_chosen: int, n_passing: int) -> Iterator[str]:
     n_pool, n_all, nouns = len(items.pool), int(items.takes_part.sum()), items.noun.plural
     if n_pool:
-        were = "was" if n_pool == 1 else "were"
+        were = agree(n_pool, "were")
         yield f"{items.pool_noun.count(n_pool)} that {were} selected before {were} taken into account."
     if n_passing < n_all:
         names = {"min_counts" if entry.is_min_count else "THRESHOLD": None for entry in goal.thresholds}
-        yield f"{' and '.join(names)} {'lets' if len(names) == 1 else 'let'} {n_passing} of {n_all} {nouns} pass."
+        yield f"{' and '.join(names)} {agree(len(names), 'let')} {n_passing} of {n_all} {nouns} pass."
     if goal.n_samples is not None and n_chosen == n_passing < goal.n_samples:
-        is_one = n_passing == 1
-        there = f"{'is' if is_one else 'are'} there" if n_passing == n_all else f"pass{'es' if is_one else ''}"
-        kept = "it is kept" if is_one else "all of them are kept"
+        there = f"{agree(n_passing, 'are')} there" if n_passing == n_all else agree(n_passing, "pass")
+        kept = "it is kept" if n_passing == 1 else "all of them are kept"
         yield f"{goal.n_samples} {nouns} were asked for and {n_passing} {there}: {kept}."

@@ -103,9 +103,8 @@ def _read_weights(entry: NamedStrategy, sources: Sources, participants: Particip
     if len(missing):
         names = quote_some(sources.name_items(missing[:_MOST_NAMED]))
         more = f" and {len(missing) - _MOST_NAMED:,} more" if len(missing) > _MOST_NAMED else ""
-        have = "has" if len(missing) == 1 else "have"
         raise UnusableData(
-            f"{IMAGE.count(len(missing))} {have} no value in {entry.name}{f' ({names}{more})' if names else ''}; "
+            f"{IMAGE.count_with(len(missing), 'have')} no value in {entry.name}{f' ({names}{more})' if names else ''}; "
             "WEIGHTS needs one each."
         )
     filled = values.copy()

@@ -23,6 +23,7 @@ from selection_job.datapool.datapool import (
 from selection_job.datapool.pool_part import PartHeader, PoolPart, dump_part, parse_part
 from selection_job.encoder.encoder import EmbeddingSource
 from selection_job.errors import ObjectMissing, UnusableData
+from selection_job.manifest.noun import agree
 from selection_job.process.parallel_calls import call_in_parallel
 from selection_job.run.context import RunContext
 from selection_job.stages.recognition import digest_read, load_recognized, recognize
@@ -123,10 +124,11 @@ def _view(context: RunContext, listing: Listing, pool: Datapool, lease: Lease) -
     new = leave_out(listing, is_new)
     members = pool.find_members(listed, medium=medium)
     log.info(
-        "Datapool %s: %d %s selected before, %d %s to look at.",
-        pool.url, len(members.names), medium.noun.plural, len(new.names), files,
+        "Datapool %s: %s selected before, %s to look at.",
+        pool.url, medium.noun.count(len(members.names)), medium.file_noun.count(len(new.names)),
     )  # fmt: skip
-    note = f"Datapool {pool.dataset}: {len(new.names)} of {len(listing.names)} listed {files} are looked at."
+    n_new, are = len(new.names), agree(len(new.names), "are")
+    note = f"Datapool {pool.dataset}: {n_new:,} of {len(listing.names):,} listed {files} {are} looked at."
     known_as = take_listing(recognized.known_as, is_new)
     return DatapoolView(new, known_as, members, pool, lease, (note, *recognized.notes))
 

@@ -1,5 +1,6 @@
 """What a run does with its medium: how images, or videos, are listed, embedded and shown, and what is known of them."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -31,6 +32,8 @@ from selection_job.stages.encoder import load_encoder_for_run, train_on_frames, 
 from selection_job.stages.sources import LoadedSources, check_schemas, load_sources
 from selection_job.stages.videos import embed_videos, list_frames
 from selection_job.stores.fetching import fetch_file
+
+log = logging.getLogger("selection_job")
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,6 +212,8 @@ def _load_given(context: RunContext, listing: Listing) -> tuple[GivenEmbeddings,
             advance=bar.advance,
         )
     path.unlink()
+    for note in given.notes:
+        log.info("%s", note)
     n_duplicates = count_duplicates(context, embedded.catalog)
     context.progress.count(input=embedded.catalog.n_input, duplicate=n_duplicates)
     return given, embedded

@@ -16,6 +16,7 @@ from selection_job.detector.detecting import Detections, detect_objects
 from selection_job.detector.detector import CATEGORIES, TASK, Detector
 from selection_job.detector.loading import load_detector
 from selection_job.errors import UnusableData
+from selection_job.manifest.noun import OBJECT
 from selection_job.predictions.columns import load_task_columns, save_task_columns
 from selection_job.predictions.task_predictions import TaskPredictions
 from selection_job.predictions.task_schema import TaskSchema
@@ -58,7 +59,7 @@ def pretag_images(context: RunContext, listing: Listing) -> Noted[TaskPrediction
     )
     task = _detect_all(context, listing, detector, fingerprint)
     found = (
-        f"Pretagging found {len(task.owners):,} objects on {len(np.unique(task.owners)):,} of "
+        f"Pretagging found {OBJECT.count(len(task.owners))} on {len(np.unique(task.owners)):,} of "
         f"{np.count_nonzero(task.has_file):,} readable images, by {detector.source} ({detector.fingerprint[:16]})."
     )
     if not context.worker.pretagging_upload:

@@ -20,6 +20,7 @@ from selection_job.datapool.known_contents import (
 )
 from selection_job.errors import ObjectMissing
 from selection_job.formats.spellings import IN_ANOTHER_FORM
+from selection_job.manifest.noun import agree
 from selection_job.process.progress import Bar
 from selection_job.reading.file_digests import digest_files
 from selection_job.run.context import RunContext
@@ -75,9 +76,10 @@ def recognize(context: RunContext, listing: Listing, pool: Datapool, lease: Leas
         [name != known for name, known in zip(listing.names, known_as.names, strict=True)], np.bool_
     )
     if n_respelled := int((is_respelled & pool.find_seen(listed)).sum()):
+        noun = context.medium.file_noun
         notes.append(
-            f"Datapool {pool.dataset}: {n_respelled} listed {context.medium.file_noun.plural} are {IN_ANOTHER_FORM} "
-            "than in the pool, and count as the same."
+            f"Datapool {pool.dataset}: {n_respelled:,} listed {noun.form(n_respelled)} {agree(n_respelled, 'are')} "
+            f"{IN_ANOTHER_FORM} than in the pool, and {agree(n_respelled, 'count')} as the same."
         )
     return Recognized(listed, known_as, tuple(notes))
 
@@ -86,7 +88,7 @@ def _note_compared(context: RunContext, pool: Datapool, contents: NDArray[np.byt
     n, known, noun = len(contents), pool.known.contents, context.medium.file_noun
     n_same = int(np.isin(contents, known[known != b""]).sum())
     return (
-        f"Datapool {pool.dataset}: of {n} {noun.form(n)} with a new date or ETag, {n_same} hold "
+        f"Datapool {pool.dataset}: of {noun.count(n)} with a new date or ETag, {n_same:,} {agree(n_same, 'hold')} "
         "the same bytes as before."
     )
 

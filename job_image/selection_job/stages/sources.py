@@ -4,7 +4,8 @@ What lies in files is loaded before the images are read: a broken file is told a
 pass that reads the images.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,6 +30,8 @@ from selection_job.run.kept_stages import Noted
 from selection_job.selection.gathered_sources import GatheredSources
 from selection_job.selection.strategy_checks import check_strategies
 from selection_job.stages.pretagging import pretag_images
+
+log = logging.getLogger("selection_job")
 
 
 @dataclass(frozen=True)
@@ -83,19 +86,19 @@ def load_sources(context: RunContext, listing: Listing, pool: Sequence[str] = ()
                 target, loaded.names, context.goal.strategies, context.needs, stages=stages, progress=progress
             )
         loaded.columns.update({column.key: column for column in metadata.value})
-        loaded.notes.extend(metadata.notes)
+        loaded.notes.extend(_tell(metadata.notes))
     if tasks := _list_tasks_in_files(context):
         with progress.stage(Stage.LOADING_PREDICTION):
             predictions = load_predictions(
                 target, tasks, loaded.names, stages=stages, scratch=context.scratch, progress=progress
             )
         loaded.tasks.update(predictions.value)
-        loaded.notes.extend(predictions.notes)
+        loaded.notes.extend(_tell(predictions.notes))
     if context.worker.pretagging:
         with progress.stage(Stage.PRETAGGING):
             pretagged = pretag_images(context, listing)
         loaded.tasks[PRETAGGING_TASK] = add_images(pretagged.value, len(pool))
-        loaded.notes.extend(pretagged.notes)
+        loaded.notes.extend(_tell(pretagged.notes))
     check_strategies(context.goal.strategies, loaded.tasks)
     return loaded
 
@@ -125,7 +128,14 @@ def gather_sources(
     )
     if needs.scores:
         _compute_scores(context, sources)
-    return Noted(sources, tasks.notes)
+    return Noted(sources, tuple(_tell(tasks.notes)))
+
+
+def _tell(notes: Iterable[str]) -> Iterable[str]:
+    """Yield the notes, and log each: who watches the log need not wait for the report."""
+    for note in notes:
+        log.info("%s", note)
+        yield note
 
 
 def _fit_tasks(

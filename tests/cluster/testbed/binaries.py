@@ -7,13 +7,13 @@ import functools
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from testbed import commands
 from testbed.cache import digest, make_once
 
 TOOLS = Path(__file__).parents[1] / "tools"
@@ -63,11 +63,7 @@ def _version_of_kubernetes(module):
 
 
 def _run(command, cwd):
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} in {cwd} ended with {done.returncode}:\n{done.stderr[-4000:]}")
-    return done.stdout
+    return commands.run(command, cwd=cwd, env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"})
 
 
 if __name__ == "__main__":

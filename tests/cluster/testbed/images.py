@@ -7,7 +7,6 @@ all of them.
 import functools
 import os
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from testbed import binaries
+from testbed import binaries, commands
 from testbed.cache import cache_folder, digest, locked, make_once
 from testbed.traces import mounts_under
 
@@ -61,7 +60,7 @@ def buildah(*arguments):
         if not shutil.which(program):
             raise RuntimeError(f"{program} is not on the PATH; run: python tests/cluster/testbed/prerequisites.py")
     storage = ["--root", cache_folder() / "buildah", "--runroot", RUNROOT, "--storage-driver", "overlay"]
-    return _run("buildah", *storage, *arguments)
+    return commands.run(["buildah", *storage, *arguments])
 
 
 def build(name):
@@ -103,10 +102,10 @@ def _debootstrap(folder):
     if not shutil.which("debootstrap"):
         raise RuntimeError("debootstrap is not on the PATH; run: python tests/cluster/testbed/prerequisites.py")
     rootfs = folder / "rootfs"
-    _run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, rootfs)
+    commands.run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, rootfs])
     for unneeded in ("var/cache/apt/archives", "var/lib/apt/lists"):
         shutil.rmtree(rootfs / unneeded)
-    _run("tar", "-C", rootfs, "-cf", folder / "rootfs.tar", ".")
+    commands.run(["tar", "-C", rootfs, "-cf", folder / "rootfs.tar", "."])
     shutil.rmtree(rootfs)
 
 
@@ -149,7 +148,7 @@ def _mend_storage():
     except RuntimeError:
         storage = cache_folder() / "buildah"
         for mounted in reversed(mounts_under(storage)):
-            _run("umount", "--lazy", mounted)
+            commands.run(["umount", "--lazy", mounted])
         shutil.rmtree(storage)
 
 
@@ -181,15 +180,7 @@ def _network_settings():
 def _package_cache():
     """Return uv's cache of downloaded packages, if there is one: `make setup` has filled it."""
     uv = shutil.which("uv", path=f"{ROOT / '.tools' / 'bin'}:{os.environ['PATH']}")
-    return _run(uv, "cache", "dir").strip() if uv else None
-
-
-def _run(*command):
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        shown = " ".join(map(str, command))
-        raise RuntimeError(f"{shown} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
-    return done.stdout
+    return commands.run([uv, "cache", "dir"]).strip() if uv else None
 
 
 if __name__ == "__main__":

@@ -12,6 +12,10 @@ from selection_job.report.plots.drawing import INK, MUTED, RANDOM, SELECTED, add
 JsonObject = dict[str, Any]
 
 _WIDTH, _HEIGHT = 9.0, 3.6
+_FIRST = 0.9
+"""Where the axis of picks begins."""
+_ROOM = 0.22
+"""Share of the axis behind the last pick, where the curve has ended: its label stands there."""
 
 
 def write_coverage(
@@ -41,7 +45,7 @@ def write_coverage(
         axes.set_ylim(bottom=0)
         axes.set_xlabel(f"{noun.plural} selected")
         axes.set_ylabel("radius")
-        axes.legend(loc="upper right", fontsize=8)
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=8)  # above the axes, off the curve
 
 
 def _draw_curve(axes: Axes, curve: JsonObject) -> None:
@@ -49,11 +53,11 @@ def _draw_curve(axes: Axes, curve: JsonObject) -> None:
     axes.step(picks, radii, where="post", color=SELECTED, linewidth=1.8, label="this selection, exact")
     axes.plot(picks[-1:], radii[-1:], "o", color=SELECTED, markersize=5)
     axes.annotate(
-        f"{radii[-1]:.3g} with {picks[-1]:,}", (picks[-1], radii[-1]), (-6, 8), textcoords="offset points", color=INK,
-        ha="right", fontsize=9,
+        f"{radii[-1]:.3g} with {picks[-1]:,}", (picks[-1], radii[-1]), (8, 1), textcoords="offset points", color=INK,
+        ha="left", va="bottom", fontsize=9,
     )  # fmt: skip
     axes.set_xscale("log")
-    axes.set_xlim(0.9, max(picks[-1] * 1.15, 2))
+    axes.set_xlim(_FIRST, _FIRST * (picks[-1] / _FIRST) ** (1 / (1 - _ROOM)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())
 
@@ -65,4 +69,4 @@ def _draw_random(axes: Axes, selection: JsonObject, chance: JsonObject) -> None:
         return
     picks, radius = selection["coverRadiusByPick"]["picks"], chance["metrics"]["max"]
     axes.plot(picks[-1:], [radius], "D", color=RANDOM, markersize=5, label="random choice of the same size")
-    axes.axhline(radius, color=MUTED, linewidth=0.6, linestyle=(0, (1, 3)))
+    axes.plot([_FIRST, picks[-1]], [radius, radius], color=MUTED, linewidth=0.6, linestyle=(0, (1, 3)))

@@ -173,20 +173,20 @@ def make_decisions_section(report: JsonObject, thumbnail: Thumbnail) -> list[Blo
     if not examples:
         return []
     noun = noun_of(report)
-    words = f"Nothing was removed: these retained {noun.plural} have no neighbour to be compared with."
-    if any(entry["removedImage"] for entry in examples):
-        words = (
-            f"Retained {noun.plural}, each with the removed {noun.singular} that lies nearest to it, from the nearest "
-            "pair to the farthest. If the last pairs still look alike, a smaller selection would do. If the first ones "
-            "differ, the network does not see what you see, or a larger selection pays."
-        )
+    heading = [Space(6 * MM), PageBreak(90 * MM), section("Decisions")]
+    if not any(entry["removedImage"] for entry in examples):
+        none = f"Nothing was removed: the retained {noun.plural} have no neighbour to be compared with."
+        return [*heading, paragraph(none)]
+    words = (
+        f"Retained {noun.plural}, each with the removed {noun.singular} that lies nearest to it, from the nearest "
+        "pair to the farthest. If the last pairs still look alike, a smaller selection would do. If the first ones "
+        "differ, the network does not see what you see, or a larger selection pays."
+    )
     rows = [_pair(entry, thumbnail) for entry in examples[:MOST_PAIRS]]
     widths = [28 * MM, 47 * MM, 20 * MM, 28 * MM, TEXT_WIDTH - 123 * MM]
     left_out = len(examples) - len(rows)
     return [
-        Space(6 * MM),
-        PageBreak(90 * MM),
-        section("Decisions"),
+        *heading,
         paragraph(words),
         table(["retained", "", "distance", "nearest removed", ""], rows, widths),
         *([paragraph(f"{count(left_out)} more in the folder plots/.", Look.SMALL)] if left_out else []),

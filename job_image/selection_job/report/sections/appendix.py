@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from selection_job.manifest.noun import Noun
+from selection_job.manifest.noun import Noun, agree
 from selection_job.report.blocks.blocks import MM, TEXT_WIDTH, Block, Look, PageBreak, Space
 from selection_job.report.blocks.parts import (
     bold,
@@ -94,18 +94,23 @@ def make_savings_section(report: JsonObject) -> list[Block]:
     savings, noun = report["annotationSavings"], noun_of(report)
     tasks = [(words, savings[key]) for key, words in _TASKS.items() if key in savings]
     n = savings["nImagesNotLabelled"]
-    words = say(
+    what = (
         f"What is saved where the {count(n)} readable {noun.form(n)} that the run did not select "
-        f"{'gets' if n == 1 else 'get'} no labels. These are ",
+        f"{agree(n, 'get')} no labels."
+        if n
+        else f"Every readable {noun.singular} was selected: there is no label to save, only what the run itself took."
+    )
+    words = say(
+        f"{what} These are ",
         bold("estimates"),
         f": numbers of {noun.plural} times the factors below. Set workerConfig.report to factors of your own.",
     )
     blocks: list[Block] = [Space(6 * MM), PageBreak(110 * MM), section("Estimated savings"), words]
-    if tasks:
+    if tasks and n:
         costs = [[task, dollars(saved["costSavings"], whole_from=math.inf)] for task, saved in tasks]
         blocks.append(table(["labelling task", "cost saved (estimate)"], costs, [70 * MM, 50 * MM], numbers=1))
     if "co2" in savings:
-        blocks += [Space(4 * MM), _co2_table(savings["co2"]), paragraph(explain_energy(savings))]
+        blocks += [Space(4 * MM), _co2_table(savings["co2"], is_any_saved=n > 0), paragraph(explain_energy(savings))]
     rows = [
         [
             name(factor["name"]),
@@ -131,12 +136,14 @@ def explain_energy(savings: JsonObject) -> str:
     )
 
 
-def _co2_table(co2: JsonObject) -> Block:
-    amounts = {
-        "Labelling that is not done": (co2["labellingKwh"], co2["labellingKg"]),
-        "This run": (-co2["computeKwh"], -co2["computeKg"]),
-        "Saved": (co2["labellingKwh"] - co2["computeKwh"], co2["netKg"]),
-    }
+def _co2_table(co2: JsonObject, *, is_any_saved: bool) -> Block:
+    amounts = {"This run": (co2["computeKwh"], co2["computeKg"])}
+    if is_any_saved:
+        amounts = {
+            "Labelling that is not done": (co2["labellingKwh"], co2["labellingKg"]),
+            "This run": (-co2["computeKwh"], -co2["computeKg"]),
+            "Saved": (co2["labellingKwh"] - co2["computeKwh"], co2["netKg"]),
+        }
     rows = [[words, *map(_amount, both)] for words, both in amounts.items()]
     return table(["electricity and CO2 (estimate)", "kWh", "kg CO2e"], rows, [70 * MM, 25 * MM, 25 * MM], numbers=2)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from selection_job.manifest.noun import VIDEO, Noun
+from selection_job.manifest.noun import VIDEO, Noun, agree
 from selection_job.report.blocks.blocks import (
     LINE_BREAK,
     MM,
@@ -64,7 +64,7 @@ def _say_what_for(report: JsonObject) -> str:
     sizes, noun = report["generalInformation"]["datasetInformation"]["datasetSizes"], noun_of(report)
     selection = report["selectionInformation"]
     n, k = sizes["nInput"], sizes["nSelected"]
-    verb = "is" if k == 1 else "are"
+    verb = agree(k, "are")
     if not sizes["nRemoved"]:
         return f" of {plural(n, noun)} {verb} worth labelling: every usable {noun.singular} was kept."
     n_all = f"{plural(n, noun)} ({share(k, n)}){say_sequences(report)}"
@@ -98,8 +98,9 @@ def _say_videos(report: JsonObject) -> str:
 
 def _say_pool(sizes: JsonObject, noun: Noun) -> str:
     n = sizes["nPreselectedDatapool"]
-    they_add = "It adds" if sizes["nSelected"] == 1 else "They add"
-    return f" {they_add} to {plural(n, noun)} that {'was' if n == 1 else 'were'} selected before." if n else ""
+    k = sizes["nSelected"]
+    they_add = f"{agree(k, 'they').capitalize()} {agree(k, 'add')}"
+    return f" {they_add} to {plural(n, noun)} that {agree(n, 'were')} selected before." if n else ""
 
 
 def _why_not(report: JsonObject, number: int) -> str:

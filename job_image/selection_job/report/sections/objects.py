@@ -44,10 +44,9 @@ def make_object_section(report: JsonObject, plots: Path) -> list[Block]:
     if level is None:
         return []
     n_images = level["nImagesWithObjects"]
-    has = "has" if n_images == 1 else "have"
     words = (
         f"The run chose objects of the task, and keeps the images that hold them: {count(level['nSelected'])} of "
-        f"{say_candidates(level, OBJECT)}; {plural(n_images, IMAGE)} {has} objects, exact copies included. The "
+        f"{say_candidates(level, OBJECT)}; {IMAGE.count_with(n_images, 'have')} objects, exact copies included. The "
         f"farthest object from a chosen one has the distance {measure(level['coverRadius'])}, a typical one "
         f"{measure(level['coverMean'])}."
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from selection_job.catalog.image_names import quote_some
-from selection_job.manifest.noun import Noun
+from selection_job.manifest.noun import Noun, agree
 from selection_job.report.blocks.blocks import MM, TEXT_WIDTH, Block, Heading, KeepTogether, Look, Space
 from selection_job.report.blocks.parts import captioned_plot, name, paragraph, section, subsection, table
 from selection_job.report.measures.value_sets import SETS
@@ -78,13 +78,14 @@ def describe_strategies(selection: JsonObject, noun: Noun) -> list[Block]:
 def say_candidates(level: JsonObject, noun: Noun) -> str:
     """Return how many could be chosen: "12 sequences", or "8 sequences that pass every THRESHOLD"."""
     number = level["nCandidates"] - level["nFiltered"]
-    passing = f" that {'passes' if number == 1 else 'pass'} {filters}" if (filters := name_filters(level)) else ""
+    passing = f" that {agree(number, 'pass')} {filters}" if (filters := name_filters(level)) else ""
     return f"{plural(number, noun)}{passing}"
 
 
 def _say_filtered(entry: JsonObject, selection: JsonObject, noun: Noun) -> str:
-    passing = plural(entry["nPassing"], noun)
-    return f"{entry['name']}: {passing} pass. All thresholds together keep {count(selection['nFiltered'])} out."
+    passing = noun.count_with(entry["nPassing"], "pass")
+    n = selection["nFiltered"]
+    return f"{entry['name']}: {passing}. All thresholds together keep {count(n) if n else 'none'} out."
 
 
 def say_filtered(report: JsonObject) -> list[Block]:
@@ -94,7 +95,7 @@ def say_filtered(report: JsonObject) -> list[Block]:
         return []
     words = (
         f"{plural(number, noun)} that a filter kept out before anything was chosen (filtered in data/selection.csv) "
-        f"{'counts' if number == 1 else 'count'} for nothing here: input is what could be chosen, and the random "
+        f"{agree(number, 'count')} for nothing here: input is what could be chosen, and the random "
         "choice is one among these."
     )
     return [paragraph(words, Look.SMALL)]

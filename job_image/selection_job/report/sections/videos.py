@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from selection_job.manifest.noun import FRAME, VIDEO
+from selection_job.manifest.noun import FRAME, VIDEO, agree
 from selection_job.report.blocks.blocks import MM, TEXT_WIDTH, Block, KeepTogether, Look, PageBreak, Space
 from selection_job.report.blocks.parts import captioned_plot, name, paragraph, say_rest, section, subsection, table
 from selection_job.report.plots.fonts import shorten
@@ -53,7 +53,7 @@ def _sum_up(information: JsonObject, sizes: JsonObject) -> str:
     seconds, spread = information["seconds"], information["selectedPerVideo"]
     length = f", {duration(seconds)} long" if seconds else ""
     words = (
-        f"{plural(sizes['nInput'], VIDEO)}{length}, {'has' if sizes['nInput'] == 1 else 'have'} "
+        f"{plural(sizes['nInput'], VIDEO)}{length}, {agree(sizes['nInput'], 'have')} "
         f"{plural(information['nFrames'], FRAME)}. The run looked at {say_sampling(information)}, "
         f"{count(information['nLookedAt'])} in all."
     )
