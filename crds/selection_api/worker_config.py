@@ -175,8 +175,9 @@ class WorkerConfig(Model):
     """How images become the encoder's input."""
 
     embeddings: RelativePath = ""
-    """A CSV file of embeddings under .lightly/embeddings/ of the lightly datasource, used instead of embedding; a path
-    that begins with .lightly/ is taken from the datasource's top, for example a run's data/embeddings.csv."""
+    """A CSV or Parquet file of embeddings under .lightly/embeddings/ of the lightly datasource, used instead of
+    embedding; a path that begins with .lightly/ is taken from the datasource's top, for example a run's
+    data/embeddings.csv."""
 
     normalize_embeddings: bool = True
     """Scale embeddings to unit length before selection, so that distances lie between 0 and 2."""
@@ -256,6 +257,10 @@ class WorkerConfig(Model):
     """The forms in which the selection is written to exports/: LABEL_STUDIO tasks, a CVAT manifest, a COCO file, a
     FIFTYONE dataset, PARQUET tables. [] for none."""
 
+    tables: Literal["CSV", "PARQUET", "BOTH"] = "CSV"
+    """The form of the tables of embeddings under data/: CSV as the worker writes them, PARQUET (float32, a third of the
+    size and less), or BOTH. workerConfig.embeddings reads either."""
+
     n_example_images: Annotated[Integer, Field(ge=0, le=1000, multiple_of=2)] = 6
     """How many pairs of a retained image and its nearest removed one the report shows; even."""
 
@@ -274,6 +279,11 @@ class WorkerConfig(Model):
 
     report: ReportFactors = default_section()
     """Factors of the savings that the report estimates."""
+
+    @property
+    def table_forms(self) -> tuple[Literal["CSV", "PARQUET"], ...]:
+        """The forms of the tables of embeddings."""
+        return ("CSV", "PARQUET") if self.tables == "BOTH" else (self.tables,)
 
 
 def legacy_selection_keys(config: WorkerConfig) -> list[str]:

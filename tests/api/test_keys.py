@@ -58,6 +58,7 @@ ACCEPTED_AND_REFUSED = {
         [[], ["COCO"], ["LABEL_STUDIO", "CVAT", "COCO", "FIFTYONE", "PARQUET"]],
         [["coco"], ["COCO", "COCO"], "COCO", [1], ["YOLO"]],
     ),
+    WORKER + "tables": (["CSV", "PARQUET", "BOTH"], ["csv", "", ["CSV"]]),
     WORKER + "n_example_images": ([0, 2, 6, 6.0], [3, -2, 1002, "6"]),
     WORKER + "num_threads": ([-1, 0, 8], [-2, 1.5, "1"]),
     WORKER + "num_processes": ([-1, 0, 8], [-2, 1.5, "1"]),

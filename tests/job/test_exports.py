@@ -30,7 +30,9 @@ from selection_job.results.exports.cvat_manifest import write_cvat_manifest
 from selection_job.results.exports.fiftyone_dataset import name_fields, write_fiftyone
 from selection_job.results.exports.label_studio import write_label_studio
 from selection_job.results.exports.media_place import make_place
-from selection_job.results.exports.parquet_tables import write_embedding_table, write_selected_table
+from selection_job.results.exports.parquet_tables import write_selected_table
+from selection_job.results.tables import embedding_parquet
+from selection_job.results.tables.embedding_parquet import write_decided
 from selection_job.selection.selection import PASSED, Selection
 
 NAMES = ["a/1.jpg", 'b "q", <i>.png', "c\nd.jpg", "写真/é & ?.JPG", "noextension", "f.jpg"]
@@ -306,9 +308,9 @@ def test_selected_parquet_holds_what_is_known_of_each_selected_image(tmp_path, m
 
 
 def test_embeddings_parquet_gives_back_every_vector_and_decision(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet_tables, "_ROWS", 4)
+    monkeypatch.setattr(embedding_parquet, "_MOST_ROWS", 4)
     vectors = np.random.default_rng(0).normal(size=(N, 5)).astype(np.float32)
-    write_embedding_table(tmp_path, make_catalog(), vectors, make_selection())
+    write_decided(tmp_path, make_catalog(), vectors, make_selection())
     table = pq.read_table(tmp_path / "embeddings.parquet")
     read = np.stack(table.column("embedding").to_numpy())
     assert read.dtype == np.float32
@@ -328,7 +330,7 @@ def test_embeddings_parquet_gives_back_every_vector_and_decision(tmp_path, monke
 def test_equal_tables_are_equal_bytes(tmp_path):
     vectors = np.zeros((N, 3), np.float32)
     for folder in ("one", "two"):
-        write_embedding_table(tmp_path / folder, make_catalog(), vectors, make_selection())
+        write_decided(tmp_path / folder, make_catalog(), vectors, make_selection())
         write_selected_table(tmp_path / folder, make_chosen())
     for name in ("embeddings.parquet", "selected.parquet"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
@@ -351,7 +353,7 @@ def test_frames_say_which_video_and_when(tmp_path):
         columns={}, tasks={},
     )  # fmt: skip
     write_selected_table(tmp_path, chosen)
-    write_embedding_table(tmp_path, chosen.catalog, np.zeros((n, 2), np.float32), chosen.selection)
+    write_decided(tmp_path, chosen.catalog, np.zeros((n, 2), np.float32), chosen.selection)
     selected = pq.read_table(tmp_path / "selected.parquet").to_pydict()
     assert selected["frame_index"] == [4, 2]
     assert selected["timestamp_sec"] == [None, 0.04]

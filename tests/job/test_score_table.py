@@ -43,8 +43,11 @@ def test_the_rows_are_those_of_the_embeddings_with_scores_behind(tmp_path, monke
     monkeypatch.setattr(embedding_lines, "_WORTH_COMPILING", worth_compiling)
     rows = np.array([0, 1, 2])
     write_embeddings(tmp_path / "embeddings.csv", NAMES, VECTORS, rows)
-    write_score_table(tmp_path / "scores.csv", NAMES, VECTORS, rows, scores=make_goal(SPEC).scores, sources=SOURCES)
-    with (tmp_path / "embeddings.csv").open(newline="") as plain, (tmp_path / "scores.csv").open(newline="") as scored:
+    write_score_table(tmp_path, NAMES, VECTORS, rows, scores=make_goal(SPEC).scores, sources=SOURCES)
+    with (
+        (tmp_path / "embeddings.csv").open(newline="") as plain,
+        (tmp_path / "al_score_embeddings.csv").open(newline="") as scored,
+    ):
         expected, found = list(csv.reader(plain)), list(csv.reader(scored))
     assert [line[:-2] for line in found] == expected
     assert [line[-2:] for line in found] == [
@@ -56,5 +59,5 @@ def test_the_rows_are_those_of_the_embeddings_with_scores_behind(tmp_path, monke
 
 
 def test_without_scores_there_is_no_table(tmp_path):
-    write_score_table(tmp_path / "scores.csv", NAMES, VECTORS, np.arange(4), scores=(), sources=GatheredSources(4))
+    write_score_table(tmp_path, NAMES, VECTORS, np.arange(4), scores=(), sources=GatheredSources(4))
     assert not list(tmp_path.iterdir())

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from selection_job.embeddings.table_header import EmbeddingsHeader, parse_header
-from selection_job.embeddings.table_rows import BLOCK_BYTES, RowReader
+from selection_job.embeddings.table_header import EmbeddingsHeader
+from selection_job.embeddings.table_reading import open_rows
 from selection_job.errors import ObjectMissing, UnusableData
 from selection_job.stores.store import Store
 
@@ -35,9 +35,9 @@ def load_query_set(
     or more than MOST_QUERIES.
     """
     key = query_key(dataset_id, tag_name)
-    where, path = f"{store.url}{key}", scratch / "queries.csv"
+    where, path = f"{store.url}{key}", scratch / "queries"
     try:
-        store.download(key, path)
+        key = _download(store, key, path)
     except ObjectMissing as error:
         raise UnusableData(
             f"SIMILARITY compares with the tag {tag_name} of the dataset {dataset_id}, and {where} does not exist. "
@@ -45,21 +45,34 @@ def load_query_set(
             "encoder."
         ) from error
     try:
-        return _read(path, where, dimensions)
+        return _read(path, f"{store.url}{key}", dimensions)
     finally:
-        path.unlink()
+        path.unlink(missing_ok=True)
+
+
+def _download(store: Store, key: str, path: Path) -> str:
+    """Fetch the table, or the one in Parquet where there is none in CSV; return its key. Raises ObjectMissing."""
+    try:
+        store.download(key, path)
+    except ObjectMissing as error:
+        parquet = f"{key.removesuffix('.csv')}.parquet"
+        try:
+            store.download(parquet, path)
+        except ObjectMissing:
+            raise error from None
+        return parquet
+    return key
 
 
 def _read(path: Path, where: str, dimensions: int) -> NDArray[np.float32]:
-    with path.open("rb") as file:
-        header = parse_header(file.readline(BLOCK_BYTES), where=where)
+    with open_rows(path, where=where) as (header, table):
         if header.n_dimensions != dimensions:
             raise UnusableData(
                 f"{where} has {header.n_dimensions} components, and the images of this run have {dimensions}: queries "
                 "and images are embedded by the same encoder."
             )
         blocks, n_rows = [np.empty((0, dimensions), dtype=np.float32)], 0
-        for rows in RowReader(file, header, where=where, note=lambda _: None).read():
+        for rows in table:
             blocks.append(_unmasked(rows.numbers, header))
             n_rows += len(blocks[-1])
             if n_rows > MOST_QUERIES:

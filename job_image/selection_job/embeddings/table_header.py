@@ -20,7 +20,7 @@ _EXPECTED = "expected filenames,embedding_0,embedding_1,…,labels"
 _PANDAS_INDEX = re.compile(r"|Unnamed: [0-9]+|index|level_[0-9]+")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "'|'"}
-_COMPONENT = re.compile(r"embedding_(0|[1-9][0-9]{0,4})")
+COMPONENT = re.compile(r"embedding_(0|[1-9][0-9]{0,4})")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def parse_header(line: bytes, *, where: str) -> EmbeddingsHeader:
         raise UnusableData(f"{where} is empty; {_EXPECTED} in its first line, and below it a row for each image.")
     names = _split(line, where)
     _check_order(names, where)
-    n_dimensions = sum(_COMPONENT.fullmatch(name) is not None for name in names)
+    n_dimensions = sum(COMPONENT.fullmatch(name) is not None for name in names)
     if not 1 <= n_dimensions <= MOST_DIMENSIONS:
         raise UnusableData(
             f"{where}, line 1: {_EXPECTED} with 1 to {MOST_DIMENSIONS} components; found {n_dimensions}."
@@ -97,11 +97,11 @@ def _check_order(names: list[str], where: str) -> None:
     if repeated := [name for name, count in Counter(names).items() if count > 1]:
         raise UnusableData(f"{where}, line 1: there are two columns {quote_some(repeated)}.")
     between = names[1 : names.index("labels")]
-    if odd := [name for name in between if not _COMPONENT.fullmatch(name) and name not in MARKS]:
+    if odd := [name for name in between if not COMPONENT.fullmatch(name) and name not in MARKS]:
         raise UnusableData(
             f"{where}, line 1: {_EXPECTED}; found {quote_some(odd)} among them. Other columns go behind labels."
         )
-    if late := [name for name in names[names.index("labels") :] if _COMPONENT.fullmatch(name)]:
+    if late := [name for name in names[names.index("labels") :] if COMPONENT.fullmatch(name)]:
         raise UnusableData(f"{where}, line 1: {_EXPECTED}; found {quote_some(late)} behind labels.")
 
 

@@ -1,7 +1,8 @@
 """Read an embeddings table: the vectors of the names that are asked for, whatever the file's size."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.catalog.catalog import NO_HASHES, hash_names
+from selection_job.embeddings.parquet_rows import MAGIC, ParquetReader
 from selection_job.embeddings.table_header import EmbeddingsHeader, parse_header
 from selection_job.embeddings.table_rows import BLOCK_BYTES, RowReader, TableRows
 from selection_job.errors import UnusableData
@@ -53,7 +55,7 @@ def read_table(
 ) -> EmbeddingsTable:
     """Read the vectors of the given names.
 
-    path     CSV in UTF-8: filenames,embedding_0,…,labels, as table_header.py says
+    path     CSV in UTF-8: filenames,embedding_0,…,labels, as table_header.py says; or Parquet, as parquet_rows.py says
     names    (n,) unique; a row of another name is counted, and checked like the others
     where    the file as users know it, for messages
     advance  is told how many bytes were read
@@ -61,9 +63,9 @@ def read_table(
 
     A row that is both masked and selected is masked. A row that is spelled in another Unicode form than a name counts
     where the name has no other. Memory: the vectors of the names that are there, twice where some are preselected,
-    60 MB, and some 100 bytes a name.
-    Raises UnusableData, with the line, for anything that is not such a table: another header, rows of another length,
-    what is no finite number, a name that comes twice, marks other than 0 and 1, text that is not UTF-8.
+    60 MB (of Parquet what a page holds besides), and some 100 bytes a name.
+    Raises UnusableData, with the line or row, for anything that is not such a table: another header, rows of another
+    length, what is no finite number, a name that comes twice, marks other than 0 and 1, text that is not UTF-8.
     """
     digest = hashlib.sha256()
 
@@ -71,14 +73,32 @@ def read_table(
         digest.update(content)
         advance(len(content))
 
+    with open_rows(path, where=where, note=note) as (header, blocks):
+        collected = _Collected(names, header, where, left_out)
+        for rows in blocks:
+            collected.add(rows)
+    return collected.finish(digest.hexdigest())
+
+
+@contextmanager
+def open_rows(
+    path: Path, *, where: str, note: Callable[[bytes], None] = lambda _: None
+) -> Iterator[tuple[EmbeddingsHeader, Iterator[TableRows]]]:
+    """Give the header and the rows of a table, which is Parquet where its content says so, else CSV.
+
+    note  is given all bytes that are read
+    Raises UnusableData for what is no such table, at once or while rows are taken.
+    """
     with path.open("rb") as file:
+        if file.read(len(MAGIC)) == MAGIC:
+            reader = ParquetReader(path, where=where, note=note)
+            yield reader.header, reader.read()
+            return
+        file.seek(0)
         line = file.readline(BLOCK_BYTES)
         note(line)
         header = parse_header(line, where=where)
-        collected = _Collected(names, header, where, left_out)
-        for rows in RowReader(file, header, where=where, note=note).read():
-            collected.add(rows)
-    return collected.finish(digest.hexdigest())
+        yield header, RowReader(file, header, where=where, note=note).read()
 
 
 class _Collected:
@@ -199,4 +219,4 @@ class _Collected:
         self._foreign += names[: _MOST_KEPT - len(self._foreign)]
 
     def _fail(self, rows: TableRows, row: int, problem: str) -> None:
-        raise UnusableData(f"{self._where}, line {rows.line(row)}: {problem}.")
+        raise UnusableData(f"{self._where}, {rows.place(row)}: {problem}.")

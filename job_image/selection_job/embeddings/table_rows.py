@@ -1,4 +1,4 @@
-"""The rows of an embeddings table, some ten thousand at a time, each checked for its form."""
+"""The rows of an embeddings table, some ten thousand at a time, each checked for its form; here those of a CSV file."""
 
 import math
 import re
@@ -28,13 +28,28 @@ class TableRows:
 
     names: list[str]
     numbers: NDArray[np.float32]  # (r, m) finite: the vector, then the marks; 0 for what is no number in a masked row
+    first: int
+    """The number of the first of them in the file: its line, or its row."""
+
+    def place(self, row: int) -> str:
+        """Say where in the file a row is."""
+        return f"row {self.first + row}"
+
+
+@dataclass(frozen=True, eq=False)
+class CsvRows(TableRows):
+    """Rows of a CSV file, some of which may take more than a line."""
+
     starts: NDArray[np.int64]  # (r,) first byte of each row in text
     text: bytes
-    first_line: int
 
     def line(self, row: int) -> int:
         """Return the line of the file that a row begins on."""
-        return self.first_line + self.text.count(b"\n", 0, int(self.starts[row]))
+        return self.first + self.text.count(b"\n", 0, int(self.starts[row]))
+
+    def place(self, row: int) -> str:
+        """Say where in the file a row is."""
+        return f"line {self.line(row)}"
 
 
 class RowReader:
@@ -50,7 +65,7 @@ class RowReader:
         self._starts = np.empty(n_rows, dtype=np.int64)
         self._slow = np.empty((len(header.columns) + n_rows, 4), dtype=np.int64)
 
-    def read(self) -> Iterator[TableRows]:
+    def read(self) -> Iterator[CsvRows]:
         """Yield all rows. Raises UnusableData for the first that is at fault, with its line."""
         text, is_last = b"", False
         while not is_last:
@@ -68,7 +83,7 @@ class RowReader:
             if (is_last and text) or len(text) > BLOCK_BYTES:
                 self._fail(self._line, "this row does not end: a quote is not closed, or it is longer than 16 MiB")
 
-    def _parse(self, text: bytes) -> TableRows:
+    def _parse(self, text: bytes) -> CsvRows:
         """Return as many rows as there is room for, none where text does not hold a whole one."""
         content = np.frombuffer(text, dtype=np.uint8)
         parsed = parse_rows(content, self._header.columns, self._numbers, self._places, self._starts, self._slow)
@@ -78,9 +93,9 @@ class RowReader:
             self._fail(self._line, _describe_fields(parsed.n_fields, len(self._header.columns)))
         return rows
 
-    def _check(self, text: bytes, parsed: ParsedRows) -> TableRows:
+    def _check(self, text: bytes, parsed: ParsedRows) -> CsvRows:
         n_rows = parsed.n_rows
-        rows = TableRows([], self._numbers[:n_rows], self._starts[:n_rows], text, self._line)
+        rows = CsvRows([], self._numbers[:n_rows], self._line, self._starts[:n_rows], text)
         for row, field, first, end in self._slow[: parsed.n_slow].tolist():
             rows.numbers[row, self._header.columns[field]] = self._read_slowly(text[first:end], rows, row, field)
         for row, (first, end, quotes) in enumerate(self._places[:n_rows].tolist()):
@@ -91,7 +106,7 @@ class RowReader:
                 self._fail(rows.line(row), f"the name {name!r} is not UTF-8; save the file as UTF-8")
         return rows
 
-    def _read_slowly(self, text: bytes, rows: TableRows, row: int, field: int) -> np.float32:
+    def _read_slowly(self, text: bytes, rows: CsvRows, row: int, field: int) -> np.float32:
         """Return a number that numeric.csv_rows left: very long, very large or small, or none at all."""
         is_number = len(text) <= _LONGEST_NUMBER and _NUMBER.fullmatch(text)
         with np.errstate(over="ignore"):
@@ -104,7 +119,7 @@ class RowReader:
             self._fail(rows.line(row), problem + _advise_number(text))
         return value
 
-    def _is_masked(self, rows: TableRows, row: int) -> bool:
+    def _is_masked(self, rows: CsvRows, row: int) -> bool:
         """Say whether the row is to be ignored, whatever its vector is."""
         place = self._header.find_mark("masked")
         return place is not None and bool(rows.numbers[row, place] == 1)

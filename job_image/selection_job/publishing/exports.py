@@ -16,11 +16,8 @@ from selection_job.results.exports.coco_file import write_coco
 from selection_job.results.exports.cvat_manifest import write_cvat_manifest
 from selection_job.results.exports.fiftyone_dataset import list_fiftyone_fields, write_fiftyone
 from selection_job.results.exports.label_studio import list_label_studio_columns, write_label_studio
-from selection_job.results.exports.parquet_tables import (
-    list_parquet_columns,
-    write_embedding_table,
-    write_selected_table,
-)
+from selection_job.results.exports.parquet_tables import list_parquet_columns, write_selected_table
+from selection_job.results.tables.embedding_parquet import write_decided
 from selection_job.run.context import RunContext
 
 _WRITERS: Mapping[str, Callable[[Path, ChosenImages], None]] = {
@@ -49,8 +46,8 @@ def write_exports(folder: Path, context: RunContext, results: RunResults) -> lis
     chosen = gather_chosen(context, results)
     for name in context.worker.exports:
         _WRITERS[name](folder, chosen)
-    if "PARQUET" in context.worker.exports:
-        write_embedding_table(folder, results.catalog, results.embeddings, results.selection)
+    if "PARQUET" in context.worker.exports and context.worker.tables == "CSV":  # else the same lies in data/
+        write_decided(folder, results.catalog, results.embeddings, results.selection)
     return list_renamed_columns(context, chosen)
 
 

@@ -113,15 +113,17 @@ def _clear_outdated(context: RunContext) -> None:
 def _write_data(folder: Path, context: RunContext, results: RunResults) -> list[str]:
     """Write all but the report; return notes on what could not be written."""
     catalog, selection = results.catalog, results.selection
-    write_tables(folder / "data", catalog, results.embeddings, selection)
+    forms = context.worker.table_forms
+    write_tables(folder / "data", catalog, results.embeddings, selection, forms)
     write_score_table(
-        folder / "data" / "al_score_embeddings.csv",
+        folder / "data",
         catalog.names,
         results.embeddings,
         selection.candidates,
         scores=context.goal.scores,
         sources=results.sources,
         labels=number_videos(catalog),
+        forms=forms,
     )
     write_video_tables(folder / "data", catalog, selection)
     if context.worker.enable_corruptness_check and catalog.was_read:

@@ -195,7 +195,7 @@ def _load_given(context: RunContext, listing: Listing) -> tuple[GivenEmbeddings,
     path = fetch_file(
         context.target,
         key,
-        context.scratch / "embeddings.csv",
+        context.scratch / "embeddings",
         field="spec.workerConfig.embeddings",
         given=named,
         advice=f"Put the file into {TABLES_FOLDER} of the lightly datasource, or give its path from there, beginning "

@@ -1,17 +1,17 @@
-"""The CSV tables under data/: embeddings in the form lightly reads, and the clean dataset."""
+"""The tables under data/: embeddings, in the form lightly reads or in Parquet, and the clean dataset."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.catalog.catalog import Catalog
 from selection_job.results.tables.embedding_lines import format_table
+from selection_job.results.tables.embedding_parquet import write_decided, write_parquet
 from selection_job.results.tables.selection_table import write_selection_table
 from selection_job.selection.selection import Selection
 from selection_job.selection.vectors import normalize_rows
@@ -19,23 +19,44 @@ from selection_job.selection.video_counts import number_videos
 
 _BLOCK_NUMBERS = 1024 * 1024
 
+TableForm = Literal["CSV", "PARQUET"]
 
-def write_tables(folder: Path, catalog: Catalog, embeddings: NDArray[np.float32], selection: Selection) -> None:
-    """Write embeddings.csv, embeddings_all.csv, normalized_embeddings.csv, selected_embeddings.csv and selection.csv.
 
-    embeddings.csv holds what took part in the selection, the datapool included, embeddings_all.csv every readable image
-    of the input. With a datapool there is selected_embeddings_including_datapool.csv too: the pool, then the new picks.
+def write_tables(
+    folder: Path,
+    catalog: Catalog,
+    embeddings: NDArray[np.float32],
+    selection: Selection,
+    forms: Sequence[TableForm] = ("CSV",),
+) -> None:
+    """Write selection.csv, and in each form the tables of embeddings: embeddings, embeddings_all,
+    normalized_embeddings, selected_embeddings.
+
+    embeddings holds what took part in the selection, the datapool included, embeddings_all every readable image of the
+    input. With a datapool there is selected_embeddings_including_datapool too: the pool, then the new picks.
+    In Parquet embeddings has what was decided about each row besides.
     """
     folder.mkdir(parents=True, exist_ok=True)
     took_part = np.concatenate([selection.candidates, selection.preselected])
-    write = partial(write_embeddings, names=catalog.names, embeddings=embeddings, labels=number_videos(catalog))
-    write(folder / "embeddings_all.csv", rows=np.arange(catalog.n_new))
-    write(folder / "embeddings.csv", rows=took_part)
-    write(folder / "normalized_embeddings.csv", rows=took_part, normalize=True)
-    write(folder / "selected_embeddings.csv", rows=selection.selected)
+    tables: dict[str, tuple[NDArray[np.int64], bool]] = {
+        "embeddings_all": (np.arange(catalog.n_new), False),
+        "embeddings": (took_part, False),
+        "normalized_embeddings": (took_part, True),
+        "selected_embeddings": (selection.selected, False),
+    }
     if len(selection.preselected):
         chosen = np.concatenate([selection.preselected, selection.selected])
-        write(folder / "selected_embeddings_including_datapool.csv", rows=chosen)
+        tables["selected_embeddings_including_datapool"] = (chosen, False)
+    if "CSV" in forms:
+        labels = number_videos(catalog)
+        for name, (rows, normalize) in tables.items():
+            path = folder / f"{name}.csv"
+            write_embeddings(path, catalog.names, embeddings, rows, normalize=normalize, labels=labels)
+    if "PARQUET" in forms:
+        write_decided(folder, catalog, embeddings, selection)
+        for name, (rows, normalize) in tables.items():
+            if name != "embeddings":
+                write_parquet(folder / f"{name}.parquet", catalog.names, embeddings, rows, normalize=normalize)
     write_selection_table(folder / "selection.csv", catalog.names, selection, catalog.frames)
 
 
