@@ -1,8 +1,9 @@
 """Selecting beside lightly-mundig and plain torch: python benchmarks/selecting.py [case ...]
 
-All engines run in one process, in turns: ours and torch on one thread, lightly-mundig on as many as it takes, which
-nothing limits. They are timed in CPU seconds, so that other work on the machine counts as little as possible, and in
-wall time, which tells what waiting for each means on a quiet machine and nothing on a busy one. Times hold everything
+All engines run in one process, in turns: torch on one thread, lightly-mundig on as many as it takes, which nothing
+limits, ours on one and then on all cores. CPU seconds are of ours on one thread: other work on the machine counts as
+little as possible in them. Wall time, ours on all cores, tells what waiting for each means on a quiet machine and
+nothing on a busy one. Times hold everything
 from the array to the list of indices: handing over and running for the peer, building the tree for ours. Kernels are
 loaded before; the cold start stands apart. Plain torch is timed over its first steps and extrapolated, since each step
 costs the same.
@@ -108,8 +109,8 @@ def run_mix(name: str, make: Callable[[np.random.Generator, int, int], Rows], n:
     peer, theirs = clock(mix_by_peer, rows, values, classes, k)
     shared = len(set(theirs) & set(choice.indices.tolist())) / k
     print(
-        f"{name:<14}{n:>9}{k:>8}{d:>5}{ours.cpu:>9.2f}{'':>9}{peer.cpu:>9.2f}{peer.cpu / ours.cpu:>8.1f}x"
-        f"{peer.wall / ours.wall:>8.1f}x{10:>6}x{'':>9}{shared:>8.1%}"
+        f"{name:<14}{n:>9}{k:>8}{d:>5}{ours.cpu:>9.2f}{ours.wall:>9.2f}{'':>9}{'':>9}{peer.cpu:>9.2f}"
+        f"{peer.cpu / ours.cpu:>8.1f}x{peer.wall / ours.wall:>8.1f}x{10:>6}x{'':>9}{shared:>8.1%}"
     )
 
 
@@ -176,19 +177,25 @@ def take_least(times: list[Times]) -> Times:
 def run_case(name: str, case: Case) -> None:
     """Time one case and print its row."""
     rows = case.make(np.random.default_rng(0), case.n, case.d)
-    ours, peers = [], []
-    for _ in range(ROUNDS if case.with_peer else 1):
-        seconds, (_, radii) = clock(farthest_first, rows, case.k)
+    ours, threaded, peers = [], [], []
+    for _ in range(ROUNDS):
+        seconds, (chosen, radii) = clock(functools.partial(farthest_first, threads=1), rows, case.k)
         ours.append(seconds)
+        seconds, (same, _) = clock(functools.partial(farthest_first, threads=os.cpu_count() or 1), rows, case.k)
+        threaded.append(seconds)
+        assert np.array_equal(chosen, same)
         if case.with_peer:
             seconds, theirs = clock(select_by_peer, rows, case.k)
             peers.append(seconds)
-    own = take_least(ours)
-    line = f"{name:<14}{case.n:>9}{case.k:>8}{case.d:>5}{own.cpu:>9.2f}{extrapolate_torch(rows, case.k):>9.1f}"
+    own, all_cores = take_least(ours), take_least(threaded)
+    line = (
+        f"{name:<14}{case.n:>9}{case.k:>8}{case.d:>5}{own.cpu:>9.2f}{own.wall:>9.2f}{all_cores.wall:>9.2f}"
+        f"{extrapolate_torch(rows, case.k):>9.1f}"
+    )
     if case.with_peer:
         factor, peer = float(radii[-1]) / measure_radius(rows, theirs), take_least(peers)
         line += (
-            f"{peer.cpu:>9.2f}{peer.cpu / own.cpu:>8.1f}x{peer.wall / own.wall:>8.1f}x{case.goal or 0:>6.0f}x"
+            f"{peer.cpu:>9.2f}{peer.cpu / own.cpu:>8.1f}x{peer.wall / all_cores.wall:>8.1f}x{case.goal or 0:>6.0f}x"
             f"{radii[-1]:>9.5f}{factor:>9.5f}"
         )
     else:
@@ -253,9 +260,14 @@ def main() -> None:
     measure_start()
     farthest_first(make_uniform(np.random.default_rng(0), 20_000, 8), 10)
     select(4000, [Diversity(make_uniform(np.random.default_rng(0), 4000, 8)), Weights(np.ones(4000))], 10)
-    print("CPU seconds, and the ratios of CPU seconds and of wall time; factor: our covering radius over the peer's")
-    print(f"{'data':<14}{'n':>9}{'k':>8}{'d':>5}{'ours':>9}{'torch':>9}{'mundig':>9}{'ratio':>9}{'wall':>9}{'goal':>7}{'radius':>9}"
-          f"{'factor':>9}")  # fmt: skip
+    print(
+        "CPU seconds of ours on one thread, wall time of it on one thread and on all cores; CPU seconds of torch and of"
+    )
+    print(
+        "lightly-mundig; ratios of CPU seconds and of wall time, ours on all cores; factor: our radius over the peer's"
+    )
+    print(f"{'data':<14}{'n':>9}{'k':>8}{'d':>5}{'ours':>9}{'one':>9}{'all':>9}{'torch':>9}{'mundig':>9}{'ratio':>9}{'wall':>9}"
+          f"{'goal':>7}{'radius':>9}{'factor':>9}")  # fmt: skip
     for name in sys.argv[1:] or [*CASES, *MIXES]:
         if name in MIXES:
             run_mix(name, MIXES[name], 50_000, 5_000, 128)

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from selection_job.numeric import farthest_first as module
 from selection_job.numeric.farthest_first import farthest_first
-from selection_job.numeric.greedy import block_greedy
+from selection_job.numeric.greedy import block_greedy, lazy_greedy
 
 
-@pytest.fixture(params=["plain", "tree", "blocks"], autouse=True)
+@pytest.fixture(params=["plain", "tree", "parts", "blocks"], autouse=True)
 def engine(request, monkeypatch):
-    """Send every input, however small, through one of the three."""
+    """Send every input, however small, through one of the four; parts are three threads, each with a tree."""
+    monkeypatch.setattr(lazy_greedy, "_LEAST_ROWS", 40)
+    monkeypatch.setattr(module, "count_threads", lambda: 3 if request.param == "parts" else 1)
     monkeypatch.setattr(module, "_is_for_blocks", lambda *_: request.param == "blocks")
     monkeypatch.setattr(block_greedy, "POOL", 50)
     monkeypatch.setattr(block_greedy, "_PAIRS", 5000)
@@ -243,6 +245,8 @@ def test_the_number_of_threads_changes_no_bit(engine):
         "import sys, numpy as np; from selection_job.numeric import farthest_first as module;"
         f"module._is_for_blocks = lambda *_: {engine == 'blocks'};"
         f"module.PLAIN_UP_TO = {'np.inf' if engine == 'plain' else '0'};"
+        "from selection_job.numeric.greedy import lazy_greedy;"
+        f"lazy_greedy._LEAST_ROWS = {500 if engine == 'parts' else 10**9};"
         "rows = np.random.default_rng(0).normal(size=(1500, 40)).astype(np.float32);"
         "found = module.farthest_first(rows, 600); sys.stdout.buffer.write(found[0].tobytes() + found[1].tobytes())"
     )

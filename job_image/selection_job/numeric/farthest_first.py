@@ -20,6 +20,7 @@ def farthest_first(
     preselected: NDArray[np.int64] | None = None,
     min_distance: float = 0.0,
     device: str = "cpu",
+    threads: int = 0,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Choose rows so that every row lies close to a chosen one.
 
@@ -28,11 +29,13 @@ def farthest_first(
     preselected   rows already chosen; None or empty: the first pick is row 0
     min_distance  Euclidean; stop before the first pick that is nearer than this to an earlier one
     device        of torch; any but the CPU computes the distances, and all of them
+    threads       that search at the same time, each a part of the rows; 0 for as many as torch has
     returns       indices (k,) int64 in order of choice, without preselected; radii (k,) float32, radii[i] is the
                   largest distance of any row to its nearest chosen one after pick i: the distance of pick i + 1
 
-    Ties go to the lowest index, and on the CPU the result depends on the input only, to the bit. Exact up to the
-    rounding of float32: a row that is farther than the pick is so by less than (d + 6) 2^-24 of its distance.
+    Ties go to the lowest index, and on the CPU the result depends on the input only, to the bit, whatever threads is.
+    Exact up to the rounding of float32: a row that is farther than the pick is so by less than (d + 6) 2^-24 of its
+    distance.
     Coordinates of less than 1e-19 of the largest count as equal.
     Up to PLAIN_UP_TO every distance is computed: O(n k d). Beyond, most are ruled out by balls (lazy_greedy): the
     same picks, from 1 to 7 in 100 of the distances where rows form clusters, at worst all; the memory of
@@ -46,7 +49,7 @@ def farthest_first(
     ([0, 2], [4.0, 2.0])
     """
     indices, distances = traverse(
-        embeddings, n_samples, preselected=preselected, min_distance=min_distance, device=device
+        embeddings, n_samples, preselected=preselected, min_distance=min_distance, device=device, threads=threads
     )
     return indices, distances[1:]
 
@@ -58,6 +61,7 @@ def traverse(
     preselected: NDArray[np.int64] | None = None,
     min_distance: float = 0.0,
     device: str = "cpu",
+    threads: int = 0,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Choose as farthest_first does, and say at which distance.
 
@@ -78,9 +82,16 @@ def traverse(
     else:
         from selection_job.numeric.greedy.lazy_greedy import traverse as traverse_lazily  # loads numba
 
-        indices, distances = traverse_lazily(rows, n_samples, chosen, min_distance)
+        indices, distances = traverse_lazily(rows, n_samples, chosen, min_distance, threads or count_threads())
     with np.errstate(over="ignore"):  # a radius may be more than float32 holds where its rows are not
         return indices, np.ldexp(distances, exponent) if exponent else distances
+
+
+def count_threads() -> int:
+    """Return how many threads numeric code may use: as many as torch has, which the job sets by num_processes."""
+    import torch
+
+    return max(torch.get_num_threads(), 1)
 
 
 def _is_for_blocks(embeddings: NDArray[np.float32], device: str) -> bool:

@@ -47,11 +47,17 @@ class Search(NamedTuple):
     level: NDArray[np.float32]  # (2,) tau: all above it is up to date; floor: all above it is in the pool
 
 
-def start_search(rows: NDArray[np.float32]) -> Search:
-    """Return a search in which nothing is chosen and every distance is infinite; rows as for build_tree."""
+def start_search(rows: NDArray[np.float32], part: slice = slice(None)) -> Search:
+    """Return a search among a part of the rows, in which nothing is chosen and every distance is infinite.
+
+    rows  as for build_tree; whatever is chosen may be any of them
+    """
     rows = np.asarray(rows).view()
     rows.flags.writeable = False  # one type for all inputs, mapped files too: the kernels are compiled once
-    return lay_out(build_tree(rows), rows)
+    first, own = part.start or 0, rows[part]
+    tree = build_tree(own)
+    tree.ids[: len(own)] += np.int32(first)
+    return lay_out(tree, own)._replace(rows=rows.reshape(-1))
 
 
 def lay_out(tree: BallTree, rows: NDArray[np.float32]) -> Search:
