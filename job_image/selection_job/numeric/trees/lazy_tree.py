@@ -48,15 +48,14 @@ class Search(NamedTuple):
 
 
 def start_search(rows: NDArray[np.float32], part: slice = slice(None)) -> Search:
-    """Return a search among a part of the rows, in which nothing is chosen and every distance is infinite.
+    """Return a search among a part of the rows, with nothing chosen and infinite distances; any of them may be chosen.
 
-    rows  as for build_tree; whatever is chosen may be any of them
+    rows  as for build_tree
     """
     rows = np.asarray(rows).view()
     rows.flags.writeable = False  # one type for all inputs, mapped files too: the kernels are compiled once
-    first, own = part.start or 0, rows[part]
-    tree = build_tree(own)
-    tree.ids[: len(own)] += np.int32(first)
+    tree = build_tree(own := rows[part])
+    tree.ids[: len(own)] += np.int32(part.start or 0)
     return lay_out(tree, own)._replace(rows=rows.reshape(-1))
 
 
