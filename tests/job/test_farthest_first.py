@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selection_job.numeric import farthest_first as module
+from selection_job.numeric import neighbours
 from selection_job.numeric.farthest_first import farthest_first
 from selection_job.numeric.greedy import block_greedy, lazy_greedy
 
@@ -261,6 +262,21 @@ def test_the_number_of_threads_changes_no_bit(engine):
     ]
     assert len(found[0]) == 600 * (8 + 4)
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_nearest_pick_of_each_row_comes_with_the_choice(kind, engine, monkeypatch):
+    monkeypatch.setattr(neighbours, "PLAIN_UP_TO", 0)  # both by the same sums, to the bit
+    rows = rows_of(kind, 900, 5)
+    found = module.traverse(rows, 200)
+    if engine in ("plain", "blocks"):
+        assert found.nearest is None
+        return
+    assert found.nearest[found.indices].tolist() == found.indices.tolist()
+    left = np.setdiff1d(np.arange(len(rows)), found.indices)
+    expected, _ = neighbours.nearest_rows(rows[left], rows[found.indices])
+    np.testing.assert_array_equal(found.nearest[left], found.indices[expected])
+    assert module.traverse(rows, 20, preselected=np.arange(3)).nearest is None
 
 
 @pytest.mark.parametrize("n_first", [1, 30, 700])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from selection_job.numeric.trees.lazy_tree import Search
+    from selection_job.numeric.trees.search import Search
 
 
 def compile_kernels() -> None:
@@ -70,7 +70,7 @@ def _compile_pool() -> None:
 def _lay_out_few() -> "tuple[Search, NDArray[np.float32]]":
     """Return a search over one leaf, made without a kernel, and its rows."""
     from selection_job.numeric.trees.ball_tree import LANES, BallTree
-    from selection_job.numeric.trees.lazy_tree import lay_out
+    from selection_job.numeric.trees.search import lay_out
 
     rows = np.zeros((LANES, 1), dtype=np.float32)
     rows.flags.writeable = False

@@ -1,6 +1,7 @@
 """Farthest-first traversal (greedy k-center): each pick is the row farthest from all picks before it."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,10 +49,20 @@ def farthest_first(
     >>> indices.tolist(), radii.tolist()
     ([0, 2], [4.0, 2.0])
     """
-    indices, distances = traverse(
+    chosen = traverse(
         embeddings, n_samples, preselected=preselected, min_distance=min_distance, device=device, threads=threads
     )
-    return indices, distances[1:]
+    return chosen.indices, chosen.distances[1:]
+
+
+class Traversal(NamedTuple):
+    """What was chosen of n rows, and what was found out about them on the way."""
+
+    indices: NDArray[np.int64]  # (k,) in order of choice
+    distances: NDArray[np.float32]  # (k + 1,) of each to those before it, infinite for the very first; last the radius
+    nearest: NDArray[np.int32] | None
+    """(n,) the nearest chosen row of each, of equals the first that was taken; itself where it was taken. None where
+    that was not found out: by blocks and plainly, and where rows were chosen before, whose order is not known."""
 
 
 def traverse(
@@ -62,17 +73,14 @@ def traverse(
     min_distance: float = 0.0,
     device: str = "cpu",
     threads: int = 0,
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Choose as farthest_first does, and say at which distance.
-
-    returns  indices (k,) int64; distances (k + 1,) float32: of each pick to those before it, infinite for the very
-             first, then the covering radius of all
-    """
+) -> Traversal:
+    """Choose as farthest_first does, and say at which distance."""
     chosen = _NONE if preselected is None else np.unique(np.asarray(preselected, dtype=np.int64))
     exponent = find_exponent(_check(embeddings, n_samples, chosen))
     rows = divide(embeddings, exponent)
     min_distance = math.ldexp(min_distance, -exponent)
     n_samples = min(n_samples, len(rows) - len(chosen))
+    nearest = None
     if n_samples and _is_for_blocks(embeddings, device):
         from selection_job.numeric.greedy.block_greedy import traverse_in_blocks  # loads torch
 
@@ -82,9 +90,11 @@ def traverse(
     else:
         from selection_job.numeric.greedy.lazy_greedy import traverse as traverse_lazily  # loads numba
 
-        indices, distances = traverse_lazily(rows, n_samples, chosen, min_distance, threads or count_threads())
+        n_threads = threads or count_threads()
+        indices, distances, found = traverse_lazily(rows, n_samples, chosen, min_distance, n_threads)
+        nearest = None if len(chosen) else found
     with np.errstate(over="ignore"):  # a radius may be more than float32 holds where its rows are not
-        return indices, np.ldexp(distances, exponent) if exponent else distances
+        return Traversal(indices, np.ldexp(distances, exponent) if exponent else distances, nearest)
 
 
 def count_threads() -> int:

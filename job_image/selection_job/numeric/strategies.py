@@ -29,6 +29,7 @@ class Choice:
     distances: NDArray[np.float64]  # (k,) to the nearest chosen row when taken; inf for a first, NaN without Diversity
     contributions: NDArray[np.float64]  # (k, strategies) strength * log(objective with the pick); their sum was largest
     stopped_by: str  # n_samples, min_distance, max_sum, least_value or "no row left"
+    nearest: NDArray[np.int32] | None = None  # (n,) as of Traversal, where that is known
 
 
 def select(
@@ -113,12 +114,11 @@ def _is_plain_diversity(strategies: Sequence[Strategy]) -> bool:
 
 def _select_by_distance(strategy: Strategy, n_samples: int, chosen: NDArray[np.int64]) -> Choice:
     assert isinstance(strategy, Diversity)
-    indices, distances = traverse(
-        strategy.vectors, n_samples, preselected=chosen, min_distance=strategy.min_distance
-    )  # fmt: skip
+    found = traverse(strategy.vectors, n_samples, preselected=chosen, min_distance=strategy.min_distance)
+    indices, distances = found.indices, found.distances
     is_all = len(indices) + len(chosen) == len(strategy.vectors)
     reason = "n_samples" if len(indices) == n_samples else "no row left" if is_all else "min_distance"
-    return Choice(indices, distances[:-1].astype(np.float64), np.zeros((len(indices), 1)), reason)
+    return Choice(indices, distances[:-1].astype(np.float64), np.zeros((len(indices), 1)), reason, found.nearest)
 
 
 def _select_lazily(

@@ -12,7 +12,7 @@ from selection_job.manifest.goal import Goal
 from selection_job.manifest.noun import agree
 from selection_job.numeric.farthest_first import traverse
 from selection_job.numeric.greedy.random_order import random_order
-from selection_job.numeric.neighbours import nearest_rows
+from selection_job.numeric.neighbours import measure_pairs, nearest_rows
 from selection_job.numeric.strategies import select as select_greedily
 from selection_job.selection.items import Items, Participants
 from selection_job.selection.selection import PASSED, Selection, StrategyRecord
@@ -42,6 +42,7 @@ class _Choice:
     contributions: NDArray[np.float64]  # (k, s)
     stopped_by: str
     rankings: tuple[StrategyRecord, ...] = ()
+    nearest: NDArray[np.int32] | None = None  # (q,) the position of the nearest pick, where the choice has found it out
 
 
 def select(goal: Goal, items: Items, sources: Sources, *, normalize: bool) -> Selection:
@@ -66,7 +67,7 @@ def select(goal: Goal, items: Items, sources: Sources, *, normalize: bool) -> Se
     chosen = passing[choice.positions]
     removed = np.setdiff1d(np.arange(m), chosen, assume_unique=True)
     kept = np.concatenate([chosen, np.arange(m, len(rows))])
-    nearest, distances = nearest_rows(vectors[removed], vectors[kept])
+    nearest, distances = _find_nearest(vectors, removed, kept, passing, choice)
     return Selection(
         candidates=candidates,
         selected=rows[chosen],
@@ -88,6 +89,26 @@ def select(goal: Goal, items: Items, sources: Sources, *, normalize: bool) -> Se
     )
 
 
+def _find_nearest(
+    vectors: NDArray[np.float32],
+    removed: NDArray[np.int64],
+    kept: NDArray[np.int64],
+    passing: NDArray[np.int64],
+    choice: _Choice,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return for each removed row which of the kept ones is nearest, of equals the first, and its distance."""
+    if choice.nearest is None:
+        return nearest_rows(vectors[removed], vectors[kept])
+    places = np.full(len(vectors), -1, dtype=np.int64)  # among the kept, of whose pick is nearest
+    rank = np.empty(len(passing), dtype=np.int64)
+    rank[choice.positions] = np.arange(len(choice.positions))
+    places[passing] = rank[choice.nearest]
+    nearest = places[removed]
+    if len(unknown := np.flatnonzero(nearest < 0)):  # what a THRESHOLD keeps out
+        nearest[unknown], _ = nearest_rows(vectors[removed[unknown]], vectors[kept])
+    return nearest, measure_pairs(vectors[removed], vectors[kept], nearest)
+
+
 def _find_cut_off(goal: Goal, choice: _Choice) -> float:
     """Return the distance that decided between the last pick and the others; NaN where that was no distance."""
     if goal.method in ("coreset", "random") and choice.stopped_by == "min_distance":
@@ -98,7 +119,7 @@ def _find_cut_off(goal: Goal, choice: _Choice) -> float:
 
 def _choose(goal: Goal, participants: Participants, sources: Sources) -> _Choice:
     vectors, n_open = participants.vectors, participants.n_open
-    n_samples = n_open if goal.n_samples is None else min(goal.n_samples, n_open)
+    n_samples, nearest = n_open if goal.n_samples is None else min(goal.n_samples, n_open), None
     if goal.method == "strategies":
         return _combine(goal, participants, sources, n_samples)
     if goal.method == "random":
@@ -113,7 +134,7 @@ def _choose(goal: Goal, participants: Participants, sources: Sources) -> _Choice
         distances = radii.astype(np.float64)
         rankings: tuple[StrategyRecord, ...] = ()
     else:
-        chosen, taken_at = traverse(
+        chosen, taken_at, nearest = traverse(
             vectors, n_samples, preselected=participants.preselected, min_distance=goal.min_distance
         )
         radii, distances = taken_at[1:], taken_at[:-1].astype(np.float64)
@@ -122,7 +143,7 @@ def _choose(goal: Goal, participants: Participants, sources: Sources) -> _Choice
         stopped_by = "n_samples"
     else:
         stopped_by = "all candidates selected" if len(chosen) == n_open else "min_distance"
-    return _Choice(chosen, radii, distances, np.empty((len(chosen), 0)), stopped_by, rankings)
+    return _Choice(chosen, radii, distances, np.empty((len(chosen), 0)), stopped_by, rankings, nearest)
 
 
 def _combine(goal: Goal, participants: Participants, sources: Sources, n_samples: int) -> _Choice:
@@ -133,7 +154,7 @@ def _combine(goal: Goal, participants: Participants, sources: Sources, n_samples
     if stopped_by == "n_samples" and len(choice.indices) != goal.n_samples:
         stopped_by = "all candidates selected"
     radii = np.full(len(choice.indices), np.nan, dtype=np.float32)
-    return _Choice(choice.indices, radii, choice.distances, choice.contributions, stopped_by, records)
+    return _Choice(choice.indices, radii, choice.distances, choice.contributions, stopped_by, records, choice.nearest)
 
 
 def _without_pool(record: StrategyRecord, m: int) -> StrategyRecord:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from selection_job.numeric.compile_helpers import start_helper
 from selection_job.numeric.compiling import compiled, inner
 from selection_job.numeric.trees.ball_tree import LANES
-from selection_job.numeric.trees.lazy_tree import CHUNK, FLOOR, N_POOL, POOL, Search, refresh, start_search
+from selection_job.numeric.trees.lazy_tree import CHUNK, refresh
+from selection_job.numeric.trees.search import FLOOR, N_POOL, POOL, Search, start_search
 from selection_job.numeric.trees.vectors import PAIRS, add_squares, find_below, lower_to
 
 GROUP = LANES * PAIRS
@@ -33,12 +34,14 @@ class Pool(NamedTuple):
 
 def traverse(
     rows: NDArray[np.float32], n_samples: int, chosen: NDArray[np.int64], min_distance: float, n_threads: int = 1
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int32]]:
     """Choose rows farthest-first; arguments as checked by farthest_first, n_samples at most the rows left to choose.
 
     rows       (n, d) float32, C-contiguous, of a magnitude whose squares float32 can hold
     n_threads  each searches a part of the rows; the result is the same for any number
-    returns    indices (k,) int64; distances (k + 1,) float32: at which each was taken, then the covering radius
+    returns    indices (k,) int64; distances (k + 1,) float32: at which each was taken, then the covering radius;
+               nearest (n,) int32: for each row the nearest chosen one, of equals the one that was taken first, itself
+               where it was taken. Among equals of those that were chosen before, any
     """
     helper = start_helper("refresh", refresh)  # while the tree is built
     with _Greedy(rows, n_threads) as greedy:
@@ -54,10 +57,12 @@ def traverse(
                 break
             n_done += n_new
         sq_dist[n_done] = greedy.find_peak()
+        nearest = greedy.find_nearest(len(rows))
     if sq_dist[n_done] == 0 and min_distance <= 0:
         _add_copies(picks, sq_dist, n_done, chosen, len(rows))
         n_done = n_samples
-    return picks[:n_done], np.sqrt(sq_dist[: n_done + 1])
+    nearest[picks[:n_done]] = picks[:n_done]
+    return picks[:n_done], np.sqrt(sq_dist[: n_done + 1]), nearest
 
 
 def _add_copies(
@@ -129,6 +134,16 @@ class _Greedy:
         """Return the squared covering radius."""
         n_pool = self._fill_pool()
         return float(self._joint.pool_distances[:n_pool].max(initial=0.0))
+
+    def find_nearest(self, n: int) -> NDArray[np.int32]:
+        """Return (n,) the nearest chosen row of each. What was put off is little: 30 ms at 300,000 rows of 32."""
+        self._call(lambda search: refresh(search, self._unpushed, -1.0, True, False), self._searches)
+        self._unpushed = _NO_ROWS
+        nearest = np.empty(n, dtype=np.int32)
+        for search in self._searches:
+            is_row = search.tree.ids >= 0
+            nearest[search.tree.ids[is_row]] = search.nearest[is_row]
+        return nearest
 
     def _fill_pool(self) -> int:
         """Collect the points that are farthest from what is chosen; none where every distance is 0."""

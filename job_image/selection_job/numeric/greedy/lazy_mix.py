@@ -36,7 +36,7 @@ from selection_job.numeric.greedy.mix_search import (
 from selection_job.numeric.greedy.objectives import Balance, Diversity, Strategy, Weights
 from selection_job.numeric.greedy.states import TINY, find_kinds, make_state, measure_spread
 from selection_job.numeric.trees.ball_tree import LANES, BallTree
-from selection_job.numeric.trees.lazy_tree import POOL, Search, start_search
+from selection_job.numeric.trees.search import POOL, Search, start_search
 
 _BATCH = 256  # picks after which a signal is heard
 _PATIENCE = 64  # picks for which the pool is not tried again where it served none

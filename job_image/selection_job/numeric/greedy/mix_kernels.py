@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from selection_job.numeric.compiling import compiled, inner
 from selection_job.numeric.greedy.lazy_greedy import GROUP
 from selection_job.numeric.trees.ball_tree import LANES
-from selection_job.numeric.trees.lazy_tree import CHUNK, Search
+from selection_job.numeric.trees.lazy_tree import CHUNK
+from selection_job.numeric.trees.search import Search
 from selection_job.numeric.trees.vectors import add_squares, find_below, lower_to
 
 AMONG, N_CHOSEN, STRENGTH, LEAST, PEAK = 0, 1, 2, 3, 4  # entries of `distance_state`

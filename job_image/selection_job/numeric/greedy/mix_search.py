@@ -27,17 +27,14 @@ from selection_job.numeric.greedy.mix_kernels import (
 )  # fmt: skip
 from selection_job.numeric.trees.ball_tree import LANES, select_smallest
 from selection_job.numeric.trees.lazy_tree import (
-    LANE,
-    NODE,
-    POOL,
-    Search,
     apply_pending,
     enter,
     first_child,
     push_down,
     push_to_root,
     set_peak,
-)  # fmt: skip
+)
+from selection_job.numeric.trees.search import LANE, NODE, POOL, Search
 
 ROOM = 4 * POOL
 TAU, FLOOR, BEST = 0, 1, 2  # entries of `level`

@@ -6,82 +6,28 @@ above a threshold up to date touches only nodes whose bound lies above it, and a
 children whose ball it can change.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.numeric.compiling import compiled, inner
-from selection_job.numeric.trees.ball_tree import LANES, BallTree, build_tree, find_stretch, select_smallest
-from selection_job.numeric.trees.vectors import PAIRS, add_squares, find_below, lower_to, lowest_bit
+from selection_job.numeric.trees.ball_tree import LANES, select_smallest
+from selection_job.numeric.trees.search import (
+    COLLECTS,
+    FLOOR,
+    LANE,
+    LEAF_ROOM,
+    N_POOL,
+    NODE,
+    NODE_ROOM,
+    POOL,
+    POOL_ROOM,
+    POSITION,
+    TAU,
+    Search,
+)
+from selection_job.numeric.trees.vectors import PAIRS, add_squares, find_below, lowest_bit
 
-POOL = 512
-"""Points above the threshold that are worth comparing with each other at once; found by measuring."""
-
-_POOL_ROOM = 4 * POOL
-_LEAF_ROOM = 128  # rows that are pending at a leaf, and at another node
-_NODE_ROOM = 512
 CHUNK = 32  # features after which a distance that is too large already is given up
-
-NODE, _POSITION, LANE = 0, 1, 2  # rows of `walk`
-N_POOL, _COLLECTS = 0, 1  # entries of `counts`
-TAU, FLOOR = 0, 1  # entries of `level`
-
-
-class Search(NamedTuple):
-    """The tree, and what is known so far. All distances are squared."""
-
-    tree: BallTree
-    rows: NDArray[np.float32]  # (n * d,)
-    d: int
-    stretch: float  # factor on bounds that covers rounding
-    limits: NDArray[np.float32]  # (16 nodes,) of a point: its distance; of a child: from where on a row can't change it
-    peak: NDArray[np.float32]  # (nodes,) at least the largest distance below
-    pending: NDArray[np.int32]  # rows that are pending, node by node
-    n_pending: NDArray[np.int32]  # (nodes,)
-    sums: NDArray[np.float32]  # (64,) scratch
-    walk: NDArray[np.int64]  # (3, levels) where the walk down the tree stands
-    pool_distances: NDArray[np.float32]  # the points above the threshold
-    pool_ids: NDArray[np.int32]
-    counts: NDArray[np.int64]  # (2,) points in the pool; whether the walk collects them
-    level: NDArray[np.float32]  # (2,) tau: all above it is up to date; floor: all above it is in the pool
-
-
-def start_search(rows: NDArray[np.float32], part: slice = slice(None)) -> Search:
-    """Return a search among a part of the rows, with nothing chosen and infinite distances; any of them may be chosen.
-
-    rows  as for build_tree
-    """
-    rows = np.asarray(rows).view()
-    rows.flags.writeable = False  # one type for all inputs, mapped files too: the kernels are compiled once
-    tree = build_tree(own := rows[part])
-    tree.ids[: len(own)] += np.int32(part.start or 0)
-    return lay_out(tree, own)._replace(rows=rows.reshape(-1))
-
-
-def lay_out(tree: BallTree, rows: NDArray[np.float32]) -> Search:
-    """Return a search over a tree; rows (n, d) as it was built from, read-only."""
-    (n, d), n_nodes, n_leaves = rows.shape, int(tree.first[-1]), int(tree.first[1])
-    limits = np.full(LANES * n_nodes, -1, dtype=np.float32)
-    limits[:n] = np.inf
-    for level in range(1, len(tree.first) - 1):
-        limits[LANES * tree.first[level] :][: tree.first[level] - tree.first[level - 1]] = np.inf
-    return Search(
-        tree=tree,
-        rows=rows.reshape(-1),
-        d=d,
-        stretch=find_stretch(d),
-        limits=limits,
-        peak=np.full(n_nodes, np.inf, dtype=np.float32),
-        pending=np.empty(n_leaves * _LEAF_ROOM + (n_nodes - n_leaves) * _NODE_ROOM, dtype=np.int32),
-        n_pending=np.zeros(n_nodes, dtype=np.int32),
-        sums=np.zeros(LANES * PAIRS, dtype=np.float32),
-        walk=np.zeros((3, len(tree.first)), dtype=np.int64),
-        pool_distances=np.empty(_POOL_ROOM + LANES, dtype=np.float32),
-        pool_ids=np.empty(_POOL_ROOM + LANES, dtype=np.int32),
-        counts=np.zeros(2, dtype=np.int64),
-        level=np.array([-1, np.inf], dtype=np.float32),
-    )
 
 
 @compiled
@@ -93,7 +39,7 @@ def refresh(search: Search, chosen: NDArray[np.int32], tau: float, is_deep: bool
     """
     push_to_root(search, chosen)
     root, top = len(search.peak) - 1, len(search.tree.first) - 2
-    search.counts[N_POOL], search.counts[_COLLECTS] = 0, collects
+    search.counts[N_POOL], search.counts[COLLECTS] = 0, collects
     search.level[TAU] = search.level[FLOOR] = tau
     if search.peak[root] <= search.level[TAU]:
         return
@@ -103,7 +49,7 @@ def refresh(search: Search, chosen: NDArray[np.int32], tau: float, is_deep: bool
         node = search.walk[NODE, level]
         if level == 0:
             apply_pending(search, node)
-            if search.counts[_COLLECTS] and search.walk[LANE, 0] == 0 and search.peak[node] > search.level[TAU]:
+            if search.counts[COLLECTS] and search.walk[LANE, 0] == 0 and search.peak[node] > search.level[TAU]:
                 _collect(search, node)
             level += 1
             continue
@@ -135,7 +81,7 @@ def push_to_root(search: Search, chosen: NDArray[np.int32]) -> None:
 def enter(search: Search, level: int, node: int, is_deep: bool) -> None:
     """Begin at a node; one that is only emptied because its list is full visits none of its children."""
     search.walk[NODE, level] = node
-    search.walk[_POSITION, level] = 0
+    search.walk[POSITION, level] = 0
     search.walk[LANE, level] = 0 if is_deep else LANES
 
 
@@ -143,8 +89,8 @@ def enter(search: Search, level: int, node: int, is_deep: bool) -> None:
 def find_list(node: int, n_leaves: int) -> int:
     """Return where the rows that are pending at a node begin."""
     if node < n_leaves:
-        return node * _LEAF_ROOM
-    return n_leaves * _LEAF_ROOM + (node - n_leaves) * _NODE_ROOM
+        return node * LEAF_ROOM
+    return n_leaves * LEAF_ROOM + (node - n_leaves) * NODE_ROOM
 
 
 @inner
@@ -181,9 +127,9 @@ def push_down(search: Search, level: int, node: int) -> int:
     """Push pending rows down to children they may change; stop at a child whose list is full and return it, or -1."""
     n_leaves = search.tree.first[1]
     child = first_child(search, level, node)
-    child_at, room = find_list(child, n_leaves), _LEAF_ROOM if level == 1 else _NODE_ROOM
+    child_at, room = find_list(child, n_leaves), LEAF_ROOM if level == 1 else NODE_ROOM
     at, size = find_list(node, n_leaves), search.n_pending[node]
-    position = search.walk[_POSITION, level]
+    position = search.walk[POSITION, level]
     full = _find_full(search.n_pending, child, min(child + LANES, search.tree.first[level]), room)
     while full < 0 and position < size:
         n_rows = min(PAIRS, size - position)
@@ -200,10 +146,10 @@ def push_down(search: Search, level: int, node: int) -> int:
         position += n_rows
         if is_full:
             full = _find_full(search.n_pending, child, min(child + LANES, search.tree.first[level]), room)
-    search.walk[_POSITION, level] = position
+    search.walk[POSITION, level] = position
     if full < 0:
         search.n_pending[node] = 0
-        search.walk[_POSITION, level] = 0
+        search.walk[POSITION, level] = 0
     return full
 
 
@@ -233,12 +179,18 @@ def _find_next(search: Search, level: int, node: int) -> int:
 @inner
 def apply_pending(search: Search, leaf: int) -> None:
     """Lower the distances of the leaf's points by the rows that are pending there."""
-    limit, at, size = leaf * LANES, leaf * _LEAF_ROOM, search.n_pending[leaf]
+    limit, at, size = leaf * LANES, leaf * LEAF_ROOM, search.n_pending[leaf]
     has_changed = False
     for position in range(0, size, PAIRS):
-        if find_near(search, leaf, at + position, min(PAIRS, size - position)) != 0:
-            lower_to(search.sums, search.limits, limit, limit, limit, limit)
-            has_changed = True
+        found = find_near(search, leaf, at + position, min(PAIRS, size - position))
+        has_changed |= found != 0
+        while found != 0:
+            bit = lowest_bit(found)
+            found &= found - 1
+            point = limit + (bit & (LANES - 1))
+            if search.sums[bit] < search.limits[point]:
+                search.limits[point] = search.sums[bit]
+                search.nearest[point] = search.pending[at + position + (bit >> 4)]
     search.n_pending[leaf] = 0
     if has_changed:
         set_peak(search, 0, leaf)
@@ -272,7 +224,7 @@ def _collect(search: Search, leaf: int) -> None:
             search.pool_ids[n_pool] = search.tree.ids[i]
             n_pool += 1
     search.counts[N_POOL] = n_pool
-    if n_pool > _POOL_ROOM:
+    if n_pool > POOL_ROOM:
         _raise_floor(search)
 
 
