@@ -248,6 +248,17 @@ def test_bounds_over_a_tree_give_the_picks_of_the_dense_greedy(monkeypatch, a, b
     assert lazy.indices.tolist() == dense.indices.tolist()
     np.testing.assert_allclose(lazy.distances, dense.distances, rtol=1e-5)
     np.testing.assert_allclose(lazy.contributions, dense.contributions, rtol=1e-5, atol=1e-5)
+    assert (lazy.nearest is None) == bool(preselected)
+    if not preselected:
+        assert_nearest(vectors, lazy)
+
+
+def assert_nearest(vectors, choice):
+    """The choice says which pick is nearest to each row: by distance, as picks of equal distance may lie apart."""
+    distances = np.linalg.norm(vectors[:, None].astype(np.float64) - vectors[choice.indices], axis=2)
+    own = np.linalg.norm(vectors.astype(np.float64) - vectors[choice.nearest], axis=1)
+    np.testing.assert_allclose(own, distances.min(axis=1), rtol=1e-5, atol=1e-6)
+    assert np.isin(choice.nearest, choice.indices).all()
 
 
 def assert_best(n, strategies, indices, error=1e-5):
@@ -415,3 +426,4 @@ def test_bounds_over_a_tree_end_where_the_dense_greedy_does(monkeypatch, stop, r
     monkeypatch.setattr(module, "DENSE_UP_TO", 0)
     lazy = select(300, strategies, 300)
     assert (lazy.indices.tolist(), lazy.stopped_by) == (dense.indices.tolist(), reason)
+    assert lazy.nearest is None  # the tree knows of picks that were not kept

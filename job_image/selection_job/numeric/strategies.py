@@ -29,7 +29,7 @@ class Choice:
     distances: NDArray[np.float64]  # (k,) to the nearest chosen row when taken; inf for a first, NaN without Diversity
     contributions: NDArray[np.float64]  # (k, strategies) strength * log(objective with the pick); their sum was largest
     stopped_by: str  # n_samples, min_distance, max_sum, least_value or "no row left"
-    nearest: NDArray[np.int32] | None = None  # (n,) as of Traversal, where that is known
+    nearest: NDArray[np.int32] | None = None  # (n,) as of Traversal, by the only Diversity, where that is known
 
 
 def select(
@@ -130,14 +130,16 @@ def _select_lazily(
     mix.preselect(chosen)
     watch = _Watch(n, strategies, chosen)
     found: list[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]] = []
-    n_done, reason = 0, ""
+    n_done, reason, keeps_all = 0, "", not len(chosen)
     while not reason and n_done < n_samples:
         batch = mix.choose(n_samples - n_done)
         n_kept, reason = watch.follow(batch[0], batch[1])
+        keeps_all &= n_kept == len(batch[0])
         found.append((batch[0][:n_kept], batch[1][:n_kept], batch[2][:n_kept]))
         n_done += n_kept
     indices, distances, parts = (np.concatenate(arrays) for arrays in zip(*found, strict=True)) if found else _NOTHING
-    return Choice(indices, distances, parts.reshape(-1, len(strategies)), reason or "n_samples")
+    nearest = mix.find_nearest() if keeps_all else None
+    return Choice(indices, distances, parts.reshape(-1, len(strategies)), reason or "n_samples", nearest)
 
 
 class _Watch:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.numeric.compile_helpers import start_helper
-from selection_job.numeric.greedy.lazy_greedy import GROUP, push_all
+from selection_job.numeric.greedy.lazy_greedy import GROUP, bring_up_to_date, push_all, take_nearest
 from selection_job.numeric.greedy.mix_kernels import (
     N_CHOSEN,
     Chosen,
@@ -96,6 +96,17 @@ class LazyMix:
             n_before, n_done = n_done, self._pick(picks, n_done)
         rows = self._search.tree.ids[picks.lanes[:n_done]].astype(np.int64)
         return rows, np.sqrt(picks.distances[:n_done]), picks.parts[:n_done][:, self._find_columns()]
+
+    def find_nearest(self) -> NDArray[np.int32]:
+        """Return (n,) the nearest chosen row of each; of equals the first that was chosen, itself where it was."""
+        counts, n_chosen = self._pool.counts, int(self._scores.distance_state[N_CHOSEN])
+        chosen = self._chosen.order[:n_chosen]
+        bring_up_to_date(chosen[counts[N_PUSHED] :], self._search)
+        counts[N_PUSHED] = n_chosen
+        nearest = np.empty(len(self._lanes), dtype=np.int32)
+        take_nearest(self._search, nearest)
+        nearest[chosen] = chosen
+        return nearest
 
     def _pick(self, picks: Picks, n_before: int) -> int:
         """Pick some more; return how many are done then, as many as before where no row is open."""
