@@ -5,17 +5,100 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
+from PIL import Image
+from skimage import data
 from testbed.merging import merge
 
 from selection_api import parse_manifest
+from selection_job.encoder import built_in
+from selection_job.encoder.built_in import Fold, load_built_in
+from selection_job.encoder.embedding import embed_pixels
 from selection_job.errors import UnusableData
 from selection_job.pipeline import run_pipeline
 from selection_job.process.progress import Progress
 from selection_job.run.context import set_up
 
 ROOT = Path(__file__).parents[2]
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return load_built_in()
+
+
+def make_pixels(n):
+    return np.random.default_rng(0).integers(0, 256, (n, 128, 128, 3)).astype(np.uint8)
+
+
+def test_its_vectors_are_those_of_timms_network_folded(encoder):
+    import timm
+
+    whole = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
+    built_in._fill(whole.eval(), built_in._load_weights())
+    pixels = make_pixels(4)
+    images = (torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255 - 0.5) / 0.5
+    with torch.inference_mode():
+        wide = whole(images).numpy()
+    signs = np.sign(Fold(1280, 640).signs.numpy())
+    expected = (wide[:, :640] * signs[:640] + wide[:, 640:] * signs[640:]) / np.sqrt(2)
+    (found,) = embed_pixels(encoder, [pixels], device=CPU)
+    assert found.shape == (4, encoder.dimensions) == (4, 640)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_the_same_pictures_give_the_same_bytes_on_any_number_of_threads(encoder):
+    batches = [make_pixels(n) for n in (1, 5, 16, 40)]
+    one = list(embed_pixels(encoder, batches, device=CPU))
+    for n_threads in (2, 3, 4):
+        torch.set_num_threads(n_threads)
+        several = list(embed_pixels(encoder, batches, device=CPU))
+        assert [vectors.tobytes() for vectors in several] == [vectors.tobytes() for vectors in one]
+
+
+@pytest.mark.parametrize(("n", "d"), [(1280, 640), (1280, 256), (6, 3)])
+def test_a_fold_is_an_orthonormal_projection_and_the_same_everywhere(n, d):
+    rows = Fold(n, d)(torch.eye(n)).T.double().numpy()
+    np.testing.assert_allclose(rows @ rows.T, np.eye(d), atol=1e-7)
+    assert [int(sign) for sign in np.sign(Fold(8, 4).signs.numpy())] == [1, -1, 1, 1, -1, -1, -1, -1]
+
+
+def test_its_fingerprint_follows_from_what_it_computes_alone(encoder):
+    assert load_built_in().fingerprint == encoder.fingerprint
+    assert load_built_in(input_size_px=96).fingerprint != encoder.fingerprint
+    assert load_built_in(resize="CROP").fingerprint != encoder.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("_SHA256", "0" * 64, "is not the one that this version was made for"),
+        ("_PACKAGE", "no_such_package_at_all", "with its extra 'job'"),
+        ("_FILE", "models/another.pth", "with its extra 'job'"),
+    ],
+)
+def test_a_file_that_is_missing_or_another_one_ends_with_a_sentence(monkeypatch, name, value, said):
+    monkeypatch.setattr(built_in, name, value)
+    with pytest.raises(UnusableData, match=said):
+        load_built_in()
+
+
+def test_it_knows_the_cat_of_two_pictures_from_the_coffee(encoder):
+    """Left and right halves have no pixel in common."""
+    halves = []
+    for photograph in (data.chelsea(), data.coffee(), data.rocket(), data.astronaut()):
+        image = Image.fromarray(photograph)
+        width, height = image.size
+        halves += [image.crop((0, 0, width // 2, height)), image.crop((width // 2, 0, width, height))]
+    pixels = np.stack([encoder.preprocessing.make_pixels(half) for half in halves])
+    (vectors,) = embed_pixels(encoder, [pixels], device=CPU)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert (unit[0::2] @ unit[1::2].T).argmax(axis=1).tolist() == [0, 1, 2, 3]
 
 
 @pytest.fixture
