@@ -50,7 +50,8 @@ class Fold(nn.Module):
 
     def forward(self, wide: Tensor) -> Tensor:
         """Fold the rows."""
-        return (wide.to(torch.float32) * self.signs.float()).unflatten(1, (-1, self._d)).sum(dim=1)
+        signed: Tensor = wide.to(torch.float32) * self.signs.float()
+        return signed.reshape(len(signed), -1, self._d).sum(dim=1)
 
 
 def load_built_in(*, input_size_px: int = INPUT_SIZE_PX, resize: Resize = "SQUASH") -> Encoder:
