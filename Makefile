@@ -31,9 +31,11 @@ help: ## List the targets
 
 setup: $(INSTALLED) ## Set up .venv (every other target does so by itself)
 
-demo: $(INSTALLED) ## Make a dataset of photographs and run examples/quickstart.yaml on it
+demo: $(INSTALLED) ## Make a dataset of photographs and run examples/simple.yaml on it
 	$(BIN)/python examples/make_demo_dataset.py
-	$(BIN)/selection-job run examples/quickstart.yaml
+	$(BIN)/selection-job run examples/simple.yaml
+	@echo '  The same with a training on these images first (over an hour on two cores, minutes on a GPU):'
+	@echo '  $(BIN)/selection-job run examples/training.yaml'
 
 prepare: $(INSTALLED) ## Install and build what the tests need besides: programs, images, a detector
 	$(BIN)/python tests/cluster/testbed/prerequisites.py

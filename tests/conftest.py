@@ -175,7 +175,7 @@ UNDRAWN = {
     "selection_job.report.writing.write_figures": lambda *_: None,
     "selection_job.report.writing.write_report_pdf": lambda *_: None,
     "selection_job.report.writing.write_report_html": lambda *_: None,
-    "selection_job.report.measures.maps.project_umap": lambda vectors, neighbourhoods, start, **_: start,
+    "selection_job.report.measures.maps.project_umap": lambda neighbourhoods, start, **_: start,
 }
 """What stands in for the expensive parts of a report whose test reads report.json or none of it."""
 

@@ -242,7 +242,7 @@ def tell(make_report_input):
         if key is None or key not in known:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(maps, "find_neighbourhoods", lambda *_: None)
-                patch.setattr(maps, "project_umap", lambda vectors, near, start, **_: start)
+                patch.setattr(maps, "project_umap", lambda near, start, **_: start)
                 told = make_told(case, facts, **options)
             if key is None:
                 return told

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.manifold import trustworthiness
 
 from selection_job.numeric.projections import (
     find_neighbourhoods,
@@ -9,6 +10,7 @@ from selection_job.numeric.projections import (
     project_pca,
     project_umap,
 )
+from selection_job.numeric.umap_layout import weigh_neighbours
 
 
 def rows(n, d=5, seed=0):
@@ -65,10 +67,25 @@ def test_a_row_comes_first_among_its_copies():
 
 def make_map(vectors, k, seed=1):
     start = project_pca(fit_pca(vectors), vectors)
-    return project_umap(vectors, find_neighbourhoods(vectors, min(k, len(vectors) - 1)), start, k=k, seed=seed)
+    return project_umap(find_neighbourhoods(vectors, min(k, len(vectors) - 1)), start, k=k, seed=seed)
 
 
-@pytest.mark.slow
+def test_what_is_near_on_a_map_is_near_in_truth():
+    """benchmarks/maps.py has the same measure beside the authors' package."""
+    rng = np.random.default_rng(0)
+    vectors = (rng.normal(size=(30, 40))[rng.integers(0, 30, 900)] + rng.normal(size=(900, 40))).astype(np.float32)
+    flat = project_pca(fit_pca(vectors), vectors)
+    found = [trustworthiness(vectors, make_map(vectors, k), n_neighbors=15) for k in (5, 15, 50)]
+    assert min(found) > 0.9 > trustworthiness(vectors, flat, n_neighbors=15)
+
+
+def test_similarities_of_a_row_add_up_to_the_logarithm_of_its_neighbours():
+    distances = np.sort(np.random.default_rng(0).random((50, 14)).astype(np.float32), axis=1)
+    similarities = weigh_neighbours(distances)
+    np.testing.assert_allclose(similarities.sum(axis=1), np.log2(15), atol=1e-3)
+    assert (similarities[:, 0] == 1).all()
+
+
 def test_umap_keeps_groups_apart():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(3), 40)
@@ -79,14 +96,12 @@ def test_umap_keeps_groups_apart():
     assert (groups[distances.argmin(axis=1)] == groups).all()
 
 
-@pytest.mark.slow
 def test_umap_is_the_same_each_time():
     vectors = rows(80)
     assert (make_map(vectors, 15) == make_map(vectors, 15)).all()
     assert (make_map(vectors, 15) != make_map(vectors, 15, seed=2)).any()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("vectors", [rows(4), rows(6), np.ones((30, 3), np.float32)], ids=["4", "6", "equal rows"])
 def test_umap_takes_fewer_rows_than_neighbours_and_equal_rows(vectors):
     assert np.isfinite(make_map(vectors, 50)).all()

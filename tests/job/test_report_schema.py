@@ -172,7 +172,7 @@ KINDS = {
 def build(make_report_input, monkeypatch):
     """Return the model of a report of one kind. UMAP takes seconds: its maps are those of PCA here."""
     monkeypatch.setattr(maps, "find_neighbourhoods", lambda *_: None)
-    monkeypatch.setattr(maps, "project_umap", lambda vectors, near, start, **_: start)
+    monkeypatch.setattr(maps, "project_umap", lambda near, start, **_: start)
 
     def make(kind):
         given, sources = KINDS[kind](make_report_input)

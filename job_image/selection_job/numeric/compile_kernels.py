@@ -35,6 +35,7 @@ def compile_kernels() -> None:
         choice.preselect(np.arange(2))
         choice.choose(2)
     _compile_tables()
+    _compile_maps()
 
 
 def _compile_tables() -> None:
@@ -46,6 +47,13 @@ def _compile_tables() -> None:
     places, starts, slow = (np.empty(shape, dtype=np.int64) for shape in ((1, 3), (1,), (4, 4)))
     parse_rows(line, np.array([NAME, 0, TEXT]), numbers, places, starts, slow)
     format_rows(numbers, line, np.array([1]), np.array([0]), line, np.array([0]), scratch, written)
+
+
+def _compile_maps() -> None:
+    from selection_job.numeric.projections import find_neighbourhoods, project_umap
+
+    rows = np.random.default_rng(0).normal(size=(8, 2))
+    project_umap(find_neighbourhoods(rows.astype(np.float32), 4), rows, k=4, seed=0)
 
 
 def _compile_refresh() -> None:

@@ -1,34 +1,33 @@
 """Two-dimensional maps of embeddings: PCA, exact at any size, and UMAP on what it can take."""
 
-import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.numeric.neighbours import find_neighbours
+from selection_job.numeric.umap_layout import lay_out, make_graph
 
 LEAST_UMAP_ROWS = 4
 """UMAP needs a few points before neighbourhoods mean anything."""
 
 _BLOCK = 65536
 _NOISE = 1e-4  # of the spread of the start
-_EPOCHS, _EPOCHS_OF_MANY = 300, 200  # UMAP itself takes 500 up to 10,000 points and 200 beyond
+_EPOCHS, _EPOCHS_OF_MANY = 300, 100  # its authors take 500 up to 10,000 points and 200 beyond
 _MANY = 10_000
 
 
 @dataclass(frozen=True)
 class Pca:
-    """The two directions of largest variance."""
+    """The m directions of largest variance."""
 
     mean: NDArray[np.float64]  # (d,)
-    axes: NDArray[np.float64]  # (2, d) of unit length; zeros where d or the rank is too small
-    explained: NDArray[np.float64]  # (2,) share of the total variance, 0..1
+    axes: NDArray[np.float64]  # (m, d) of unit length; zeros where d or the rank is too small
+    explained: NDArray[np.float64]  # (m,) share of the total variance, 0..1
 
 
-def fit_pca(vectors: NDArray[np.float32]) -> Pca:
-    """Find the two principal axes from the covariance of all rows, in float64.
+def fit_pca(vectors: NDArray[np.float32], n_axes: int = 2) -> Pca:
+    """Find the principal axes from the covariance of all rows, in float64.
 
     vectors  (n, d) float32, n >= 1
     The sign of an axis is free: its entry of largest magnitude is made positive, so that two runs agree.
@@ -46,14 +45,16 @@ def fit_pca(vectors: NDArray[np.float32]) -> Pca:
         covariance += centred.T @ centred
     covariance /= len(vectors)
     variances, directions = np.linalg.eigh(covariance)
-    return _pca_from(mean, np.maximum(variances[::-1], 0.0), directions[:, ::-1].T)
+    return _pca_from(mean, np.maximum(variances[::-1], 0.0), directions[:, ::-1].T, n_axes)
 
 
-def _pca_from(mean: NDArray[np.float64], variances: NDArray[np.float64], directions: NDArray[np.float64]) -> Pca:
-    """Keep the first two directions that carry variance beyond rounding, each with its sign made definite."""
-    axes, explained = np.zeros((2, len(mean))), np.zeros(2)
+def _pca_from(
+    mean: NDArray[np.float64], variances: NDArray[np.float64], directions: NDArray[np.float64], n_axes: int
+) -> Pca:
+    """Keep the first directions that carry variance beyond rounding, each with its sign made definite."""
+    axes, explained = np.zeros((n_axes, len(mean))), np.zeros(n_axes)
     total = variances.sum()
-    for i in range(min(2, len(variances))):
+    for i in range(min(n_axes, len(variances))):
         if variances[i] > total * 1e-12:
             axes[i] = directions[i] * np.sign(directions[i, np.abs(directions[i]).argmax()])
             explained[i] = variances[i] / total
@@ -61,7 +62,7 @@ def _pca_from(mean: NDArray[np.float64], variances: NDArray[np.float64], directi
 
 
 def project_pca(pca: Pca, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the (n, 2) coordinates of the rows on the two axes."""
+    """Return the (n, m) coordinates of the rows on the axes."""
     return (vectors.astype(np.float64) - pca.mean) @ pca.axes.T
 
 
@@ -88,44 +89,26 @@ def find_neighbourhoods(vectors: NDArray[np.float32], k: int) -> Neighbourhoods:
 
 
 def project_umap(
-    vectors: NDArray[np.float32], neighbourhoods: Neighbourhoods, start: NDArray[np.float64], *, k: int, seed: int
+    neighbourhoods: Neighbourhoods, start: NDArray[np.float64], *, k: int, seed: int
 ) -> NDArray[np.float64]:
     """Return (n, 2) UMAP coordinates; the same on one machine for the same input and seed.
 
-    vectors         (n, d) float32, n >= LEAST_UMAP_ROWS; more than 20,000 take minutes
-    neighbourhoods  of the same rows, at least min(k, n - 1) wide
+    neighbourhoods  of n rows, n >= LEAST_UMAP_ROWS, at least min(k, n - 1) wide; several maps are drawn from one search
     start           (n, 2) where the points begin: PCA, which keeps the global layout and is the same for each k
-    k               neighbours considered; n - 1 where there are no more
+    k               neighbours considered, the row itself among them; n - 1 where there are no more
 
-    Exact neighbours are handed in, so that UMAP neither searches nor compiles its approximate search (half a minute).
-    McInnes, Healy & Melville 2018; start from PCA: Kobak & Linderman 2021.
+    One thread, 1 to 4 s for 20,000 rows. Start from PCA: Kobak & Linderman 2021.
     """
-    umap = _import_umap()
-    k = min(k, len(vectors) - 1)
-    mapper = umap.UMAP(
-        n_neighbors=k,
-        n_epochs=_EPOCHS if len(vectors) <= _MANY else _EPOCHS_OF_MANY,
-        init=_part_points(start, seed),
-        random_state=seed,
-        n_jobs=1,
-        precomputed_knn=(neighbourhoods.indices[:, :k].copy(), neighbourhoods.distances[:, :k].copy()),
-        force_approximation_algorithm=True,  # takes the path that uses precomputed_knn for any n
-    )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"precomputed_knn\[2\]")  # no transform of new points is wanted
-        return np.asarray(mapper.fit_transform(vectors), dtype=np.float64)
+    n = len(start)
+    k = min(k, n - 1)
+    graph = make_graph(neighbourhoods.indices[:, 1:k], neighbourhoods.distances[:, 1:k])
+    n_epochs = _EPOCHS if n <= _MANY else _EPOCHS_OF_MANY
+    return lay_out(graph, _part_points(start, seed), n_epochs=n_epochs, seed=seed)
 
 
-def _part_points(start: NDArray[np.float64], seed: int) -> NDArray[np.float32]:
-    """Return the start with a little noise, so that points of one place can move apart. UMAP itself sets the scale."""
+def _part_points(start: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """Return the start with a little noise, so that points of one place can move apart."""
     spread = start.std(axis=0)
     noise = np.random.default_rng(seed).normal(size=start.shape)
-    return (start + noise * np.where(spread > 0, spread * _NOISE, 1.0)).astype(np.float32)
-
-
-def _import_umap() -> Any:
-    """Import UMAP when it is needed: it loads numba, which takes seconds."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Tensorflow not installed", ImportWarning)
-        import umap
-    return umap
+    parted: NDArray[np.float64] = start + noise * np.where(spread > 0, spread * _NOISE, 1.0)
+    return parted

@@ -12,7 +12,7 @@ import torch
 log = logging.getLogger("selection_job")
 
 _CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
-_REPORTED = ("selection-operator", "torch", "torchvision", "lightly", "numpy", "pillow", "umap-learn", "reportlab")
+_REPORTED = ("selection-operator", "torch", "torchvision", "lightly", "numpy", "pillow", "timm", "reportlab")
 
 
 def count_cores(cpu_max: Path = _CPU_MAX) -> int:

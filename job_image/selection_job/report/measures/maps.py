@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from selection_job.numeric.projections import (
     project_pca,
     project_umap,
 )
+from selection_job.process.machine import count_cores
 from selection_job.report.measures.candidates import Candidates
 from selection_job.report.models.maps import (
     EmbeddingMap,
@@ -33,6 +35,7 @@ MAP_BOX = (8.2, 6.0)
 THUMBNAIL_INCHES = 0.55
 _LEAST_SELECTED_SHARE = 0.25  # of the points drawn: few selected among millions would not be seen
 _MOST_EXAMPLES = 36
+_MOST_DIMENSIONS = 64
 
 
 @dataclass(frozen=True)
@@ -125,13 +128,26 @@ def _make_umaps(
             input_2d_embeddings=[], datapool_2d_embeddings=[], example_images=[], n_neighbors=None, reason=reason
         )
         return UmapMaps(**{f"k{k}": absent for k in UMAP_NEIGHBOURS})
-    neighbourhoods = find_neighbourhoods(vectors, min(max(UMAP_NEIGHBOURS), n - 1))
+    neighbourhoods = find_neighbourhoods(_reduce(vectors), min(max(UMAP_NEIGHBOURS), n - 1))
+    with ThreadPoolExecutor(count_cores()) as threads:  # its loop holds no lock of Python's
+        # the longest first
+        drawn = {
+            k: threads.submit(project_umap, neighbourhoods, start, k=k, seed=seed)
+            for k in sorted(UMAP_NEIGHBOURS, reverse=True)
+        }
     maps = {}
     for k in UMAP_NEIGHBOURS:
-        coordinates = project_umap(vectors, neighbourhoods, start, k=k, seed=seed)
-        points = _describe_map(coordinates, sample, shown)
+        points = _describe_map(drawn[k].result(), sample, shown)
         maps[f"k{k}"] = UmapMap(**dict(points), n_neighbors=min(k, n - 1), reason=None)
     return UmapMaps(**maps)
+
+
+def _reduce(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return at most _MOST_DIMENSIONS numbers a row, in which neighbours are nearly the same and soon found."""
+    if vectors.shape[1] <= _MOST_DIMENSIONS:
+        return vectors
+    reduced: NDArray[np.float32] = project_pca(fit_pca(vectors, _MOST_DIMENSIONS), vectors).astype(np.float32)
+    return reduced
 
 
 def _describe_map(coordinates: NDArray[np.float64], sample: MapSample, shown: Sequence[str]) -> EmbeddingMap:
