@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,19 @@ def _as_png(pixels):
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+@pytest.fixture
+def no_way_out(monkeypatch):
+    """Refuse every connection, as on a machine without a network."""
+
+    def refuse(*arguments, **_):
+        raise AssertionError(f"something was asked over the network: {arguments[-1]}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 @pytest.fixture
