@@ -98,3 +98,21 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Write a safetensors file; tensors that share memory are written twice."""
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({key: tensor.detach().clone().contiguous() for key, tensor in tensors.items()}, path)
+
+
+def write_timm(folder: Path, name: str, *, seed: int = 0, **pretrained: Any) -> Any:
+    """Write a folder of timm's layout by timm itself, and return the network, which sorts into 1,000 classes.
+
+    pretrained  entries of pretrained_cfg
+    """
+    import timm
+    from timm.models import save_for_hf
+
+    torch.manual_seed(seed)
+    network = timm.create_model(name).eval().requires_grad_(False)
+    save_for_hf(network, folder, safe_serialization=True)
+    if pretrained:
+        config = json.loads((folder / "config.json").read_text())
+        config["pretrained_cfg"].update(pretrained)
+        write_json(folder / "config.json", config)
+    return network

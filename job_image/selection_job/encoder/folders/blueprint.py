@@ -35,11 +35,13 @@ class ImageTower:
 
     blueprint: Blueprint
     preprocessing: Preprocessing
-    """Its size is the folder's own."""
+    """Its size is that of the folder's preprocessing."""
+    made_px: int
+    """The size that the tensors were made for."""
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    weights: str
-    """Name of the file of weights."""
+    antialias: bool = True
+    """Whether what was learned about places is smoothed where it is resampled to fewer."""
     licence: str = ""
     notes: tuple[str, ...] = ()
 
@@ -51,7 +53,6 @@ class TextTowerPlan:
     blueprint: Blueprint
     """Takes token ids (b, context) int64 and gives (b, d)."""
     make_tokens: Callable[[], TokenMaker]
-    scale_key: str = "logit_scale"
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,18 @@
 import torch
 from open_clip.transformer import VisionTransformer as ClipVisionTransformer
 from timm.layers import resample_abs_pos_embed
+from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from selection_job.encoder.folders.open_clip_import import open_clip
 from selection_job.encoder.folders.unusable_folder import UnusableFolder, explain_failure
 
 
-def set_input_size(network: nn.Module, size_px: int, *, own_px: int) -> None:
+def set_input_size(network: nn.Module, size_px: int, *, own_px: int, antialias: bool = True) -> None:
     """Resample what the network learned about places, in the network itself; convolutions need nothing.
 
+    own_px     what it was made for
+    antialias  as Blueprint's tower says
     Raises UnusableFolder where the network takes no other size.
     """
     if size_px == own_px:
@@ -21,14 +24,29 @@ def set_input_size(network: nn.Module, size_px: int, *, own_px: int) -> None:
             _resample_clip(network, size_px)
         else:
             trunk = network.trunk if isinstance(network, open_clip.timm_model.TimmModel) else network
-            resize = getattr(trunk, "set_input_size", None)
-            if callable(resize):
-                resize((size_px, size_px))
+            _resample_timm(trunk, size_px, antialias)
     except Exception as error:
         raise UnusableFolder(
             f"the network is made for {own_px} pixels and can't take spec.workerConfig.encoder_config.input_size "
             f"{size_px}: {explain_failure(error)}"
         ) from error
+
+
+def _resample_timm(network: nn.Module, size_px: int, antialias: bool) -> None:
+    resize = getattr(network, "set_input_size", None)
+    if not callable(resize):
+        return
+    places = getattr(network, "pos_embed", None)
+    grid = getattr(getattr(network, "patch_embed", None), "grid_size", None)
+    resize((size_px, size_px))
+    if antialias or places is None or grid is None:
+        return
+    assert isinstance(network, VisionTransformer)
+    prefix = 0 if network.no_embed_class else network.num_prefix_tokens
+    resampled = resample_abs_pos_embed(
+        places, list(network.patch_embed.grid_size), old_size=list(grid), num_prefix_tokens=prefix, antialias=False
+    )
+    network.pos_embed = nn.Parameter(resampled, requires_grad=False)
 
 
 def _resample_clip(network: ClipVisionTransformer, size_px: int) -> None:

@@ -4,9 +4,12 @@ Nothing of the folder is executed, nothing is fetched from elsewhere, and no mem
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+from torch import Tensor
 
 from selection_job.encoder.encoder import Encoder, fingerprint_weights
 from selection_job.encoder.folders.blueprint import FolderPlan
@@ -23,9 +26,11 @@ from selection_job.encoder.folders.input_size import measure_output, set_input_s
 from selection_job.encoder.folders.networks import make_network
 from selection_job.encoder.folders.open_clip_layout import plan_open_clip
 from selection_job.encoder.folders.tensor_files import TensorFiles, read_tensor_files
+from selection_job.encoder.folders.timm_layout import plan_timm
+from selection_job.encoder.folders.transformers_layout import plan_transformers
 from selection_job.encoder.folders.unusable_folder import UnusableFolder, name_folder
 from selection_job.encoder.pixel_network import PixelNetwork
-from selection_job.encoder.text_tower import TokenTextTower, TextTower
+from selection_job.encoder.text_tower import TextTower, TokenTextTower
 from selection_job.images.preprocessing import Preprocessing, Resize
 from selection_job.stores.store import Store
 
@@ -80,7 +85,7 @@ def load_text_tower(
         if opened.plan.text is None:
             raise UnusableFolder(opened.plan.no_text)
         fingerprint = image_fingerprint or _load_image(opened, input_size_px, resize, source="").fingerprint
-        return _load_text(opened, fingerprint)
+        return _load_text(opened, fingerprint, files.url)
 
 
 def _open(files: FolderFiles) -> _Opened:
@@ -90,9 +95,20 @@ def _open(files: FolderFiles) -> _Opened:
     if weights not in files and INDEX not in files:
         raise UnusableFolder(_explain_no_weights(files))
     tensors = read_tensor_files(files, weights)
-    if OPEN_CLIP_CONFIG in files:
-        return _Opened(plan_open_clip(files, tensors.name), tensors)
-    raise UnusableFolder(f"{CONFIG} alone is not supported by this version. {_LAYOUTS}")
+    return _Opened(_read_plan(files, tensors), tensors)
+
+
+def _read_plan(files: FolderFiles, tensors: TensorFiles) -> FolderPlan:
+    """Read the configuration that belongs to the weights: a repository may hold several forms side by side."""
+    is_clip = any(name.startswith("visual.") for name in tensors.entries)
+    if OPEN_CLIP_CONFIG in files and (is_clip or CONFIG not in files):
+        return plan_open_clip(files)
+    config = files.read_object(CONFIG)
+    if "architecture" in config:
+        return plan_timm(config)
+    if "model_type" in config:
+        return plan_transformers(config, files, tensors)
+    raise UnusableFolder(f"{CONFIG} has neither 'architecture' nor 'model_type'. {_LAYOUTS}")
 
 
 def _explain_no_weights(files: FolderFiles) -> str:
@@ -106,10 +122,9 @@ def _explain_no_weights(files: FolderFiles) -> str:
 
 def _load_image(opened: _Opened, input_size_px: int, resize: Resize | None, *, source: str) -> Encoder:
     tower = opened.plan.image
-    own_px = tower.preprocessing.size_px
-    size_px = own_px if input_size_px == FOLDERS_OWN else input_size_px
+    size_px = tower.preprocessing.size_px if input_size_px == FOLDERS_OWN else input_size_px
     network = make_network(tower.blueprint, opened.tensors)
-    set_input_size(network, size_px, own_px=own_px)
+    set_input_size(network, size_px, own_px=tower.made_px, antialias=tower.antialias)
     preprocessing = _choose_preprocessing(tower.preprocessing, size_px, resize)
     kind = f"{tower.blueprint.identity} {preprocessing} {tower.mean} {tower.std}"
     return Encoder(
@@ -131,16 +146,21 @@ def _choose_preprocessing(own: Preprocessing, size_px: int, resize: Resize | Non
     return Preprocessing(size_px, resize=resize, interpolation=own.interpolation)
 
 
-def _load_text(opened: _Opened, image_fingerprint: str) -> TextTower:
+def _load_text(opened: _Opened, image_fingerprint: str, url: str) -> TextTower:
     plan = opened.plan.text
     assert plan is not None
     tokens = plan.make_tokens()
+
+    def make_tokens(texts: Sequence[str]) -> Tensor:
+        with name_folder(url):
+            return tokens.make(texts)
+
     network = make_network(plan.blueprint, opened.tensors)
     fingerprint = fingerprint_weights(f"{plan.blueprint.identity} {tokens.fingerprint}", network.state_dict())
     return TokenTextTower(
         network,
-        tokens.make,
-        scale=_read_scale(opened.tensors, plan.scale_key),
+        make_tokens,
+        scale=_read_scale(opened.tensors, "logit_scale"),
         fingerprint=fingerprint,
         image_fingerprint=image_fingerprint,
     )

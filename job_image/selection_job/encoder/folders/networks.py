@@ -13,6 +13,8 @@ from selection_job.encoder.folders.unusable_folder import UnusableFolder, explai
 _LISTED_MISMATCHES = 3
 _COUNTER = "num_batches_tracked"
 """BatchNorm's count of batches, which no output depends on."""
+_COMPUTED = ("relative_position_index", "relative_coords_table", "attn_mask", "position_ids", "rope.periods")
+"""Ends of the names of what networks compute when they are built, and some once wrote into their files."""
 
 
 def make_network(blueprint: Blueprint, tensors: TensorFiles) -> nn.Module:
@@ -27,9 +29,10 @@ def make_network(blueprint: Blueprint, tensors: TensorFiles) -> nn.Module:
         raise UnusableFolder(
             f"{blueprint.architecture} would have {parameters:,} parameters; the limit is {MOST_PARAMETERS:,}"
         )
-    _compare(outline.state_dict(), _rename(blueprint, tensors.outline(blueprint.wanted)), blueprint, tensors.name)
+    expected = outline.state_dict()
+    _compare(expected, _rename(blueprint, tensors.outline(blueprint.wanted), expected), blueprint, tensors.name)
     network = _build(blueprint)
-    weights = _rename(blueprint, tensors.load(blueprint.wanted))
+    weights = _rename(blueprint, tensors.load(blueprint.wanted), expected)
     counters = {key: value for key, value in network.state_dict().items() if key.endswith(_COUNTER)}
     network.load_state_dict({**counters, **weights}, assign=True)
     return network.eval().requires_grad_(False)
@@ -44,13 +47,15 @@ def _build(blueprint: Blueprint) -> nn.Module:
         ) from error
 
 
-def _rename(blueprint: Blueprint, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors under the network's names; those that a part is missing of stay out."""
+def _rename(blueprint: Blueprint, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors under the network's names, without what networks compute themselves."""
     try:
-        return blueprint.rename(tensors)
+        renamed = blueprint.rename(tensors)
+        return {key: value for key, value in renamed.items() if key in expected or not key.endswith(_COMPUTED)}
     except (KeyError, RuntimeError, IndexError) as error:
         raise UnusableFolder(
             f"the weights do not fit {blueprint.architecture}: {explain_failure(error)} is missing or has another shape"
+            f"{blueprint.advise(tensors)}"
         ) from None
 
 

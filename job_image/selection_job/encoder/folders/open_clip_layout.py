@@ -127,18 +127,15 @@ _OLD_TEXT = ("token_embedding.", "positional_embedding", "transformer.", "ln_fin
 """How CLIP's own class names what others have below 'text.'."""
 
 
-def plan_open_clip(files: FolderFiles, weights: str) -> FolderPlan:
-    """Read open_clip_config.json. Raises UnusableFolder that names the key which is wrong.
-
-    weights  name of the file of weights
-    """
+def plan_open_clip(files: FolderFiles) -> FolderPlan:
+    """Read open_clip_config.json. Raises UnusableFolder that names the key which is wrong."""
     config = files.read_object(OPEN_CLIP_CONFIG)
     place = f"{OPEN_CLIP_CONFIG}: model_cfg"
     model = check_fields(config.get("model_cfg"), _MODEL, place)
     for key in ("embed_dim", "vision_cfg", "text_cfg"):
         if model.get(key) is None:
             raise UnusableFolder(f"{place}.{key} is missing")
-    image = _plan_image(model, config.get("preprocess_cfg"), weights)
+    image = _plan_image(model, config.get("preprocess_cfg"))
     external = model["text_cfg"].get("hf_model_name")
     if external:
         return FolderPlan(
@@ -150,7 +147,7 @@ def plan_open_clip(files: FolderFiles, weights: str) -> FolderPlan:
     return FolderPlan(image, _plan_text(model, files))
 
 
-def _plan_image(model: dict[str, Any], preprocess: Any, weights: str) -> ImageTower:
+def _plan_image(model: dict[str, Any], preprocess: Any) -> ImageTower:
     vision = {**model["vision_cfg"], "timm_model_pretrained": False, "patch_dropout": 0.0}
     architecture = f"open_clip's ViT of {vision.get('width', 768)} x {vision.get('layers', 12)}"
     if isinstance(vision.get("layers"), list):
@@ -166,7 +163,7 @@ def _plan_image(model: dict[str, Any], preprocess: Any, weights: str) -> ImageTo
     blueprint = Blueprint(
         architecture=architecture,
         identity=f"open_clip {json.dumps(identity, sort_keys=True)}",
-        build=partial(_build_image, model["embed_dim"], vision, bool(model.get("quick_gelu"))),
+        build=partial(build_clip_image, model["embed_dim"], vision, bool(model.get("quick_gelu"))),
         wanted=lambda name: name.startswith("visual."),
         rename=lambda tensors: {name.removeprefix("visual."): tensor for name, tensor in tensors.items()},
     )
@@ -176,7 +173,7 @@ def _plan_image(model: dict[str, Any], preprocess: Any, weights: str) -> ImageTo
         interpolation="bilinear" if settings.get("interpolation") == "bilinear" else "bicubic",
         fill=_colour(settings.get("fill_color") or 0),
     )
-    return ImageTower(blueprint, preprocessing, mean, std, weights)
+    return ImageTower(blueprint, preprocessing, size_px, mean, std)
 
 
 def _plan_text(model: dict[str, Any], files: FolderFiles) -> TextTowerPlan:
@@ -187,7 +184,7 @@ def _plan_text(model: dict[str, Any], files: FolderFiles) -> TextTowerPlan:
     blueprint = Blueprint(
         architecture=f"open_clip's text tower of {text.get('width', 512)} x {text.get('layers', 12)}",
         identity=f"open_clip {json.dumps(identity, sort_keys=True)}",
-        build=partial(_build_text, model["embed_dim"], text, bool(model.get("quick_gelu"))),
+        build=partial(build_clip_text, model["embed_dim"], text, bool(model.get("quick_gelu"))),
         wanted=lambda name: name.startswith(("text.", *_OLD_TEXT)),
         rename=_rename_text,
     )
@@ -211,12 +208,14 @@ def _plan_text(model: dict[str, Any], files: FolderFiles) -> TextTowerPlan:
     return TextTowerPlan(blueprint, make_tokens)
 
 
-def _build_image(width: int, vision: dict[str, Any], quick_gelu: bool) -> nn.Module:
+def build_clip_image(width: int, vision: dict[str, Any], quick_gelu: bool) -> nn.Module:
+    """Build an image tower of open_clip's from the arguments of its CLIPVisionCfg."""
     network: nn.Module = open_clip.CustomTextCLIP(width, vision, _SMALLEST_TEXT, quick_gelu=quick_gelu).visual
     return network
 
 
-def _build_text(width: int, text: dict[str, Any], quick_gelu: bool) -> nn.Module:
+def build_clip_text(width: int, text: dict[str, Any], quick_gelu: bool) -> nn.Module:
+    """Build a text tower of open_clip's from the arguments of its CLIPTextCfg."""
     network: nn.Module = open_clip.CustomTextCLIP(width, _SMALLEST_VISION, text, quick_gelu=quick_gelu).text
     return network
 
