@@ -206,8 +206,7 @@ class LightlyConfig(Model):
     """The seed of all randomness of the run."""
 
     pre_trained: bool = True
-    """Whether training, and embedding without training, start from a model of lightly's zoo where no checkpoint is
-    given."""
+    """Whether training starts from a model of lightly's zoo where no checkpoint is given."""
 
     checkpoint: RelativePath = ""
     """The same as workerConfig.checkpoint; set one of them."""
@@ -216,7 +215,8 @@ class LightlyConfig(Model):
     """How batches are made."""
 
     model: ModelShape = default_section()
-    """The neural network."""
+    """The neural network: that of the training, of the checkpoint, or, where neither is there, of lightly's model zoo.
+    Absent, with nothing else said, the run embeds with workerConfig.encoder BUILT_IN."""
 
     trainer: Trainer = default_section()
     """How training runs."""

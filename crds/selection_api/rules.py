@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 from selection_api.datasource import Datasource
+from selection_api.encoder_rules import find_in_encoder
 from selection_api.lightly_config import LightlyConfig
 from selection_api.pod_template import PodTemplate, Resources
 from selection_api.problems import Finding, Location, describe_value, quote
@@ -56,6 +57,7 @@ def find_broken_rules(spec: SelectionRunSpec) -> Iterator[Finding]:
         yield from find_in_selection(spec.selection_config, SELECTION)
     yield from find_in_sequences(spec)
     yield from find_in_checkpoints(spec.worker_config, spec.lightly_config)
+    yield from find_in_encoder(spec)
     yield from find_in_gpus(spec.lightly_config, spec.resources)
     yield from find_in_pod_template(spec.pod_template)
 

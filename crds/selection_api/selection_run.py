@@ -5,11 +5,13 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
+from selection_api.encoder_rules import is_built_in
 from selection_api.metadata import OF_THE_SERVER, Metadata
 from selection_api.model import KubernetesModel
 from selection_api.rules import find_broken_rules
 from selection_api.spec import SelectionRunSpec
 from selection_api.status import Status
+from selection_api.worker_config import BUILT_IN
 
 BROKEN_RULES = "broken_rules"
 NOT_SETTINGS: dict[str, Any] = {"status": True, "metadata": OF_THE_SERVER}
@@ -50,10 +52,10 @@ class SelectionRun(KubernetesModel):
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=NOT_SETTINGS)
 
     def resolved_settings(self) -> dict[str, Any]:
-        """Return the manifest with every default written out; it reads back as an equal run.
+        """Return the manifest with every default written out; it reads back as an equal run, its encoder named.
 
         Left out are keys that would contradict what the user said: the legacy form of selection beside a
-        selectionConfig, and trainer.gpus beside resources with fewer GPUs.
+        selectionConfig, trainer.gpus beside resources with fewer GPUs, and lightly's networks beside an encoder.
         """
         settings = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=NOT_SETTINGS)
         spec = settings["spec"]
@@ -62,4 +64,9 @@ class SelectionRun(KubernetesModel):
                 spec["workerConfig"].pop(key)
         if self.spec.resources is not None and "gpus" not in self.spec.lightly_config.trainer.model_fields_set:
             spec["lightlyConfig"]["trainer"].pop("gpus")
+        if is_built_in(self.spec):
+            spec["workerConfig"]["encoder"] = BUILT_IN
+        if spec["workerConfig"]["encoder"]:
+            spec["lightlyConfig"].pop("model")
+            spec["lightlyConfig"]["collate"].pop("input_size")
         return settings

@@ -7,6 +7,7 @@ and for report.json.
 
 from collections.abc import Iterator
 
+from selection_api.encoder_rules import notes_on_lightly
 from selection_api.legacy_selection import scores_used
 from selection_api.lightly_config import LightlyConfig
 from selection_api.metadata_rules import COMPUTED_KEYS, FILE_SIZE, notes_on_decoder, notes_on_path_regex
@@ -124,6 +125,7 @@ def accepted_without_effect(spec: SelectionRunSpec) -> list[str]:
     notes = [f"spec.workerConfig.{key} has no effect: {why}" for key, why in _score_notes(spec)]
     notes += [f"spec.workerConfig.{key} has no effect: {why}" for key, why in _worker_notes(spec)]
     notes += [f"spec.lightlyConfig.{key} has no effect: {why}" for key, why in _lightly_notes(spec)]
+    notes += notes_on_lightly(spec)
     notes += notes_on_auto_tasks(spec)
     notes += notes_on_frequency(spec)
     notes += notes_on_path_regex(spec.selection_config)
@@ -135,7 +137,7 @@ def accepted_without_effect(spec: SelectionRunSpec) -> list[str]:
 
 def _notes_on_given_embeddings(spec: SelectionRunSpec) -> Iterator[str]:
     why = "has no effect: embeddings are given, so no image is opened to embed it"
-    for key in ("checkpoint", "decoder", "enable_corruptness_check"):
+    for key in ("checkpoint", "encoder", "decoder", "enable_corruptness_check"):
         if key in spec.worker_config.model_fields_set and getattr(spec.worker_config, key):
             yield f"spec.workerConfig.{key} {why}"
     for key in ("checkpoint", "collate", "loader", "model", "pre_trained"):

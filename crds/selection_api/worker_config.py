@@ -164,12 +164,13 @@ class WorkerConfig(Model):
     checkpoint: RelativePath = ""
     """The embedding model: a checkpoint in the lightly datasource, relative to it, such as
     .lightly/runs/RUN/lightly_epoch_99.ckpt of an earlier run. With enable_training the training starts from it. Empty
-    for a new training, or for a pretrained model from lightly's model zoo."""
+    for a new training, for an encoder, or for lightly's model zoo."""
 
     encoder: RelativePath = ""
     """The embedding model where nothing is trained: BUILT_IN for EfficientNet-Lite0, which comes with the job and needs
-    no network; or a folder in the lightly datasource, relative to it, in the layout of a Hugging Face repository:
-    open_clip_config.json or config.json, and model.safetensors."""
+    no network, and which an empty value means too unless checkpoint, embeddings, lightlyConfig.model or
+    lightlyConfig.collate.input_size is set; or a folder in the lightly datasource, relative to it, in the layout of a
+    Hugging Face repository: open_clip_config.json or config.json, and model.safetensors."""
 
     encoder_config: EncoderConfig = default_section()
     """How images become the encoder's input."""

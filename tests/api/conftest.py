@@ -1,6 +1,7 @@
 """A small valid manifest to change, and the problems of a changed one."""
 
 import copy
+import json
 
 import pytest
 
@@ -48,6 +49,24 @@ def document():
 def parse(document):
     """Return a function (changes by path) -> the parsed run."""
     return lambda changes=(): parse_manifest(document(changes))
+
+
+@pytest.fixture(scope="session")
+def read_back():
+    """Return a function run -> what its resolved settings read back as, but for the name of a default encoder.
+
+    Said aloud, that name changes nothing: resolved once more, it gives the same settings.
+    """
+
+    def parse_resolved(run):
+        settings = run.resolved_settings()
+        again = parse_manifest(json.loads(json.dumps(settings)))
+        assert again.resolved_settings() == settings
+        changes = {"encoder": run.spec.worker_config.encoder}
+        worker = again.spec.worker_config.model_copy(update=changes)
+        return again.model_copy(update={"spec": again.spec.model_copy(update={"worker_config": worker})})
+
+    return parse_resolved
 
 
 @pytest.fixture(scope="session")

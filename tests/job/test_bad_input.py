@@ -97,9 +97,7 @@ def test_a_named_file_that_is_missing_ends_with_3(end, make_manifest, photos, ke
     assert ".lightly/nowhere.x" in said
 
 
-def test_without_training_checkpoint_or_a_reachable_zoo_the_three_ways_out_are_named(
-    end, make_manifest, photos, monkeypatch
-):
+def test_without_training_checkpoint_or_a_reachable_zoo_the_ways_out_are_named(end, make_manifest, photos, monkeypatch):
     import selection_job.encoder.zoo as zoo
 
     monkeypatch.setattr(zoo, "ZOO", dict.fromkeys(zoo.ZOO, "http://127.0.0.1:9/x-00000000.pth"))
@@ -111,7 +109,9 @@ def test_without_training_checkpoint_or_a_reachable_zoo_the_three_ways_out_are_n
     monkeypatch.setattr(zoo, "RetryPolicy", lambda attempts: RetryPolicy(attempts=1))
     code, said = end(manifest)
     assert code == 75  # in a cluster tried again: nobody was reached, and that may pass
-    assert all(way in said for way in ("workerConfig.checkpoint", ".lightly/runs/", "enable_training"))
+    ways = ["encoder: BUILT_IN", "workerConfig.checkpoint", ".lightly/runs/", "enable_training"]
+    assert [way for way in ways if way in said] == ways
+    assert sorted(ways, key=said.index) == ways, "the one that needs nothing comes first"
 
 
 def test_an_unreadable_lightly_folder_ends_with_4(end, make_manifest, photos, tmp_path):

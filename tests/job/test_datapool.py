@@ -16,6 +16,7 @@ from PIL import Image
 
 from selection_api import ManifestError, check_supported, parse_manifest
 from selection_job.datapool.datapool import ListedFiles
+from selection_job.datapool.pool_encoder import advise_encoder
 from selection_job.datapool.pool_part import PartHeader, PoolPart, dump_part, parse_part
 from selection_job.errors import UnusableData
 from selection_job.numeric.farthest_first import farthest_first
@@ -310,7 +311,7 @@ def test_vectors_of_another_length_are_refused_with_the_ways_out(dataset):
     dataset.run("monday")
     dataset.add(NAMES[FIRST:])
     write_embeddings(dataset.lightly / ".lightly/embeddings/short.csv", NAMES, VECTORS[:, :2].copy(), np.arange(N))
-    with pytest.raises(UnusableData, match=r"in 4 dimensions .*in 2: .*workerConfig.checkpoint.*dataset.name"):
+    with pytest.raises(UnusableData, match=r"in 4 dimensions .*in 2: .*workerConfig.embeddings.*dataset.name"):
         run_pipeline(dataset.set_up("tuesday", embeddings="short.csv"))
 
 
@@ -448,6 +449,23 @@ def test_a_copy_of_a_pooled_image_is_a_duplicate_and_another_network_is_refused(
         UnusableData, match=r"embedded by checkpoint .*Its file, or .*input_size, has changed.*begin a new pool"
     ):
         run_with_network("wednesday")
+
+
+@pytest.mark.parametrize(
+    ("source", "way"),
+    [
+        (
+            "zoo resnet-18/simclr/d32/w1.0",
+            "set spec.lightlyConfig.model to what it was: {name: resnet-18, num_ftrs: 32, width: 1.0}",
+        ),
+        ("checkpoint .lightly/a.ckpt", "set spec.workerConfig.checkpoint: .lightly/a.ckpt"),
+        ("encoder .lightly/encoders/x/", "set spec.workerConfig.encoder: .lightly/encoders/x/"),
+        ("built in", "set spec.workerConfig.encoder: BUILT_IN, without checkpoint"),
+        ("embeddings a.csv", "set spec.workerConfig.embeddings to a table that the same network made"),
+    ],
+)
+def test_a_run_that_embeds_otherwise_is_told_what_makes_it_embed_as_the_pool(source, way):
+    assert advise_encoder(source).startswith(way)
 
 
 def change_weights(path):

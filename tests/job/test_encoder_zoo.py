@@ -111,12 +111,13 @@ def test_content_that_is_not_what_the_name_promises_is_not_kept(zoo, server, tin
     ],
     ids=["dead port", "file"],
 )
-def test_an_unreachable_zoo_names_the_three_ways_that_remain(tmp_path, tiny_config, url, words, error):
+def test_an_unreachable_zoo_names_the_ways_that_remain(tmp_path, tiny_config, url, words, error):
     zoo = Zoo(urls={KEY: url}, folder=tmp_path, retry_policy=AT_ONCE)
     with pytest.raises(error) as caught:
         load_encoder(tiny_config(), checkpoint=None, zoo=zoo)
     for way in (
         words,
+        "workerConfig.encoder: BUILT_IN",
         "workerConfig.checkpoint",
         ".lightly/runs/<run>/lightly_epoch_<N>.ckpt",
         "enable_training: true",

@@ -22,6 +22,7 @@ from selection_job.datapool.known_contents import (
     digest_versions,
     join_known,
 )
+from selection_job.datapool.pool_encoder import advise_encoder, explain_change
 from selection_job.datapool.pool_part import PartHeader, PoolPart
 from selection_job.datapool.respelled import spell_as_known, spell_as_listed
 from selection_job.errors import UnusableData
@@ -138,13 +139,13 @@ class Datapool:
             if (part.header.encoder, part.vectors.shape[1]) == (encoder, dimensions):
                 continue
             is_alike = (part.header.encoder_source, part.vectors.shape[1]) == (source, dimensions)
-            changed = " Its file, or lightlyConfig.collate.input_size, has changed since." if is_alike else ""
+            changed = explain_change(source) if is_alike else ""
             raise UnusableData(
                 f"The datapool of {self.dataset!r} ({self.url}) was embedded by {part.header.encoder_source} in "
                 f"{part.vectors.shape[1]} dimensions (run {part.header.run_id}), and this run embeds by {source} in "
-                f"{dimensions}: their distances mean nothing to each other.{changed} Use that encoder "
-                "(workerConfig.checkpoint), give the dataset another name (dataset.name), or delete that folder to "
-                "begin a new pool."
+                f"{dimensions}: their distances mean nothing to each other.{changed} To go on with the pool, "
+                f"{advise_encoder(part.header.encoder_source)}; or give the dataset another name (dataset.name), or "
+                "delete that folder to begin a new pool."
             )
 
 

@@ -50,7 +50,7 @@ class Encoder:
     source: str
     """As EmbeddingSource says."""
     name: str = ""
-    """The architecture, as its makers call it."""
+    """The architecture, as its makers call it; '' where nobody said."""
     licence: str = ""
     """Of the weights, as their makers state it; '' where they do not, or where they are the user's own."""
     checkpoint: Path | None = None
@@ -59,7 +59,9 @@ class Encoder:
     """Sentences for report.json: what was asked for and came out otherwise."""
 
 
-def make_encoder(model: SimCLR, *, input_size_px: int, source: str, notes: tuple[str, ...] = ()) -> Encoder:
+def make_encoder(
+    model: SimCLR, *, input_size_px: int, source: str, name: str = "", notes: tuple[str, ...] = ()
+) -> Encoder:
     """Wrap lightly's network as an encoder; the model is switched to eval mode and to the CPU."""
     model = model.cpu().eval().requires_grad_(False)
     weights = model.backbone.state_dict()
@@ -70,6 +72,7 @@ def make_encoder(model: SimCLR, *, input_size_px: int, source: str, notes: tuple
         dimensions=len(weights["7.bias"]),
         fingerprint=fingerprint_weights(f"simclr {input_size_px}", weights),
         source=source,
+        name=name,
         notes=notes,
     )
 

@@ -1,4 +1,4 @@
-"""Where the weights come from when nothing is trained: a checkpoint that the user names, else lightly's model zoo."""
+"""Where the weights of lightly's networks come from when nothing is trained: a named checkpoint, else the zoo."""
 
 import logging
 from dataclasses import replace
@@ -30,9 +30,11 @@ def load_encoder(config: LightlyConfig, *, checkpoint: Path | None, key: str = "
         fetched = (zoo or Zoo()).fetch(config.model)
     except ZooUnavailable as unavailable:
         raise unavailable.explain(
-            f"There is no encoder to embed with: no checkpoint is named and {unavailable}. Three ways remain: "
-            "workerConfig.checkpoint with the path of a checkpoint in the lightly datasource; the same with that of an "
-            "earlier run, .lightly/runs/<run>/lightly_epoch_<N>.ckpt; or workerConfig.enable_training: true."
+            f"There is no encoder to embed with: no checkpoint is named and {unavailable}. Four ways remain: "
+            "workerConfig.encoder: BUILT_IN, without lightlyConfig.model and lightlyConfig.collate.input_size, which "
+            "needs no network; workerConfig.checkpoint with the path of a checkpoint in the lightly datasource; the "
+            "same with that of an earlier run, .lightly/runs/<run>/lightly_epoch_<N>.ckpt; or "
+            "workerConfig.enable_training: true."
         ) from unavailable
     name = zoo_key(config.model)
     return _load(config, read_checkpoint(fetched, name=name), source=f"zoo {name}")
@@ -60,7 +62,7 @@ def _load(config: LightlyConfig, checkpoint: Checkpoint, *, source: str) -> Enco
         *_note_missing_head(checkpoint, f"Checkpoint {checkpoint.name!r}", "embeddings come from the backbone"),
         *_compare_input_size(checkpoint, size_px),
     )
-    return make_encoder(model, input_size_px=size_px, source=source, notes=notes)
+    return make_encoder(model, input_size_px=size_px, source=source, name=config.model.name, notes=notes)
 
 
 def checkpoint_folder(folder: Path, config: LightlyConfig) -> Path:

@@ -43,6 +43,16 @@ class Preprocessing:
             case "PAD":
                 return self._pad(image)
 
+    def __str__(self) -> str:
+        size = f"{self.size_px} x {self.size_px} pixels ({self.interpolation})"
+        match self.resize:
+            case "SQUASH":
+                return f"the whole image, resized to {size} without keeping its aspect"
+            case "CROP":
+                return f"the middle {self.crop_share:.1%} of the short edge, resized to {size}"
+            case "PAD":
+                return f"the whole image within a border, resized to {size}"
+
     @property
     def target_px(self) -> int:
         """The shortest edge that an image needs, so that decoding at a smaller scale loses nothing."""

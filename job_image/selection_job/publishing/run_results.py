@@ -14,7 +14,7 @@ from selection_api.names import REASON_OF_EXIT, REPORT_JSON, REPORT_PDF, SELECTE
 from selection_api.status import Counts, Outputs
 from selection_job.catalog.catalog import Catalog
 from selection_job.catalog.crop_columns import Crops
-from selection_job.encoder.encoder import EmbeddingSource
+from selection_job.encoder.encoder import EmbeddingSource, Encoder
 from selection_job.process.machine import describe_device, read_versions
 from selection_job.report.facts import RunFacts
 from selection_job.run.context import RunContext
@@ -106,6 +106,7 @@ def gather_facts(context: RunContext, results: RunResults, notes: Sequence[str])
         credentials={"input": context.source.credentials, "lightly": context.target.credentials},
         encoder_source=results.encoder.source,
         encoder_fingerprint=results.encoder.fingerprint,
+        **_describe_encoder(results.encoder),
         decoder=context.worker.decoder,
         bytes_read=context.source.bytes_read,
         bytes_reread=max(0, context.source.bytes_read - size_bytes),
@@ -124,6 +125,17 @@ def gather_facts(context: RunContext, results: RunResults, notes: Sequence[str])
         config=context.run.resolved_settings(),
         overrides=context.run.user_settings(),
     )
+
+
+def _describe_encoder(encoder: EmbeddingSource) -> dict[str, Any]:
+    if not isinstance(encoder, Encoder):
+        return {}
+    return {
+        "encoder_name": encoder.name,
+        "encoder_licence": encoder.licence,
+        "encoder_input_px": encoder.preprocessing.size_px,
+        "encoder_preprocessing": str(encoder.preprocessing),
+    }
 
 
 def describe_run(context: RunContext, encoder: EmbeddingSource) -> dict[str, Any]:

@@ -34,6 +34,13 @@ class RunFacts:
     n_input: int
     """Images listed, corrupt ones included."""
     seed: int
+    encoder_name: str = ""
+    """The network, as its makers call it; '' where embeddings were given."""
+    encoder_licence: str = ""
+    """Of its weights, where their makers say it."""
+    encoder_input_px: int | None = None
+    encoder_preprocessing: str = ""
+    """How an image becomes its input, in words."""
     every_nth_frame: int | None = None
     target_fps: float | None = None
     """Which frames of videos were looked at; all where neither is set."""

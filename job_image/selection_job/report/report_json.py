@@ -137,12 +137,23 @@ def _describe_run(facts: RunFacts, umap_seconds: float) -> RunInformation:
         input_url=facts.input_url,
         run_url=facts.output_url,
         credentials=Credentials(**facts.credentials),
-        encoder=EncoderInformation(source=facts.encoder_source, fingerprint=facts.encoder_fingerprint),
+        encoder=_describe_encoder(facts),
         decoder=facts.decoder,
         bytes_read=facts.bytes_read,
         bytes_reread=facts.bytes_reread,
         seed=facts.seed,
         umap_seconds=umap_seconds,
+    )
+
+
+def _describe_encoder(facts: RunFacts) -> EncoderInformation:
+    return EncoderInformation(
+        source=facts.encoder_source,
+        fingerprint=facts.encoder_fingerprint,
+        name=facts.encoder_name or None,
+        licence=facts.encoder_licence or None,
+        input_size=facts.encoder_input_px,
+        preprocessing=facts.encoder_preprocessing or None,
     )
 
 

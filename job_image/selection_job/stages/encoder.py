@@ -1,11 +1,11 @@
-"""The encoder of a run: trained here, loaded from a checkpoint in the lightly datasource, or from the model zoo."""
+"""The encoder of a run: trained here, built in, loaded from a checkpoint, or from the model zoo."""
 
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
 from selection_api import Stage
-from selection_api.worker_config import BUILT_IN
+from selection_api.encoder_rules import is_built_in
 from selection_job.catalog.catalog import Listing
 from selection_job.encoder.built_in import load_built_in
 from selection_job.encoder.encoder import EmbeddingSource, Encoder
@@ -23,11 +23,11 @@ _STAGE = "training"
 
 
 def load_encoder_for_run(context: RunContext) -> Encoder:
-    """Return the encoder that the manifest names, the one of its checkpoint, or the zoo's.
+    """Return the encoder of a run that trains nothing: built in, the one of its checkpoint, or the zoo's.
 
     Raises UnusableData where none can be had.
     """
-    if context.worker.encoder == BUILT_IN:
+    if is_built_in(context.spec):
         return load_built_in()
     return load_encoder(context.spec.lightly_config, checkpoint=_fetch_start(context), key=context.spec.checkpoint)
 

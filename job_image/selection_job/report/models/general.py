@@ -32,6 +32,14 @@ class EncoderInformation(ReportModel):
 
     source: str
     fingerprint: str
+    name: MaybeAbsent[str] = None
+    """The network, as its makers call it."""
+    licence: MaybeAbsent[str] = None
+    """Of the network's weights, where their makers say it."""
+    input_size: MaybeAbsent[Count] = None
+    """Edge of the network's input in pixels."""
+    preprocessing: MaybeAbsent[str] = None
+    """How an image becomes the network's input."""
 
 
 class RunInformation(ReportModel):

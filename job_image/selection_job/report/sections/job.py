@@ -45,13 +45,23 @@ def _describe_end(run: JsonObject) -> str:
 
 def _describe_reading(report: JsonObject) -> list[tuple[str, str]]:
     run, medium = report["generalInformation"]["runInformation"], VIDEO if "videoInformation" in report else IMAGE
-    source = f"{run['encoder']['source']}, {report['selectionInformation']['embeddingDimensions']} dimensions"
+    source = _describe_encoder(run["encoder"], report["selectionInformation"]["embeddingDimensions"])
     if not report["corruptImages"]["areChecked"]:
         return [("Read", "no image: embeddings were given"), ("Vectors", source)]
     reread = f", each {medium.singular} once"
     if run["bytesReread"]:
         reread = f", of these {size(run['bytesReread'])} a second time"
-    return [("Read", f"{size(run['bytesRead'])}{reread}"), ("Encoder", source), ("Decoder", run["decoder"])]
+    rows = [("Read", f"{size(run['bytesRead'])}{reread}"), ("Encoder", source), ("Decoder", run["decoder"])]
+    if "preprocessing" in run["encoder"]:
+        rows.insert(2, ("It sees", run["encoder"]["preprocessing"]))
+    return rows
+
+
+def _describe_encoder(encoder: JsonObject, dimensions: int) -> str:
+    """Say what embeds: 'EfficientNet-Lite0 (built in, licence Apache-2.0), 128 dimensions'."""
+    licence = f", licence {encoder['licence']}" if "licence" in encoder else ""
+    named = f"{encoder['name']} ({encoder['source']}{licence})" if "name" in encoder else encoder["source"]
+    return f"{named}, {count(dimensions)} dimensions"
 
 
 def _describe_selection(report: JsonObject) -> str:
