@@ -22,7 +22,7 @@ from selection_api.problems import ManifestError, Problem
 from selection_api.selection_config import SelectionInput
 from selection_api.selection_run import SelectionRun
 from selection_api.spec import SelectionRunSpec
-from selection_api.worker_config import BUILT_IN, EncoderConfig, WorkerConfig
+from selection_api.worker_config import WorkerConfig
 
 NOT_YET = "is not supported by this version"
 
@@ -50,10 +50,6 @@ def unsupported_options(spec: SelectionRunSpec) -> list[Problem]:
     if spec.dataset.type == "VIDEOS":
         paths += _beside_videos(spec)
     paths += _in_lightly_config(spec.lightly_config)
-    if spec.worker_config.encoder not in ("", BUILT_IN):
-        paths.append(("spec.workerConfig.encoder", f"other than {BUILT_IN} {NOT_YET}"))
-    if spec.worker_config.encoder_config != EncoderConfig():
-        paths.append(("spec.workerConfig.encoder_config", NOT_YET))
     paths += find_on_object_level(spec)
     paths += find_shared_names(spec)
     if spec.worker_config.embeddings:
@@ -140,6 +136,8 @@ def _notes_on_given_embeddings(spec: SelectionRunSpec) -> Iterator[str]:
     for key in ("checkpoint", "encoder", "decoder", "enable_corruptness_check"):
         if key in spec.worker_config.model_fields_set and getattr(spec.worker_config, key):
             yield f"spec.workerConfig.{key} {why}"
+    if spec.worker_config.encoder_config.model_fields_set:
+        yield f"spec.workerConfig.encoder_config {why}"
     for key in ("checkpoint", "collate", "loader", "model", "pre_trained"):
         if key in spec.lightly_config.model_fields_set:
             yield f"spec.lightlyConfig.{key} {why}"

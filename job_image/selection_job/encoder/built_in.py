@@ -14,7 +14,7 @@ from selection_job.encoder.checkpoints import load_plainly
 from selection_job.encoder.encoder import Encoder, fingerprint_weights
 from selection_job.encoder.pixel_network import PixelNetwork
 from selection_job.errors import UnusableData
-from selection_job.images.preprocessing import Preprocessing
+from selection_job.images.preprocessing import Preprocessing, Resize
 
 SOURCE = "built in"
 INPUT_SIZE_PX = 128
@@ -25,17 +25,18 @@ _CLASSIFIER = "_fc."
 _MEAN = _STD = (0.5, 0.5, 0.5)
 
 
-def load_built_in(*, input_size_px: int = INPUT_SIZE_PX) -> Encoder:
+def load_built_in(*, input_size_px: int = INPUT_SIZE_PX, resize: Resize = "SQUASH") -> Encoder:
     """Load the built-in encoder. Raises UnusableData where its package's file is missing or is another one."""
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
     _fill(network, _load_weights())
     network.eval().requires_grad_(False)
+    preprocessing = Preprocessing(input_size_px, resize)
     return Encoder(
         model=network,
         make_network=partial(PixelNetwork, network, mean=_MEAN, std=_STD),
-        preprocessing=Preprocessing(input_size_px),
+        preprocessing=preprocessing,
         dimensions=1280,
-        fingerprint=fingerprint_weights(f"efficientnet-lite0 {input_size_px}", network.state_dict()),
+        fingerprint=fingerprint_weights(f"efficientnet-lite0 {preprocessing}", network.state_dict()),
         source=SOURCE,
         name="EfficientNet-Lite0",
         licence="Apache-2.0",

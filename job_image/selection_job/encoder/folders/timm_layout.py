@@ -94,7 +94,9 @@ _INPUT: dict[str, Rule] = {
     "license": NAME,
 }
 """What is read of pretrained_cfg; null is as if it was not there."""
-_NEAR = 8
+_NEAR = 5
+_FEW = 10
+"""Tensors that tell nothing."""
 
 
 def plan_timm(config: dict[str, Any]) -> FolderPlan:
@@ -187,6 +189,8 @@ def _is_wanted(classifiers: tuple[str, ...], name: str) -> bool:
 def _find_alike(name: str, found: Mapping[str, Tensor]) -> str:
     """Return which of the architectures of a similar name has these shapes."""
     shapes = {key: tensor.shape for key, tensor in found.items()}
+    if len(shapes) < _FEW:
+        return ""
     for other in get_close_matches(name, [each for each in timm.list_models() if each != name], n=_NEAR):
         try:
             with torch.device("meta"):
