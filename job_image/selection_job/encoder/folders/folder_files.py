@@ -33,7 +33,7 @@ _MOST_BYTES = {
     WEIGHTS: MOST_WEIGHT_BYTES,
 }
 _SHARD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}\.safetensors")
-_PICKLES = re.compile(r".*\.(bin|pt|pth|ckpt|pkl)")
+_PICKLE = re.compile(r"[^/]*\.(bin|pt|pth|ckpt|pkl)")
 _KEPT_OTHERS = 20
 _MOST_SHOWN = 10
 _LONGEST_SHOWN = 60
@@ -136,7 +136,7 @@ def list_folder(store: Store, key: str, scratch: Path) -> FolderFiles:
         name = info.key.removeprefix(prefix)
         if name in _MOST_BYTES or _SHARD.fullmatch(name):
             listed[name] = info
-        elif "/" not in name and _PICKLES.fullmatch(name):
+        elif is_pickle(name):
             pickles.append(name)
         elif len(others) < _KEPT_OTHERS:
             others.append(name)
@@ -148,6 +148,11 @@ def list_folder(store: Store, key: str, scratch: Path) -> FolderFiles:
     return FolderFiles(
         store, prefix, copies, dict(sorted(listed.items())), tuple(sorted(pickles)), tuple(sorted(others))
     )
+
+
+def is_pickle(name: str) -> bool:
+    """Say whether a file of a folder is a pickle of weights, by its ending."""
+    return _PICKLE.fullmatch(name) is not None
 
 
 def _check_first_bytes(path: Path, name: str) -> None:
