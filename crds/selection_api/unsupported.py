@@ -22,7 +22,7 @@ from selection_api.problems import ManifestError, Problem
 from selection_api.selection_config import SelectionInput
 from selection_api.selection_run import SelectionRun
 from selection_api.spec import SelectionRunSpec
-from selection_api.worker_config import WorkerConfig
+from selection_api.worker_config import EncoderConfig, WorkerConfig
 
 NOT_YET = "is not supported by this version"
 
@@ -136,7 +136,7 @@ def _notes_on_given_embeddings(spec: SelectionRunSpec) -> Iterator[str]:
     for key in ("checkpoint", "encoder", "decoder", "enable_corruptness_check"):
         if key in spec.worker_config.model_fields_set and getattr(spec.worker_config, key):
             yield f"spec.workerConfig.{key} {why}"
-    if spec.worker_config.encoder_config.model_fields_set:
+    if spec.worker_config.encoder_config != EncoderConfig():
         yield f"spec.workerConfig.encoder_config {why}"
     for key in ("checkpoint", "collate", "loader", "model", "pre_trained"):
         if key in spec.lightly_config.model_fields_set:

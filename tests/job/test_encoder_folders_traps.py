@@ -8,7 +8,7 @@ import torch
 from encoder_folders import CLIP_CONFIG, SIGLIP_CONFIG, write_json, write_open_clip, write_timm, write_tokenizer
 from safetensors.torch import load_file, save_file
 
-from selection_job.encoder.folders import tensor_files
+from selection_job.encoder.folders import input_size, tensor_files
 from selection_job.encoder.folders.loading import load_encoder_folder, load_text_tower
 from selection_job.errors import UnusableData
 from selection_job.stores.local.store import LocalStore
@@ -286,6 +286,12 @@ def test_a_scale_that_is_no_scale(refuse, siglip):
     weights.pop("logit_scale")
     save_file(weights, path)
     assert "logit_scale, the scale between cosines and probabilities, is not one number" in refuse("a dog")
+
+
+def test_a_network_that_sees_too_many_patches_ends_before_it_computes(tmp_path, refuse, monkeypatch):
+    monkeypatch.setattr(input_size, "MOST_PLACES", 15)
+    write_open_clip(tmp_path / FOLDER, CLIP_CONFIG)
+    assert refuse().startswith("the network would see 16 patches of each picture of 32 pixels; the limit is 15.")
 
 
 def test_names_of_files_are_escaped(refuse, folder):

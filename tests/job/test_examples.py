@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import street_scenes
+from encoder_folders import write_timm
 from lightly.utils.io import load_embeddings
 from PIL import Image
 
@@ -49,6 +50,8 @@ def prepare(example, base):
         path.parent.mkdir()
         rows = [f"{name},{i},{i * i},0" for i, name in enumerate(sorted([*RELEVANT, *others]))]
         path.write_text("\n".join(["filenames,embedding_0,embedding_1,labels", *rows]))
+    if worker.get("encoder", "BUILT_IN") != "BUILT_IN":
+        write_timm(base / "output" / worker["encoder"], "test_efficientnet")
     if worker.get("pretagging"):
         (base / "output/.lightly/streets.pth").symlink_to(street_scenes.find_detector())
         worker["pretagging_config"]["checkpoint"] = ".lightly/streets.pth"
@@ -60,6 +63,7 @@ def prepare(example, base):
 def test_there_are_examples():
     assert {path.stem for path in EXAMPLES} >= {
         "embeddings",
+        "encoder",
         "lightly-parameters",
         "pretagging",
         "quickstart",

@@ -9,6 +9,9 @@ from torch import nn
 from selection_job.encoder.folders.open_clip_import import open_clip
 from selection_job.encoder.folders.unusable_folder import UnusableFolder, explain_failure
 
+MOST_PLACES = 10_000
+"""Patches of a picture: 1024 pixels in patches of 14 are 5,329."""
+
 
 def set_input_size(network: nn.Module, size_px: int, *, own_px: int, antialias: bool = True) -> None:
     """Resample what the network learned about places, in the network itself; convolutions need nothing.
@@ -61,11 +64,23 @@ def _resample_clip(network: ClipVisionTransformer, size_px: int) -> None:
     network.image_size, network.grid_size = (size_px, size_px), grid
 
 
+def _count_places(network: nn.Module) -> int:
+    """Return how many patches a transformer sees; attention takes the square of it. 0 where there are none."""
+    trunk = network.trunk if isinstance(network, open_clip.timm_model.TimmModel) else network
+    grid = getattr(trunk, "grid_size", None) or getattr(getattr(trunk, "patch_embed", None), "grid_size", None)
+    return int(grid[0] * grid[1]) if isinstance(grid, tuple) and len(grid) == 2 else 0
+
+
 def measure_output(network: nn.Module, size_px: int) -> int:
     """Return d of the (1, d) that the network makes of a grey picture; num_features is not it for every family.
 
     Raises UnusableFolder where it makes something else, or fails at this size.
     """
+    if (places := _count_places(network)) > MOST_PLACES:
+        raise UnusableFolder(
+            f"the network would see {places:,} patches of each picture of {size_px} pixels; the limit is "
+            f"{MOST_PLACES:,}. Set spec.workerConfig.encoder_config.input_size smaller"
+        )
     try:
         with torch.inference_mode():
             output = network(torch.zeros(1, 3, size_px, size_px))
