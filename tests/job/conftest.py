@@ -50,6 +50,14 @@ def _as_png(pixels):
     return buffer.getvalue()
 
 
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory):
+    """A folder with a CLIP that knows colours and light (tiny_clip.py), trained in some 10 seconds: tests are slow."""
+    from tiny_clip import train_tiny_clip
+
+    return train_tiny_clip(tmp_path_factory.mktemp("encoders") / "clip", steps=80)
+
+
 @pytest.fixture
 def no_way_out(monkeypatch):
     """Refuse every connection, as on a machine without a network."""

@@ -13,7 +13,8 @@ from selection_job.manifest.reading import load_manifest
 
 pytestmark = pytest.mark.slow
 
-ELSEWHERE = {"s3", "gcs", "azure", "videos"}  # in tests/storage, and in test_video_runs
+ELSEWHERE = {"s3", "gcs", "azure", "videos", "text-query", "zero-shot"}
+"""In tests/storage, in test_video_runs, and in test_text_query_runs."""
 EXAMPLES = sorted(
     path for path in (Path(__file__).parents[2] / "examples").glob("*.yaml") if path.stem not in ELSEWHERE
 )
