@@ -1,14 +1,17 @@
 """Rules about the encoder: which one a run embeds with, and what can't stand beside it. Pure, from a spec."""
 
+import re
 from collections.abc import Iterator
 
 from selection_api.lightly_config import LightlyConfig
-from selection_api.problems import Finding, Location
+from selection_api.problems import Finding, Location, quote
 from selection_api.spec import SelectionRunSpec
-from selection_api.worker_config import BUILT_IN
+from selection_api.worker_config import BUILT_IN, EncoderConfig
 
 _ENCODER: Location = ("spec", "workerConfig", "encoder")
 _LIGHTLY: Location = ("spec", "lightlyConfig")
+_CONFIG: Location = ("spec", "workerConfig", "encoder_config")
+_REPOSITORY = re.compile(r"(?:hf-hub:|hf_hub:)?(?P<owner>[A-Za-z0-9][\w.-]*)/(?P<name>[A-Za-z0-9][\w.-]*)")
 _TRAINS_NOTHING = "has no effect: enable_training is false, so nothing is trained"
 
 
@@ -30,10 +33,26 @@ def find_network(config: LightlyConfig) -> Iterator[Location]:
 
 
 def find_in_encoder(spec: SelectionRunSpec) -> Iterator[Finding]:
-    """Yield what can't stand beside workerConfig.encoder."""
+    """Yield what workerConfig.encoder can't be, and what can't stand beside it."""
     worker = spec.worker_config
     if not worker.encoder:
+        if not is_built_in(spec) and not worker.embeddings and worker.encoder_config != EncoderConfig():
+            message = "belongs to an encoder; the input of lightly's networks is spec.lightlyConfig.collate.input_size"
+            yield Finding(_CONFIG, message, (_ENCODER, *find_network(spec.lightly_config)))
         return
+    if repository := _REPOSITORY.fullmatch(worker.encoder):
+        yield Finding(
+            _ENCODER,
+            f"expected a folder of the lightly datasource; found {quote(worker.encoder)}, the name of a repository. "
+            "Nothing is downloaded: put its files into the datasource, for example to "
+            f".lightly/encoders/{repository['name']}/ (a folder of that name is written with a / at its end)",
+        )
+    elif ":" in worker.encoder:
+        yield Finding(
+            _ENCODER,
+            f"expected a folder of the lightly datasource; found {quote(worker.encoder)}. Nothing is downloaded: put "
+            "the repository's files into the datasource, for example to .lightly/encoders/NAME/",
+        )
     if spec.checkpoint:
         place: Location = (*_ENCODER[:2], "checkpoint") if worker.checkpoint else (*_LIGHTLY, "checkpoint")
         message = f"{worker.encoder} and checkpoint name two embedding models; set one of them"

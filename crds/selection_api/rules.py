@@ -9,6 +9,7 @@ from selection_api.encoder_rules import find_in_encoder
 from selection_api.lightly_config import LightlyConfig
 from selection_api.pod_template import PodTemplate, Resources
 from selection_api.problems import Finding, Location, describe_value, quote
+from selection_api.query_rules import find_in_queries
 from selection_api.selection_rules import find_fault_in_task, find_in_selection
 from selection_api.spec import Dataset, SelectionRunSpec
 from selection_api.worker_config import WorkerConfig, legacy_selection_keys
@@ -55,6 +56,7 @@ def find_broken_rules(spec: SelectionRunSpec) -> Iterator[Finding]:
     yield from find_in_selection_form(spec)
     if spec.selection_config is not None:
         yield from find_in_selection(spec.selection_config, SELECTION)
+    yield from find_in_queries(spec)
     yield from find_in_sequences(spec)
     yield from find_in_checkpoints(spec.worker_config, spec.lightly_config)
     yield from find_in_encoder(spec)

@@ -12,9 +12,11 @@ from selection_api.model import (
     Model,
     NonNegative,
     PositiveCount,
+    RelativePath,
     Share,
     TaskName,
 )
+from selection_api.problems import describe_value
 
 SCORE_NAME = r"^[a-zA-Z0-9_+=,.@:\/-]+$"
 DATASET_ID = r"^[a-f0-9]{24}$"
@@ -34,15 +36,31 @@ def _check_unique(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _check_sentences(texts: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(texts)) < len(texts):
+        twice = next(text for text in texts if texts.count(text) > 1)
+        raise ValueError(f"expected each sentence once; found {describe_value(twice)} more than once")
+    return texts
+
+
+def _check_sentence(text: str) -> str:
+    if not text.strip():
+        raise ValueError("expected a sentence; found only blanks")
+    return text
+
+
 Name = Annotated[str, Field(min_length=1, max_length=253)]
+Sentence = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_check_sentence)]
+Sentences = Annotated[Items[Sentence], Field(min_length=1, max_length=100), AfterValidator(_check_sentences)]
 Categories = Annotated[Items[Name], Field(min_length=1, max_length=1000), AfterValidator(_check_unique)]
 
 
 class SelectionInput(Model):
     """What a strategy looks at."""
 
-    type: Literal["EMBEDDINGS", "SCORES", "METADATA", "PREDICTIONS", "RANDOM"]
-    """The kind of input: EMBEDDINGS, SCORES (task and score), METADATA (key), PREDICTIONS (task and name), RANDOM."""
+    type: Literal["EMBEDDINGS", "SCORES", "METADATA", "PREDICTIONS", "RANDOM", "QUERIES"]
+    """The kind of input: EMBEDDINGS, SCORES (task and score), METADATA (key), PREDICTIONS (task and name), RANDOM,
+    QUERIES (texts or images)."""
 
     task: TaskName | None = None
     """The prediction task: whose scores or predictions are used, or whose object crops are embedded."""
@@ -53,11 +71,12 @@ class SelectionInput(Model):
     key: Name | None = None
     """METADATA: the path of a value, such as weather.temperature, or lightly.sharpness for a computed one."""
 
-    name: Literal["CLASS_DISTRIBUTION", "CATEGORY_COUNT"] | None = None
-    """PREDICTIONS: the distribution of the classes, or the number of objects in `categories`."""
+    name: Literal["CLASS_DISTRIBUTION", "CATEGORY_COUNT", "CATEGORY_PROBABILITY"] | None = None
+    """PREDICTIONS: the distribution of the classes, the number of objects in `categories`, or their probability."""
 
     categories: Categories | None = None
-    """PREDICTIONS, CATEGORY_COUNT: the names of the categories that are counted."""
+    """PREDICTIONS: the names of the categories whose objects are counted (CATEGORY_COUNT), or whose probabilities are
+    added up (CATEGORY_PROBABILITY)."""
 
     dataset_id: Annotated[str, Field(pattern=DATASET_ID)] | None = None
     """EMBEDDINGS for SIMILARITY: the dataset with the query images, whose embeddings are the table
@@ -65,6 +84,16 @@ class SelectionInput(Model):
 
     tag_name: Annotated[str, Field(min_length=3, max_length=253, pattern=TAG_NAME)] | None = None
     """EMBEDDINGS for SIMILARITY: the tag of the query images in that dataset."""
+
+    texts: Sentences | None = None
+    """QUERIES: sentences that say what is looked for; an image counts by the one that it is nearest to."""
+
+    other_texts: Sentences | None = None
+    """QUERIES with texts: what else an image may show. The value is then the probability of texts among all, 0 to 1."""
+
+    images: Annotated[RelativePath, Field(min_length=1)] | None = None
+    """QUERIES: a folder of up to 1,000 images in the lightly datasource, relative to it, that show what is looked for;
+    an image counts by the one that it is nearest to."""
 
     random_seed: Annotated[Integer, Field(ge=-(2**53), le=2**53)] | None = None
     """RANDOM: the seed; lightlyConfig.seed when absent."""

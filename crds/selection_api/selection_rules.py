@@ -21,6 +21,7 @@ INPUT_KEYS: Mapping[str, Keys] = {
     "METADATA": _keys("key", ""),
     "PREDICTIONS": _keys("task name", "categories"),
     "RANDOM": _keys("", "random_seed"),
+    "QUERIES": _keys("", "texts other_texts images"),
 }
 STRATEGY_KEYS: Mapping[str, Keys] = {
     "DIVERSITY": _keys("", "strength stopping_condition_minimum_distance"),
@@ -37,18 +38,18 @@ AUTO_TASK_KEYS: Mapping[str, Keys] = {
 INPUTS_OF_STRATEGY: Mapping[str, frozenset[str]] = {
     "DIVERSITY": frozenset({"EMBEDDINGS"}),
     "WEIGHTS": frozenset({"SCORES", "METADATA", "RANDOM", "PREDICTIONS"}),
-    "THRESHOLD": frozenset({"SCORES", "METADATA", "PREDICTIONS"}),
+    "THRESHOLD": frozenset({"SCORES", "METADATA", "PREDICTIONS", "QUERIES"}),
     "BALANCE": frozenset({"PREDICTIONS", "METADATA"}),
-    "SIMILARITY": frozenset({"EMBEDDINGS"}),
+    "SIMILARITY": frozenset({"EMBEDDINGS", "QUERIES"}),
     "TYPICALITY": frozenset({"EMBEDDINGS"}),
 }
 MOST_TILES = 1000
 """Tiles of an image, all of which are embedded."""
 
-PREDICTIONS_OF_STRATEGY: Mapping[str, str] = {
-    "BALANCE": "CLASS_DISTRIBUTION",
-    "WEIGHTS": "CATEGORY_COUNT",
-    "THRESHOLD": "CATEGORY_COUNT",
+PREDICTIONS_OF_STRATEGY: Mapping[str, tuple[str, ...]] = {
+    "BALANCE": ("CLASS_DISTRIBUTION",),
+    "WEIGHTS": ("CATEGORY_COUNT", "CATEGORY_PROBABILITY"),
+    "THRESHOLD": ("CATEGORY_COUNT", "CATEGORY_PROBABILITY"),
 }
 STOPPING_KEYS = (
     "stopping_condition_minimum_distance",
@@ -133,7 +134,7 @@ def _find_in_input(entry: SelectionStrategy, location: Location) -> Iterator[Fin
     given, here = entry.input, (*location, "input")
     if given.type == "PREDICTIONS" and given.name is not None:
         yield from _find_in_predictions(given, entry.strategy.type, here)
-    elif entry.strategy.type == "SIMILARITY":
+    elif entry.strategy.type == "SIMILARITY" and given.type != "QUERIES":
         if not (given.dataset_id and given.tag_name):
             yield Finding(here, "SIMILARITY needs dataset_id and tag_name of the query images", (location,))
         if given.task:
@@ -166,11 +167,18 @@ def find_fault_in_task(name: str) -> str | None:
 
 def _find_in_predictions(given: SelectionInput, strategy: str, here: Location) -> Iterator[Finding]:
     depends = (here[:-1],)
-    expected = PREDICTIONS_OF_STRATEGY.get(strategy, given.name)
-    if given.name != expected:
+    possible = PREDICTIONS_OF_STRATEGY.get(strategy, (given.name,))
+    if given.name not in possible:
+        expected = " and ".join(map(str, possible))
         yield Finding((*here, "name"), f"{strategy} works with {expected}, not with {given.name}", depends)
     elif given.name == "CATEGORY_COUNT" and given.categories is None:
         yield Finding((*here, "categories"), "is required for CATEGORY_COUNT: whose objects are counted", depends)
+    elif given.name == "CATEGORY_PROBABILITY" and given.categories is None:
+        message = "is required for CATEGORY_PROBABILITY: whose probabilities are added up"
+        yield Finding((*here, "categories"), message, depends)
     elif given.name == "CLASS_DISTRIBUTION" and given.categories is not None:
-        message = "belongs to CATEGORY_COUNT; remove it (BALANCE names categories in strategy.target)"
+        message = (
+            "belongs to CATEGORY_COUNT and CATEGORY_PROBABILITY; remove it (BALANCE names categories in "
+            "strategy.target)"
+        )
         yield Finding((*here, "categories"), message, depends)

@@ -19,10 +19,11 @@ from selection_api.object_rules import (
     notes_on_frequency,
 )
 from selection_api.problems import ManifestError, Problem
+from selection_api.query_rules import notes_on_queries, refuse_queries, uses_query_images, uses_text_tower
 from selection_api.selection_config import SelectionInput
 from selection_api.selection_run import SelectionRun
 from selection_api.spec import SelectionRunSpec
-from selection_api.worker_config import BUILT_IN, EncoderConfig, WorkerConfig
+from selection_api.worker_config import EncoderConfig, WorkerConfig
 
 NOT_YET = "is not supported by this version"
 
@@ -34,6 +35,9 @@ WITHOUT_EFFECT = {
     "hydra": "there is no Hydra; outputs go to .lightly/runs/ in the lightly datasource",
 }
 """Keys of lightlyConfig that lightly 1.6's train and embed do not use, or that have no meaning in a Job, and why."""
+
+
+_OF_EMBEDDING = ("checkpoint", "collate", "loader", "model", "pre_trained")
 
 
 def check_supported(run: SelectionRun) -> SelectionRun:
@@ -50,10 +54,7 @@ def unsupported_options(spec: SelectionRunSpec) -> list[Problem]:
     if spec.dataset.type == "VIDEOS":
         paths += _beside_videos(spec)
     paths += _in_lightly_config(spec.lightly_config)
-    if spec.worker_config.encoder not in ("", BUILT_IN):
-        paths.append(("spec.workerConfig.encoder", f"other than {BUILT_IN} {NOT_YET}"))
-    if spec.worker_config.encoder_config != EncoderConfig():
-        paths.append(("spec.workerConfig.encoder_config", NOT_YET))
+    paths += refuse_queries(spec, NOT_YET)
     paths += find_on_object_level(spec)
     paths += find_shared_names(spec)
     if spec.worker_config.embeddings:
@@ -128,6 +129,7 @@ def accepted_without_effect(spec: SelectionRunSpec) -> list[str]:
     notes += notes_on_lightly(spec)
     notes += notes_on_auto_tasks(spec)
     notes += notes_on_frequency(spec)
+    notes += notes_on_queries(spec)
     notes += notes_on_path_regex(spec.selection_config)
     notes += notes_on_decoder(spec.selection_config, spec.worker_config.decoder)
     if spec.worker_config.embeddings:
@@ -137,10 +139,18 @@ def accepted_without_effect(spec: SelectionRunSpec) -> list[str]:
 
 def _notes_on_given_embeddings(spec: SelectionRunSpec) -> Iterator[str]:
     why = "has no effect: embeddings are given, so no image is opened to embed it"
-    for key in ("checkpoint", "encoder", "decoder", "enable_corruptness_check"):
+    embeds, asks = uses_query_images(spec), uses_query_images(spec) or uses_text_tower(spec)
+    unused = (
+        "checkpoint",
+        *(() if asks else ("encoder",)),
+        *(() if embeds else ("decoder", "enable_corruptness_check")),
+    )
+    for key in unused:
         if key in spec.worker_config.model_fields_set and getattr(spec.worker_config, key):
             yield f"spec.workerConfig.{key} {why}"
-    for key in ("checkpoint", "collate", "loader", "model", "pre_trained"):
+    if spec.worker_config.encoder_config != EncoderConfig() and not asks:
+        yield f"spec.workerConfig.encoder_config {why}"
+    for key in ("checkpoint", "collate", "model", "pre_trained") if embeds else _OF_EMBEDDING:
         if key in spec.lightly_config.model_fields_set:
             yield f"spec.lightlyConfig.{key} {why}"
 

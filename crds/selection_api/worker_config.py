@@ -22,6 +22,7 @@ from selection_api.pretagging import PretaggingConfig
 from selection_api.problems import describe_value
 from selection_api.report_factors import ReportFactors
 from selection_api.stopping_condition import StoppingCondition
+from selection_api.zero_shot import ZeroShotTask
 
 LARGEST_SIDE_PX = 65535
 SMALLEST_INPUT_PX = 32
@@ -225,6 +226,12 @@ class WorkerConfig(Model):
     pretagging_debug: bool = False
     """Draw what the built-in object detector finds on some of the images, for data/bounding_boxes_examples/ and the
     report."""
+
+    zero_shot_tasks: Annotated[Items[ZeroShotTask], Field(max_length=64)] = ()
+    """Classification tasks that are made from prompts. The encoder needs a text tower."""
+
+    zero_shot_upload: bool = False
+    """Write the zero-shot tasks to .lightly/predictions/ of the lightly datasource, in the format of predictions."""
 
     selected_sequence_length: PositiveCount = 1
     """Select sequences of this many frames that follow one another, instead of single ones: each video, or each folder

@@ -1,8 +1,10 @@
-"""selection-job: run or check a SelectionRun manifest.
+"""selection-job: run or check a SelectionRun manifest, or convert an encoder.
 
 selection-job run FILE           train (optional), embed, select and report
 selection-job check FILE ...     only say whether manifests are right: files, folders (-R: and below), - for standard
                                  input; other kinds of objects among them are passed over
+selection-job convert-encoder FOLDER
+                                 make a safetensors file of the pickle in an encoder's folder on this machine
 
 Exit codes: 0 done, 2 the manifest is wrong, 3 the data can't be used, 4 storage refused, 75 try again.
 """
@@ -12,10 +14,11 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from selection_api import SelectionRun
+from selection_api import ExitCode, SelectionRun
 from selection_job.checking import check_manifests
 from selection_job.errors import IncompleteInstallation, JobError, Stopped, StopRequest
 from selection_job.manifest.reading import identify_run, read_manifest
@@ -50,6 +53,8 @@ def main(arguments: list[str] | None = None, *, termination_message: Path = TERM
 def _carry_out(options: argparse.Namespace, progress: Progress, word: TerminationMessage) -> int:
     if options.command == "check":
         return check_manifests(options.manifests, recursive=options.recursive, digest=options.digest)
+    if options.command == "convert-encoder":
+        return _convert(options.folder)
     run = read_manifest(options.manifest, digest=options.digest)
     word.run_id = identify_run(run)
     word.leave_preliminary()
@@ -57,18 +62,34 @@ def _carry_out(options: argparse.Namespace, progress: Progress, word: Terminatio
     return _import_run_manifest()(run, progress, word)
 
 
+def _convert(folder: Path) -> int:
+    """Convert an encoder's pickle, and say what was written."""
+    with _explain_missing_packages("convert-encoder"):
+        from selection_job.encoder.folders.converting import convert_encoder
+    path = convert_encoder(folder)
+    print(f"Wrote {path} ({path.stat().st_size / 1e6:,.1f} MB). Upload it beside the configuration; the pickle stays.")
+    return ExitCode.DONE
+
+
 def _import_run_manifest() -> Callable[[SelectionRun, Progress, TerminationMessage], int]:
     """Return what runs a manifest. It imports torch: only once the manifest is right and its folders are there."""
-    try:
+    with _explain_missing_packages("run"):
         from selection_job.running import run_manifest
+    return run_manifest
+
+
+@contextmanager
+def _explain_missing_packages(command: str) -> Iterator[None]:
+    """Tell a package that is not installed as an extra that was left out."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith(("selection_api", "selection_job")):
             raise
         raise IncompleteInstallation(
-            f"`selection-job run` needs the extra 'job', and {error.name} is not installed: "
+            f"`selection-job {command}` needs the extra 'job', and {error.name} is not installed: "
             "pip install 'selection-operator[job]'"
         ) from error
-    return run_manifest
 
 
 def _stopped(signal_name: str) -> Stopped:
@@ -106,12 +127,14 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         "selection-job", description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="run | check")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="run | check | convert-encoder")
     run = commands.add_parser("run", help="carry out the one SelectionRun of a file")
     run.add_argument("manifest", type=Path, metavar="FILE", help="YAML or JSON; - for standard input")
     check = commands.add_parser("check", help="only say whether manifests are right")
     check.add_argument("manifests", type=Path, nargs="+", metavar="FILE", help="or a folder; - for standard input")
     check.add_argument("-R", "--recursive", action="store_true", help="look into the folders of folders too")
+    convert = commands.add_parser("convert-encoder", help="make safetensors of a pickle in a local folder")
+    convert.add_argument("folder", type=Path, metavar="FOLDER", help="with pytorch_model.bin, a *.pt or a *.pth")
     for command in (run, check):
         command.add_argument(
             "--digest",

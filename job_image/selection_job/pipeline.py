@@ -30,7 +30,8 @@ def _run_alone(context: RunContext) -> RunSummary:
     with open_datapool(context, listing) as view:
         found = medium.find(context, view)
         embedded = view.join(found.embedded, found.encoder)
-        sources = gather_sources(context, found.loaded, embedded, view.spread(found.table_scores))
+        scores = view.spread(found.table_scores)
+        sources = gather_sources(context, found.loaded, embedded, scores, asked=found.asked)
         with context.progress.stage(Stage.SAMPLING):
             chosen = choose_images(context, embedded, sources.value)
             context.progress.counts = count_images(embedded.catalog, chosen.selection)

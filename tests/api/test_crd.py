@@ -188,8 +188,9 @@ def test_names_and_columns():
 
 
 def test_crd_fits_client_side_apply():
-    assert len(yaml.safe_dump(CRD).encode()) < 100_000
-    assert len(json.dumps(CRD).encode()) < 100_000
+    """`kubectl apply` puts the whole manifest into an annotation; all annotations of an object take 262,144 bytes."""
+    assert len(yaml.safe_dump(CRD).encode()) < 120_000
+    assert len(json.dumps(CRD).encode()) < 120_000
 
 
 def test_each_call_makes_a_schema_of_its_own():

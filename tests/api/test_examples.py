@@ -21,6 +21,8 @@ NAMES = [
     "datapool",
     "sequences",
     "videos",
+    "text-query",
+    "zero-shot",
 ]
 
 SIMPLE = {

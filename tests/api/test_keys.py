@@ -43,6 +43,7 @@ ACCEPTED_AND_REFUSED = {
     },
     WORKER + "pretagging_upload": (YES_NO, NOT_BOOL),
     WORKER + "pretagging_debug": (YES_NO, NOT_BOOL),
+    WORKER + "zero_shot_upload": (YES_NO, NOT_BOOL),
     WORKER + "selected_sequence_length": ([1, 10, 2.0], [0, -1, 1.5, "1"]),
     WORKER + "use_datapool": (YES_NO, NOT_BOOL),
     WORKER + "datasource.process_all": (YES_NO, NOT_BOOL),
@@ -181,7 +182,10 @@ def test_table_covers_every_key_of_the_three_configs_but_those_with_tests_of_the
 
     spec = manifest_schema()["properties"]["spec"]["properties"]
     known = {leaf for name in ("workerConfig", "lightlyConfig") for leaf in leaves(spec[name], f"spec.{name}")}
-    assert known - set(ACCEPTED_AND_REFUSED) == {"spec.workerConfig.stopping_condition.n_samples"}
+    assert known - set(ACCEPTED_AND_REFUSED) == {
+        "spec.workerConfig.stopping_condition.n_samples",
+        "spec.workerConfig.zero_shot_tasks",
+    }
 
 
 MESSAGES = [

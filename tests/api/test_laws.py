@@ -43,7 +43,7 @@ def plain_fields(name):
 SKIPPED = {"min_distance", "use_datapool", "n_samples", "method"}
 FIELDS = [
     (path, values) for name in ("workerConfig", "lightlyConfig") for path, values in plain_fields(name)
-    if path[-1] not in SKIPPED
+    if path[-1] not in SKIPPED and "encoder_config" not in path  # which stands beside an encoder alone
 ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,27 @@ def _as_png(pixels):
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory):
+    """A folder with a CLIP that knows colours and light (tiny_clip.py), trained in some 10 seconds: tests are slow."""
+    from tiny_clip import train_tiny_clip
+
+    return train_tiny_clip(tmp_path_factory.mktemp("encoders") / "clip", steps=80)
+
+
+@pytest.fixture
+def no_way_out(monkeypatch):
+    """Refuse every connection, as on a machine without a network."""
+
+    def refuse(*arguments, **_):
+        raise AssertionError(f"something was asked over the network: {arguments[-1]}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import street_scenes
+from encoder_folders import write_timm
 from lightly.utils.io import load_embeddings
 from PIL import Image
 
@@ -12,7 +13,8 @@ from selection_job.manifest.reading import load_manifest
 
 pytestmark = pytest.mark.slow
 
-ELSEWHERE = {"s3", "gcs", "azure", "videos"}  # in tests/storage, and in test_video_runs
+ELSEWHERE = {"s3", "gcs", "azure", "videos", "text-query", "zero-shot"}
+"""In tests/storage, in test_video_runs, and in test_text_query_runs."""
 EXAMPLES = sorted(
     path for path in (Path(__file__).parents[2] / "examples").glob("*.yaml") if path.stem not in ELSEWHERE
 )
@@ -49,6 +51,8 @@ def prepare(example, base):
         path.parent.mkdir()
         rows = [f"{name},{i},{i * i},0" for i, name in enumerate(sorted([*RELEVANT, *others]))]
         path.write_text("\n".join(["filenames,embedding_0,embedding_1,labels", *rows]))
+    if worker.get("encoder", "BUILT_IN") != "BUILT_IN":
+        write_timm(base / "output" / worker["encoder"], "test_efficientnet")
     if worker.get("pretagging"):
         (base / "output/.lightly/streets.pth").symlink_to(street_scenes.find_detector())
         worker["pretagging_config"]["checkpoint"] = ".lightly/streets.pth"
@@ -60,6 +64,7 @@ def prepare(example, base):
 def test_there_are_examples():
     assert {path.stem for path in EXAMPLES} >= {
         "embeddings",
+        "encoder",
         "lightly-parameters",
         "pretagging",
         "quickstart",

@@ -1,5 +1,7 @@
 """GatheredSources: counts and shares from predictions, and what is said where something is not there."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -68,3 +70,33 @@ def test_the_scores_of_the_embeddings_table_have_no_task():
 def test_shares_that_would_fill_the_memory_are_refused():
     with pytest.raises(UnusableData, match=r"task t has 3 categories for 1,000,000,000 images; .* 500,000,000 at most"):
         GatheredSources(10**9, tasks={"t": make_task(*OBJECTS)}).class_distributions("t")
+
+
+def test_probabilities_of_categories_are_added_up_and_the_object_that_has_most_counts():
+    probabilities = [[0.5, 0.4, 0.1], [0.2, 0.2, 0.6], [0.9, 0.1, 0], [1, 0, 0], [0.1, 0.8, 0.1], [0, 0, 1]]
+    sources = GatheredSources(4, tasks={"t": make_task(*OBJECTS, probabilities)})
+    found = sources.category_probabilities("t", ["rare", "bus"])
+    np.testing.assert_allclose(found, [0.8, 0, 0.1, 1], atol=1e-6)
+
+
+def test_a_mere_score_is_the_probability_of_its_category():
+    sources = GatheredSources(4, tasks={"t": make_task([1], [2])})
+    assert sources.category_probabilities("t", ["rare"]).tolist() == [0, 1, 0, 0]
+    assert sources.category_probabilities("t", ["car"]).tolist() == [0, 0, 0, 0]
+
+
+def test_an_unknown_category_has_no_probability():
+    sources = GatheredSources(4, tasks={"t": make_task(*OBJECTS)})
+    with pytest.raises(UnusableData, match="no categories 'tram'"):
+        sources.category_probabilities("t", ["tram"])
+
+
+def test_a_zero_shot_task_is_balanced_by_the_best_category_whole():
+    probabilities = [[0.6, 0.4, 0], [0.1, 0.9, 0], [0.5, 0.3, 0.2]]
+    task = dataclasses.replace(make_task([0, 1, 2], [0, 1, 0], probabilities), is_zero_shot=True)
+    assert GatheredSources(4, tasks={"t": task}).class_distributions("t")[0].tolist() == [
+        [1, 0, 0],
+        [0, 1, 0],
+        [1, 0, 0],
+        [0, 0, 0],
+    ]

@@ -200,11 +200,13 @@ def test_what_an_earlier_version_uploaded_is_not_mixed_with_boxes_of_turned_pict
     with pytest.raises(
         UnusableData, match=r'earlier version, whose boxes are of .* stored.* add "coordinates": "SHOWN"'
     ):
-        check_folder(prediction_place({key: schema}).target, DETECTED)
+        check_folder(prediction_place({key: schema}).target, DETECTED, option="pretagging_upload")
     for content in ({**schema, "coordinates": "STORED"}, {**schema, "categories": categories[1:]}):
         with pytest.raises(UnusableData, match="of another task"):
-            check_folder(prediction_place({key: content}).target, DETECTED)
-    check_folder(prediction_place({key: {**schema, "coordinates": "SHOWN"}}).target, DETECTED)
+            check_folder(prediction_place({key: content}).target, DETECTED, option="pretagging_upload")
+    check_folder(
+        prediction_place({key: {**schema, "coordinates": "SHOWN"}}).target, DETECTED, option="pretagging_upload"
+    )
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ TREE = [
     "data/corruptness_check_information.json",
     "data/embeddings.csv",
     "data/embeddings_all.csv",
+    "data/encoder.json",
     "data/normalized_embeddings.csv",
     "data/selected_embeddings.csv",
     "data/selection.csv",

@@ -13,6 +13,7 @@ from selection_job.catalog.copies import find_copies
 from selection_job.catalog.embedded import Embedded
 from selection_job.catalog.image_names import quote_some
 from selection_job.catalog.near_names import explain_spelling
+from selection_job.embeddings.encoder_record import EncoderRecord
 from selection_job.embeddings.table_reading import EmbeddingsTable, read_table
 from selection_job.errors import UnusableData
 from selection_job.formats.spellings import IN_ANOTHER_FORM
@@ -35,6 +36,8 @@ class GivenEmbeddings:
     """64 hex digits of the file."""
     notes: tuple[str, ...]
     checkpoint: None = None
+    record: EncoderRecord | None = None
+    """Which encoder made the table, where something beside it says so."""
 
 
 def find_table_key(name: str) -> str:

@@ -29,7 +29,7 @@ class Preprocessing:
     interpolation: str = "bilinear"
     """nearest, bilinear, bicubic or lanczos, as Pillow computes them."""
     crop_share: float = 1.0
-    """CROP: the edge of the square as a share of the image's short edge."""
+    """CROP: the edge of the square as a share of the image's short edge. SQUASH: as a share of the image's edges."""
     fill: tuple[int, int, int] = (0, 0, 0)
     """PAD: the colour of the border."""
 
@@ -37,7 +37,7 @@ class Preprocessing:
         """Return (s, s, 3) uint8 of an image in mode RGB, which is not changed."""
         match self.resize:
             case "SQUASH":
-                return np.array(image.resize((self.size_px, self.size_px), _RESAMPLING[self.interpolation]))
+                return self._cut_middle(image.resize((self._short_px, self._short_px), _RESAMPLING[self.interpolation]))
             case "CROP":
                 return self._crop(image)
             case "PAD":
@@ -60,12 +60,17 @@ class Preprocessing:
 
     def _crop(self, image: Image.Image) -> NDArray[np.uint8]:
         """Resize the short edge and cut the middle out, rounded as torchvision's Resize and CenterCrop round."""
-        short_px = int(self.size_px / self.crop_share)
-        scale = short_px / min(image.size)
-        width, height = (short_px if edge == min(image.size) else int(edge * scale) for edge in image.size)
-        resized = image.resize((width, height), _RESAMPLING[self.interpolation])
+        width, height = (int(self._short_px * edge / min(image.size)) for edge in image.size)
+        return self._cut_middle(image.resize((width, height), _RESAMPLING[self.interpolation]))
+
+    def _cut_middle(self, image: Image.Image) -> NDArray[np.uint8]:
+        width, height = image.size
         left, top = round((width - self.size_px) / 2), round((height - self.size_px) / 2)
-        return np.array(resized.crop((left, top, left + self.size_px, top + self.size_px)))
+        return np.array(image.crop((left, top, left + self.size_px, top + self.size_px)))
+
+    @property
+    def _short_px(self) -> int:
+        return int(self.size_px / self.crop_share)
 
     def _pad(self, image: Image.Image) -> NDArray[np.uint8]:
         scale = self.size_px / max(image.size)

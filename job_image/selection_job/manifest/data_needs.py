@@ -1,4 +1,4 @@
-"""Needs: which predictions, metadata and query sets a configuration names."""
+"""Needs: which predictions, metadata, query sets and queries a configuration names."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,12 @@ from selection_api.spec import SelectionRunSpec
 from selection_job.images.image_measures import MEASURES
 from selection_job.manifest.goal import Goal, NamedStrategy
 from selection_job.manifest.path_regex import compile_path_regex
+from selection_job.manifest.query import Query, make_query
 
 
 @dataclass(frozen=True)
 class DataNeeds:
-    """What the strategies of a run look at besides the images' embeddings. All sorted."""
+    """What the strategies of a run look at besides the images' embeddings. All but the queries are sorted."""
 
     tasks: tuple[str, ...]
     """Whose predictions are read: for scores, counts, classes and objects."""
@@ -21,8 +22,15 @@ class DataNeeds:
     """Keys."""
     query_sets: tuple[tuple[str, str], ...]
     """dataset_id and tag_name."""
+    queries: tuple[Query, ...] = ()
+    """Of QUERIES inputs, each once, in the order of the strategies."""
     path_regex: str | None = None
     """lightly_path_regex, whose groups are metadata too."""
+
+    @property
+    def query_folders(self) -> tuple[str, ...]:
+        """Folders of images that queries look for, in the lightly datasource."""
+        return tuple(query.folder for query in self.queries if query.folder)
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -60,6 +68,7 @@ def find_needs(spec: SelectionRunSpec, goal: Goal) -> DataNeeds:
         scores=tuple(sorted(goal.scores)),
         metadata=tuple(sorted({entry.input.key or "" for entry in _of_type(goal, "METADATA")})),
         query_sets=tuple(sorted((dataset, tag) for dataset, tag in queries if dataset and tag)),
+        queries=tuple(dict.fromkeys(make_query(entry.input) for entry in _of_type(goal, "QUERIES"))),
         path_regex=config.lightly_path_regex if config else None,
     )
 

@@ -10,6 +10,7 @@ from selection_api.spec import SelectionRunSpec
 from selection_api.stopping_condition import SampleTarget
 from selection_api.worker_config import WorkerConfig
 from selection_job.errors import UnusableData
+from selection_job.manifest.query import make_query
 
 _MOST_CATEGORIES = 3
 
@@ -178,6 +179,8 @@ def describe_strategy(entry: SelectionStrategy) -> str:
     given, strategy = entry.input, entry.strategy
     words = [strategy.type, "on", given.type]
     words += [word for word in (given.task, given.name, given.score, given.key) if word]
+    if given.type == "QUERIES":
+        words.append(make_query(given).describe())
     if given.categories:
         words.append(_list_categories(given.categories))
     if given.dataset_id and given.tag_name:

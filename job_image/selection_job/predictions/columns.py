@@ -146,7 +146,7 @@ def load_task_columns(schema: TaskSchema, n: int, folder: Path) -> TaskPredictio
     """Read what save_task_columns wrote. Raises ValueError where it is something else: a bucket is hostile."""
     try:
         with open_column_file(folder / _FILE) as file:
-            columns = _read(file, schema, n)
+            columns: dict[str, Any] = dict(_read(file, schema, n))
     except DamagedFile as error:
         raise ValueError(f"{_FILE} is damaged: {error}") from error
     owners, index = columns["owners"], columns["category_index"]

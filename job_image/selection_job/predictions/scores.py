@@ -4,7 +4,7 @@ The formulas are those of lightly's open scorers (lightly/active_learning/scorer
 documentation names.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from selection_api.worker_config import ScorerConfig
 from selection_job.catalog.image_names import quote_some
 from selection_job.errors import UnusableData
-from selection_job.predictions.task_predictions import TaskPredictions
+from selection_job.predictions.task_predictions import TaskPredictions, find_categories
 
 _BLOCK = 65536
 
@@ -87,6 +87,22 @@ def compute_score(
         return _weighted_mean(values, _areas(task), task.owners, n)
     largest = np.zeros(n)
     np.maximum.at(largest, task.owners, values)
+    return largest
+
+
+def add_probabilities(task: TaskPredictions, categories: Sequence[str], n: int) -> NDArray[np.float64]:
+    """Return (n,) 0..1 the probabilities of these categories added up; 0 where the task says nothing about an image.
+
+    An image with several objects counts by the one that is one of them most probably. An object without probabilities
+    counts as compute_score has it.
+    Raises UnusableData for a category that the task has not.
+    """
+    places = find_categories(task, categories)
+    largest = np.zeros(n)
+    for start in range(0, len(task.owners), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        sums = class_probabilities(task, block)[:, places].sum(axis=1)
+        np.maximum.at(largest, task.owners[block], np.clip(sums, 0, 1))
     return largest
 
 

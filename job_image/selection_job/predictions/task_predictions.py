@@ -40,6 +40,7 @@ class TaskPredictions:
     keypoint_confidences: NDArray[np.float32] | None = None  # (m,) mean over the object's keypoints, 0..1
     mask_pixels: NDArray[np.int64] | None = None  # (n,) what each mask of an image covers; 0 where it has none
     coordinates: str = SHOWN  # one of COORDINATES: what boxes_px refer to
+    is_zero_shot: bool = False  # made from prompts: BALANCE counts the best category, whole, instead of probabilities
 
 
 OF_IMAGES = ("has_file", "mask_pixels")

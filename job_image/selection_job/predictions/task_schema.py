@@ -67,6 +67,8 @@ class TaskSchema:
     """Of each category, pairs of places of its keypoints, from 0."""
     coordinates: str = SHOWN
     """One of COORDINATES."""
+    made_by: str = ""
+    """What wrote the task, where its own schema says so: other words mean predictions of something else."""
 
     @cached_property
     def index_of_id(self) -> dict[int, int]:

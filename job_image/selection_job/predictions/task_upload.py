@@ -9,23 +9,26 @@ import numpy as np
 from selection_job.errors import ObjectMissing, ObjectRefused, StorageUnavailable, TryAgain, UnusableData
 from selection_job.manifest.noun import IMAGE
 from selection_job.predictions.task_predictions import SHOWN, TaskPredictions
-from selection_job.predictions.task_schema import SCHEMA_FILE, TASKS_FILE, TaskSchema
+from selection_job.predictions.task_schema import SCHEMA_FILE, TASKS_FILE, TaskSchema, task_folder
 from selection_job.process.parallel_calls import call_in_parallel
 from selection_job.process.progress import Progress
 from selection_job.stores.lease import Lease, hold
 from selection_job.stores.sidecar_files import stem_of
 from selection_job.stores.store import Store
 
-_COORDINATES = "coordinates"
+_COORDINATES, _MADE_BY = "coordinates", "made_by"
 _LOCK = ".lightly/locks/prediction_tasks.json"
 _LEASE_S = 10.0
 _ATTEMPTS = 20
 _PARALLEL = 32
 
 
-def check_folder(store: Store, schema: TaskSchema) -> None:
-    """Raise UnusableData where the task's folder holds predictions of something else, before anything is written."""
-    _read_tasks(store)
+def check_folder(store: Store, schema: TaskSchema, *, option: str) -> None:
+    """Raise UnusableData where the task's folder holds predictions of something else, before anything is written.
+
+    option  of workerConfig that asks for the upload
+    """
+    _read_tasks(store, option)
     try:
         found = json.loads(store.read(f"{schema.folder}{SCHEMA_FILE}"))
     except ObjectMissing:
@@ -35,7 +38,7 @@ def check_folder(store: Store, schema: TaskSchema) -> None:
     own = _describe(schema)
     if found == own:
         return
-    writes = f"spec.workerConfig.pretagging_upload writes to {store.url}{schema.folder}, and "
+    writes = f"spec.workerConfig.{option} writes to {store.url}{schema.folder}, and "
     if found == {key: value for key, value in own.items() if key != _COORDINATES}:
         raise UnusableData(
             f"{writes}what lies there was written by an earlier version, whose boxes are of the pictures as they are "
@@ -44,16 +47,17 @@ def check_folder(store: Store, schema: TaskSchema) -> None:
         )
     raise UnusableData(
         f"{writes}the {SCHEMA_FILE} there is of another task: predictions of both would be mixed. Move that folder "
-        "away, or set pretagging_upload to false."
+        f"away, or set {option} to false."
     )
 
 
 def upload_task(
-    store: Store, schema: TaskSchema, task: TaskPredictions, names: list[str], *, progress: Progress
+    store: Store, schema: TaskSchema, task: TaskPredictions, names: list[str], *, option: str, progress: Progress
 ) -> list[str]:
     """Write schema.json, a file for each image with predictions, and then the task's name into tasks.json.
 
-    names  of the n images, with which the task is aligned
+    names   of the n images, with which the task is aligned
+    option  of workerConfig that asks for the upload
     Returns notes on what could not be written. Raises StorageRefused, StorageUnavailable and UnusableData.
     """
     rows, n_left_out = _rows_to_write(task, names)
@@ -64,10 +68,10 @@ def upload_task(
         for note in call_in_parallel(calls, min(max(store.parallel_reads, 1), _PARALLEL)):
             notes.extend(note)
             bar.advance()
-    _add_task(store, task.name)
+    _add_task(store, task.name, option)
     if n_left_out:
         notes.append(
-            f"pretagging_upload: {IMAGE.count_with(n_left_out, 'have')} the names of others but for the extension, or "
+            f"{option}: {IMAGE.count_with(n_left_out, 'have')} the names of others but for the extension, or "
             f"that of {SCHEMA_FILE}; a file in {schema.folder} is about one image, so theirs are not written."
         )
     return notes
@@ -119,19 +123,39 @@ def _shortest(number: np.float32) -> float:
 
 def _describe(schema: TaskSchema) -> dict[str, Any]:
     categories = [{"id": category.id, "name": category.name} for category in schema.categories]
-    return {"task_type": schema.kind, "categories": categories, _COORDINATES: schema.coordinates}
+    described = {"task_type": schema.kind, "categories": categories, _COORDINATES: schema.coordinates}
+    return {**described, _MADE_BY: schema.made_by} if schema.made_by else described
+
+
+def find_maker(store: Store, task: str) -> str | None:
+    """Return what wrote the task of this name into .lightly/predictions/: '' where that does not say, None for no task.
+
+    Raises StorageRefused and StorageUnavailable.
+    """
+    try:
+        tasks = json.loads(store.read(TASKS_FILE))
+    except (ObjectMissing, ValueError, RecursionError):
+        return None
+    if not isinstance(tasks, list) or task not in tasks:
+        return None
+    try:
+        found = json.loads(store.read(f"{task_folder(task)}{SCHEMA_FILE}"))
+    except (ObjectMissing, ValueError, RecursionError):
+        return ""
+    maker = found.get(_MADE_BY, "") if isinstance(found, dict) else ""
+    return maker if isinstance(maker, str) else ""
 
 
 def _encode(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
 
 
-def _add_task(store: Store, name: str) -> None:
+def _add_task(store: Store, name: str, option: str) -> None:
     """List the task in tasks.json and leave the others there; one run at a time changes the file."""
     for attempts_left in reversed(range(_ATTEMPTS)):
         try:
             with hold(Lease(store, _LOCK, lease_s=_LEASE_S)):
-                tasks = _read_tasks(store)
+                tasks = _read_tasks(store, option)
                 if name not in tasks:
                     store.write(TASKS_FILE, _encode([*tasks, name]))
                 return
@@ -142,7 +166,7 @@ def _add_task(store: Store, name: str) -> None:
                 raise
 
 
-def _read_tasks(store: Store) -> list[Any]:
+def _read_tasks(store: Store, option: str) -> list[Any]:
     """Return what tasks.json lists. Raises UnusableData where it is no list, and so would be lost."""
     try:
         tasks = json.loads(store.read(TASKS_FILE))
@@ -152,7 +176,7 @@ def _read_tasks(store: Store) -> list[Any]:
         tasks = None
     if not isinstance(tasks, list):
         raise UnusableData(
-            f'{store.url}{TASKS_FILE} is not a list of task names such as ["my-task"], and pretagging_upload would '
-            "overwrite it. Correct the file, or set spec.workerConfig.pretagging_upload to false."
+            f'{store.url}{TASKS_FILE} is not a list of task names such as ["my-task"], and {option} would overwrite '
+            f"it. Correct the file, or set spec.workerConfig.{option} to false."
         )
     return tasks

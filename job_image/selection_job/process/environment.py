@@ -8,6 +8,7 @@ import os
 
 _VARIABLES = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # arithmetic that repeats to the bit; read when CUDA starts
+    "HF_HUB_OFFLINE": "1",  # timm and open_clip never ask the hub, whatever an encoder's folder names
     "KMP_DUPLICATE_LIB_OK": "True",  # this one and the next as scikit-learn sets them when it is imported
     "KMP_INIT_AT_FORK": "FALSE",
 }

@@ -12,12 +12,13 @@ from selection_api import RunSummary, Stage
 from selection_api.legacy_selection import PRETAGGING_TASK
 from selection_job.catalog.catalog import Listing
 from selection_job.catalog.embedded import Embedded
+from selection_job.embeddings.encoder_record import write_record
 from selection_job.embeddings.given_embeddings import find_table_key
 from selection_job.errors import ObjectMissing
 from selection_job.formats.distinct_names import Renamed
 from selection_job.predictions.problems import publish_problems
 from selection_job.publishing.exports import write_exports
-from selection_job.publishing.run_results import RunResults, describe_run, gather_facts, summarize
+from selection_job.publishing.run_results import RunResults, describe_run, find_record, gather_facts, summarize
 from selection_job.report.report_json import SourceFindings, report_json_bytes
 from selection_job.report.writing import write_report
 from selection_job.results.pictures.crop_images import name_folder, write_crop_images
@@ -115,6 +116,8 @@ def _write_data(folder: Path, context: RunContext, results: RunResults) -> list[
     catalog, selection = results.catalog, results.selection
     forms = context.worker.table_forms
     write_tables(folder / "data", catalog, results.embeddings, selection, forms)
+    if record := find_record(results):
+        write_record(folder / "data", record)
     write_score_table(
         folder / "data",
         catalog.names,

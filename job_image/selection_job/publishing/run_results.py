@@ -14,6 +14,8 @@ from selection_api.names import REASON_OF_EXIT, REPORT_JSON, REPORT_PDF, SELECTE
 from selection_api.status import Counts, Outputs
 from selection_job.catalog.catalog import Catalog
 from selection_job.catalog.crop_columns import Crops
+from selection_job.embeddings.encoder_record import EncoderRecord
+from selection_job.embeddings.given_embeddings import GivenEmbeddings
 from selection_job.encoder.encoder import EmbeddingSource, Encoder
 from selection_job.process.machine import describe_device, read_versions
 from selection_job.report.facts import RunFacts
@@ -125,6 +127,14 @@ def gather_facts(context: RunContext, results: RunResults, notes: Sequence[str])
         config=context.run.resolved_settings(),
         overrides=context.run.user_settings(),
     )
+
+
+def find_record(results: RunResults) -> EncoderRecord | None:
+    """Return which encoder made the embeddings; None where they were given and nothing says it."""
+    encoder = results.encoder
+    if isinstance(encoder, GivenEmbeddings):
+        return encoder.record
+    return EncoderRecord(encoder.fingerprint, encoder.source, results.embeddings.shape[1])
 
 
 def _describe_encoder(encoder: EmbeddingSource) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from selection_job.report.measures.distances import compare_distances
 from selection_job.report.measures.examples import choose_examples
 from selection_job.report.measures.image_groups import find_outliers, find_thinned, group_duplicates
 from selection_job.report.measures.maps import make_maps
+from selection_job.report.measures.query_hits import describe_queries
 from selection_job.report.measures.savings import estimate_savings
 from selection_job.report.measures.source_statistics import describe_metadata, describe_predictions
 from selection_job.report.measures.strategy_effects import describe_strategies, list_kept_out
@@ -109,6 +110,7 @@ def build_report(
             metadata_information=describe_metadata(sources.gathered, pool),
         ),
         prediction_task_information=describe_predictions(sources.gathered, pool, catalog),
+        queries=describe_queries(selection, sources.gathered, catalog) or None,
         settings=Settings(config=facts.config, overrides=facts.overrides),
         notes=list(facts.notes),
         video_information=videos,

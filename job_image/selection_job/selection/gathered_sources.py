@@ -10,8 +10,10 @@ from selection_api.legacy_selection import TABLE_SCORE
 from selection_api.worker_config import ScorerConfig
 from selection_job.catalog.image_names import quote_some
 from selection_job.errors import UnusableData
+from selection_job.manifest.query import Query
 from selection_job.metadata.metadata_column import MetadataColumn
-from selection_job.predictions.scores import compute_score
+from selection_job.numeric.sentences import Fit
+from selection_job.predictions.scores import add_probabilities, compute_score
 from selection_job.predictions.task_predictions import TaskPredictions, find_categories
 
 _MOST_CELLS = 500_000_000  # 4 GB
@@ -34,6 +36,10 @@ class GatheredSources:
     """By task: (m, d) vectors and (m,) owning rows."""
     queries: Mapping[tuple[str, str], NDArray[np.float32]] = field(default_factory=dict)
     """By dataset_id and tag_name: (q, d)."""
+    folders: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """By folder of a QUERIES input: (q, d) its images' embeddings."""
+    fits: Mapping[Query, Fit] = field(default_factory=dict)
+    """How well each of the n fits to each query."""
     scorer_config: ScorerConfig = field(default_factory=ScorerConfig)
     table_scores: NDArray[np.float64] | None = None
     """(n,) the al_score column of workerConfig.embeddings."""
@@ -64,10 +70,14 @@ class GatheredSources:
         owners = found.owners[np.isin(found.category_index, find_categories(found, categories))]
         return np.bincount(owners, minlength=self.n).astype(np.float64)
 
+    def category_probabilities(self, task: str, categories: Sequence[str]) -> NDArray[np.float64]:
+        """Return (n,) 0..1 how probable these categories are together; of several objects the largest, of none 0."""
+        return add_probabilities(self._task(task), categories, self.n)
+
     def class_distributions(self, task: str) -> tuple[NDArray[np.float64], tuple[str, ...]]:
         """Return (n, c) sums of the class probabilities of each image's objects, and the names of the classes.
 
-        An object without probabilities counts as 1 for its category.
+        An object without probabilities, and one of a zero-shot task, counts as 1 for its category.
         """
         found = self._task(task)
         if self.n * len(found.categories) > _MOST_CELLS:
@@ -76,7 +86,7 @@ class GatheredSources:
                 f"{_MOST_CELLS:,} at most for BALANCE. Use a task with fewer categories."
             )
         sums = np.zeros((self.n, len(found.categories)))
-        given = found.probabilities
+        given = None if found.is_zero_shot else found.probabilities
         has_any = (
             np.zeros(len(found.owners), dtype=bool) if given is None else np.isfinite(given).all(axis=1).reshape(-1)
         )
@@ -115,6 +125,14 @@ class GatheredSources:
         if (dataset_id, tag_name) not in self.queries:
             raise UnusableData(f"The query set {dataset_id}/{tag_name} was not loaded.")
         return self.queries[dataset_id, tag_name]
+
+    def query_images(self, folder: str) -> NDArray[np.float32]:
+        """Return (q, d) embeddings of the images in a folder that a QUERIES input names."""
+        return self.folders[folder]
+
+    def query_fit(self, query: Query) -> Fit:
+        """Return how well each of the n fits to a query."""
+        return self.fits[query]
 
     def _task(self, task: str) -> TaskPredictions:
         if task not in self.tasks:

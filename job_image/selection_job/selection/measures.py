@@ -4,21 +4,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.manifest.goal import NamedStrategy
+from selection_job.manifest.query import make_query
 from selection_job.numeric.greedy.objectives import similarity_weights, typicality_weights
 from selection_job.numeric.neighbours import nearest_rows
 from selection_job.numeric.projections import find_neighbourhoods
+from selection_job.selection.query_values import value_for_threshold
 from selection_job.selection.sources import Sources
 
 
 def read_values(entry: NamedStrategy, sources: Sources, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return (m,) the number of SCORES, METADATA or PREDICTIONS for each of these items.
+    """Return (m,) the number of SCORES, METADATA, PREDICTIONS or, of a THRESHOLD, QUERIES for each of these items.
 
-    rows  (m,) of the items
+    rows  (m,) of the items; of QUERIES all that could be chosen
     Raises UnusableData for metadata that are no numbers.
     """
     given = entry.input
     if given.type == "SCORES":
         return sources.scores(given.task or "", given.score or "")[rows]
+    if given.type == "QUERIES":
+        query = make_query(given)
+        return value_for_threshold(query, sources.query_fit(query).values[rows])
+    if given.name == "CATEGORY_PROBABILITY":
+        return sources.category_probabilities(given.task or "", given.categories or ())[rows]
     if given.type == "PREDICTIONS":
         return sources.category_counts(given.task or "", given.categories or ())[rows]
     return sources.metadata(given.key or "").need_numbers(entry.strategy.type)[rows]

@@ -7,6 +7,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from selection_job.manifest.query import Query
+
 BY_OBJECTS = "objects"
 """The method of images that are kept because objects on them were chosen."""
 
@@ -42,6 +44,8 @@ class StrategyRecord:
     distribution: str = ""  # INPUT, UNIFORM or TARGET of BALANCE
     object_vectors: NDArray[np.float32] | None = None  # (q, d) of DIVERSITY on the crops of a task
     object_owners: NDArray[np.int64] | None = None  # (q,) positions among the candidates
+    query: Query | None = None
+    """Of an input of QUERIES: what it looks for."""
     cause: Cause = Cause.THRESHOLD
     """Of THRESHOLD: what it stands for."""
 

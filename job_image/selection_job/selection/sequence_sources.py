@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.errors import UnusableData
+from selection_job.manifest.query import Query
 from selection_job.metadata.metadata_column import MetadataColumn
+from selection_job.numeric.sentences import Fit
 from selection_job.selection.sources import Sources
 
 _BLOCK_NUMBERS = 4 * 1024 * 1024
@@ -29,6 +31,10 @@ class SequenceSources:
     def category_counts(self, task: str, categories: Sequence[str]) -> NDArray[np.float64]:
         """Return (s + p,) how many objects of these categories a frame has, on average."""
         return self._average(self.frames.category_counts(task, categories))
+
+    def category_probabilities(self, task: str, categories: Sequence[str]) -> NDArray[np.float64]:
+        """Return (s + p,) the mean over the frames."""
+        return self._average(self.frames.category_probabilities(task, categories))
 
     def class_distributions(self, task: str) -> tuple[NDArray[np.float64], tuple[str, ...]]:
         """Return (s + p, c) sums over the frames, and the names of the classes."""
@@ -64,6 +70,14 @@ class SequenceSources:
     def query_vectors(self, dataset_id: str, tag_name: str) -> NDArray[np.float32]:
         """Return (q, d) embeddings that the means of sequences are compared with."""
         return self.frames.query_vectors(dataset_id, tag_name)
+
+    def query_images(self, folder: str) -> NDArray[np.float32]:
+        """Return (q, d) embeddings of the images in a folder that a QUERIES input names."""
+        return self.frames.query_images(folder)
+
+    def query_fit(self, query: Query) -> Fit:
+        """Raise UnusableData: a query is compared with single frames."""
+        raise UnusableData(f"Sequences can't be compared with a query, as {query.describe()}.")
 
     def _average(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.concatenate([values[self.rows].mean(axis=1), values[self.pool]])

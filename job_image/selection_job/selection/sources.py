@@ -6,7 +6,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from selection_job.manifest.query import Query
 from selection_job.metadata.metadata_column import MetadataColumn
+from selection_job.numeric.sentences import Fit
 
 
 class Sources(Protocol):
@@ -20,6 +22,9 @@ class Sources(Protocol):
 
     def category_counts(self, task: str, categories: Sequence[str]) -> NDArray[np.float64]:
         """Return (n,) how many objects of these categories the task found on each image."""
+
+    def category_probabilities(self, task: str, categories: Sequence[str]) -> NDArray[np.float64]:
+        """Return (n,) 0..1 how probable these categories are together, on each image."""
 
     def class_distributions(self, task: str) -> tuple[NDArray[np.float64], tuple[str, ...]]:
         """Return (n, c) sums of the class probabilities of each image's objects, and the names of the classes."""
@@ -38,3 +43,9 @@ class Sources(Protocol):
 
     def query_vectors(self, dataset_id: str, tag_name: str) -> NDArray[np.float32]:
         """Return (q, d) embeddings of the images that SIMILARITY compares with."""
+
+    def query_images(self, folder: str) -> NDArray[np.float32]:
+        """Return (q, d) embeddings of the images in a folder that a QUERIES input names."""
+
+    def query_fit(self, query: Query) -> Fit:
+        """Return how well each of the n fits to a query."""

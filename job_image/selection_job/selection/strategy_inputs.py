@@ -7,10 +7,12 @@ from selection_job.catalog.image_names import quote_some
 from selection_job.errors import UnusableData
 from selection_job.manifest.goal import NamedStrategy
 from selection_job.manifest.noun import IMAGE
+from selection_job.manifest.query import make_query
 from selection_job.numeric.greedy.objectives import Balance, Diversity, Strategy, Weights, random_weights
 from selection_job.selection.class_shares import keep_reachable, read_shares
 from selection_job.selection.items import Participants
 from selection_job.selection.measures import average_by_owner, measure_similarity, measure_typicality, read_values
+from selection_job.selection.query_values import weigh_texts
 from selection_job.selection.selection import StrategyRecord
 from selection_job.selection.sources import Sources
 from selection_job.selection.vectors import narrow_rows, normalize_rows
@@ -67,12 +69,21 @@ def _make_strategy(
         target_range=(None, None) if span is None else (span.min_sum, span.max_sum),
         least_value=strategy.stopping_condition_minimum_typicality,
     )
-    return weights, StrategyRecord(entry.name, kind, entry.strength, values=values)
+    query = make_query(entry.input) if entry.input.type == "QUERIES" else None
+    return weights, StrategyRecord(entry.name, kind, entry.strength, values=values, query=query)
 
 
 def _compare_with_queries(entry: NamedStrategy, sources: Sources, participants: Participants) -> NDArray[np.float64]:
-    """Return (m,) how near each participant that passes lies to the query images."""
-    queries = sources.query_vectors(entry.input.dataset_id or "", entry.input.tag_name or "")
+    """Return (m,) how near each participant that passes lies to the query images, or how well it fits to texts."""
+    given = entry.input
+    if given.texts:
+        query, rows = make_query(given), participants.rows
+        return weigh_texts(query, sources.query_fit(query).values[rows], len(rows) - participants.n_pool)
+    queries = (
+        sources.query_images(make_query(given).folder)
+        if given.images
+        else sources.query_vectors(given.dataset_id or "", given.tag_name or "")
+    )
     expected = participants.vectors.shape[1]
     if not len(queries) or queries.shape[1] != expected:
         raise UnusableData(

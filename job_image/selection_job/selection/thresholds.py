@@ -5,8 +5,10 @@ from numpy.typing import NDArray
 
 from selection_job.errors import UnusableData
 from selection_job.manifest.goal import NamedStrategy
+from selection_job.manifest.query import make_query
 from selection_job.numeric.greedy.objectives import is_within
 from selection_job.selection.measures import read_values
+from selection_job.selection.query_values import explain_nothing, find_best
 from selection_job.selection.selection import PASSED, Cause, StrategyRecord
 from selection_job.selection.sources import Sources
 
@@ -27,7 +29,7 @@ def apply_thresholds(
         assert passes is not None
         filtered_by[~passes] = i
     if records and not (filtered_by == PASSED).any():
-        raise UnusableData(_say_why_none(entries, records))
+        raise UnusableData(_say_why_none(entries, records, sources, candidates))
     return records, filtered_by
 
 
@@ -39,15 +41,25 @@ def _compare(entry: NamedStrategy, sources: Sources, candidates: NDArray[np.int6
         values = read_values(entry, sources, candidates)
     passes = is_within(values, operation, threshold)
     cause = Cause.MIN_COUNTS if entry.is_min_count else Cause.THRESHOLD
-    return StrategyRecord(entry.name, "THRESHOLD", None, values=values, passes=passes, cause=cause)
+    query = make_query(entry.input) if entry.input.type == "QUERIES" else None
+    return StrategyRecord(entry.name, "THRESHOLD", None, values=values, passes=passes, query=query, cause=cause)
 
 
-def _say_why_none(entries: tuple[NamedStrategy, ...], records: tuple[StrategyRecord, ...]) -> str:
+def _say_why_none(
+    entries: tuple[NamedStrategy, ...],
+    records: tuple[StrategyRecord, ...],
+    sources: Sources,
+    candidates: NDArray[np.int64],
+) -> str:
     parts = []
     for entry, record in zip(entries, records, strict=True):
         values, passes = record.values, record.passes
         assert values is not None
         assert passes is not None
+        if record.query is not None and not passes.any() and entry.strategy.operation in ("BIGGER", "BIGGER_EQUAL"):
+            best = find_best(values)
+            names = sources.name_items(candidates[best])
+            return f"{entry.path}: {explain_nothing(record.query, values[best], names)}. Lower the threshold."
         known = values[np.isfinite(values)]
         span = f"values from {known.min():g} to {known.max():g}" if len(known) else "no values"
         parts.append(f"{entry.path} ({record.name}; {span}) lets {np.count_nonzero(passes):,} pass")

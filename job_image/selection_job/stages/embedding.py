@@ -125,7 +125,7 @@ def embed_into(folder: Path, context: RunContext, encoder: Encoder, reading: Rea
     with rows_file.open("wb") as file:
         for rows in embed_pixels(
             encoder,
-            _batches(reading.pixels(bar), config.loader.batch_size),
+            cut_batches(reading.pixels(bar), config.loader.batch_size),
             device=context.device,
             precision=config.trainer.precision,
         ):
@@ -211,7 +211,8 @@ def _note_image(context: RunContext, image: ReadImage, builder: CatalogBuilder) 
         context.thumbnails.put(image.name, image.thumbnail)
 
 
-def _batches(pixels: Iterable[NDArray[np.uint8]], batch_size: int) -> Iterator[NDArray[np.uint8]]:
+def cut_batches(pixels: Iterable[NDArray[np.uint8]], batch_size: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield the pixels in batches of this size, the last one as it is."""
     batch: list[NDArray[np.uint8]] = []
     for image in pixels:
         batch.append(image)

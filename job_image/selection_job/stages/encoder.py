@@ -7,10 +7,11 @@ from pathlib import Path
 from selection_api import Stage
 from selection_api.encoder_rules import is_built_in
 from selection_job.catalog.catalog import Listing
-from selection_job.encoder.built_in import load_built_in
+from selection_job.encoder.built_in import INPUT_SIZE_PX, load_built_in
 from selection_job.encoder.encoder import EmbeddingSource, Encoder
 from selection_job.encoder.image_source import ImageSource
 from selection_job.encoder.loading import load_encoder, load_trained
+from selection_job.encoder.text_tower import TextTower
 from selection_job.encoder.training import train_encoder
 from selection_job.run.context import RunContext
 from selection_job.run.kept_stages import KeptStage, Noted, make_fingerprint
@@ -23,13 +24,46 @@ _STAGE = "training"
 
 
 def load_encoder_for_run(context: RunContext) -> Encoder:
-    """Return the encoder of a run that trains nothing: built in, the one of its checkpoint, or the zoo's.
+    """Return the encoder of a run that trains nothing: built in, from a folder, from a checkpoint, or the zoo's.
 
     Raises UnusableData where none can be had.
     """
+    config = context.worker.encoder_config
     if is_built_in(context.spec):
-        return load_built_in()
+        return load_built_in(
+            input_size_px=config.input_size if config.input_size > 0 else INPUT_SIZE_PX,
+            resize="SQUASH" if config.resize == "FOLDER" else config.resize,
+        )
+    if context.worker.encoder:
+        from selection_job.encoder.folders.loading import load_encoder_folder  # takes a second: timm and open_clip
+
+        return load_encoder_folder(
+            context.target,
+            context.worker.encoder,
+            context.scratch,
+            input_size_px=config.input_size,
+            resize=None if config.resize == "FOLDER" else config.resize,
+        )
     return load_encoder(context.spec.lightly_config, checkpoint=_fetch_start(context), key=context.spec.checkpoint)
+
+
+def load_text_tower_for_run(context: RunContext, image_fingerprint: str = "") -> TextTower:
+    """Return the text tower of the encoder's folder that the manifest names.
+
+    image_fingerprint  of the encoder from there; '' where that was not loaded
+    Raises UnusableData where the folder has no text tower.
+    """
+    from selection_job.encoder.folders.loading import load_text_tower  # takes a second: timm and open_clip
+
+    config = context.worker.encoder_config
+    return load_text_tower(
+        context.target,
+        context.worker.encoder,
+        context.scratch,
+        input_size_px=config.input_size,
+        resize=None if config.resize == "FOLDER" else config.resize,
+        image_fingerprint=image_fingerprint,
+    )
 
 
 def train_on_images(context: RunContext, listing: Listing) -> Noted[Encoder]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,9 +13,10 @@ from selection_api.legacy_selection import TABLE_SCORE
 from selection_job.catalog.catalog import Catalog, Listing
 from selection_job.catalog.embedded import Embedded
 from selection_job.catalog.listing import list_images, list_videos
+from selection_job.embeddings.encoder_record import EncoderRecord, read_record
 from selection_job.embeddings.given_embeddings import TABLES_FOLDER, GivenEmbeddings, find_table_key, load_given
 from selection_job.encoder.encoder import EmbeddingSource, Encoder
-from selection_job.errors import ObjectMissing, ObjectRefused
+from selection_job.errors import ObjectMissing, ObjectRefused, UnusableData
 from selection_job.images.decoding import CorruptImage, decode_rgb
 from selection_job.images.thumbnails import make_thumbnail
 from selection_job.manifest.medium import IMAGES, VIDEOS, Medium
@@ -26,9 +27,11 @@ from selection_job.results.pictures.image_copies import dump_images, name_copies
 from selection_job.run.context import RunContext
 from selection_job.run.kept_stages import Noted
 from selection_job.selection.selection import Selection
+from selection_job.stages.asking import ask, ask_beside_table
 from selection_job.stages.datapool import DatapoolView
 from selection_job.stages.embedding import count_duplicates, embed_images
 from selection_job.stages.encoder import load_encoder_for_run, train_on_frames, train_on_images
+from selection_job.stages.queries import AskedVectors, asks_anything
 from selection_job.stages.sources import LoadedSources, check_schemas, load_sources
 from selection_job.stages.videos import embed_videos, list_frames
 from selection_job.stores.fetching import fetch_file
@@ -43,6 +46,7 @@ class Found:
     encoder: EmbeddingSource
     embedded: Embedded
     loaded: LoadedSources
+    asked: AskedVectors = field(default_factory=AskedVectors)
     table_scores: NDArray[np.float64] | None = None  # (n,) al_score of the table of embeddings
     notes: tuple[str, ...] = ()
 
@@ -84,13 +88,15 @@ class ImageStages:
         if context.worker.embeddings:
             with context.progress.stage(Stage.EMBEDDING):
                 given, embedded = _load_given(context, listing)
-            return Found(given, embedded, loaded, given.scores, notes=tuple(loaded.notes))
+                asked = _ask_beside(context, given, embedded)
+            return Found(given, embedded, loaded, asked, given.scores, notes=(*loaded.notes, *asked.notes))
         encoder = _make_encoder(context, view, train_on_images)
         boxes = make_wanted_boxes(context.spec, len(listing.names), loaded.tasks)
         with context.progress.stage(Stage.EMBEDDING):
+            asked = ask(context, encoder.value)
             embedded = embed_images(context, listing, encoder.value, boxes)
-        notes = (*loaded.notes, *encoder.notes, *embedded.catalog.notes)
-        return Found(encoder.value, embedded, loaded, notes=notes)
+        notes = (*loaded.notes, *encoder.notes, *asked.notes, *embedded.catalog.notes)
+        return Found(encoder.value, embedded, loaded, asked, notes=notes)
 
     def make_thumbnails(self, context: RunContext, listing: Listing, catalog: Catalog) -> Callable[[str], bytes | None]:
         """Find a thumbnail in the local cache, or make it from the image."""
@@ -141,10 +147,11 @@ class VideoStages:
         check_schemas(context)
         encoder = _make_encoder(context, view, train_on_frames)
         with context.progress.stage(Stage.EMBEDDING):
+            asked = ask(context, encoder.value)
             embedded = view.leave_out_members(embed_videos(context, view.listing, encoder.value))
         loaded = load_sources(context, list_frames(embedded.catalog), view.members.names)
-        notes = (*encoder.notes, *embedded.catalog.notes, *loaded.notes)
-        return Found(encoder.value, embedded, loaded, notes=notes)
+        notes = (*encoder.notes, *asked.notes, *embedded.catalog.notes, *loaded.notes)
+        return Found(encoder.value, embedded, loaded, asked, notes=notes)
 
     def make_thumbnails(self, context: RunContext, listing: Listing, catalog: Catalog) -> Callable[[str], bytes | None]:
         """Find a thumbnail in the local cache, or make it from the video."""
@@ -214,9 +221,27 @@ def _load_given(context: RunContext, listing: Listing) -> tuple[GivenEmbeddings,
     path.unlink()
     for note in given.notes:
         log.info("%s", note)
+    given = replace(given, record=_read_record(context, key))
     n_duplicates = count_duplicates(context, embedded.catalog)
     context.progress.count(input=embedded.catalog.n_input, duplicate=n_duplicates)
     return given, embedded
+
+
+def _read_record(context: RunContext, key: str) -> EncoderRecord | None:
+    """Return which encoder made the table, where that is known. A broken record only matters to who relies on it."""
+    try:
+        return read_record(context.target, key)
+    except UnusableData:
+        if asks_anything(context):
+            raise
+        return None
+
+
+def _ask_beside(context: RunContext, given: GivenEmbeddings, embedded: Embedded) -> AskedVectors:
+    if not asks_anything(context):
+        return AskedVectors()
+    table = given.source.removeprefix("embeddings ")
+    return ask_beside_table(context, given.record, embedded.embeddings.shape[1], table)
 
 
 def _show_frames(context: RunContext, listing: Listing, catalog: Catalog) -> FramePictures:

@@ -33,6 +33,7 @@ IMAGES_PER_PART = 1000
 SCHEMA = TaskSchema(TASK, "object-detection", CATEGORIES, (None,) * len(CATEGORIES))
 
 _MOST_CHECKPOINT_BYTES = 1 << 30
+_UPLOAD = "pretagging_upload"
 _FIELD = "spec.workerConfig.pretagging_config.checkpoint"
 
 
@@ -44,7 +45,7 @@ def pretag_images(context: RunContext, listing: Listing) -> Noted[TaskPrediction
     """
     settings = context.worker.pretagging_config
     if context.worker.pretagging_upload:
-        check_folder(context.target, SCHEMA)
+        check_folder(context.target, SCHEMA, option=_UPLOAD)
     detector = _load_detector(context)
     fingerprint = make_fingerprint(
         listing=listing.fingerprint,
@@ -66,7 +67,7 @@ def pretag_images(context: RunContext, listing: Listing) -> Noted[TaskPrediction
         return Noted(task, (found,))
 
     def upload(_: Path) -> list[str]:
-        return upload_task(context.target, SCHEMA, task, listing.names, progress=context.progress)
+        return upload_task(context.target, SCHEMA, task, listing.names, option=_UPLOAD, progress=context.progress)
 
     # Kept for its notes alone: a retried run does not write the files again.
     stage = KeptStage("pretagging-upload", make_fingerprint(of=fingerprint), upload, lambda _: None)

@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from selection_api import Stage
 from selection_api.legacy_selection import PRETAGGING_TASK
+from selection_api.worker_config import BUILT_IN
 from selection_job.catalog.catalog import Catalog, Listing
 from selection_job.catalog.embedded import Embedded
+from selection_job.embeddings.encoder_record import list_record_keys
+from selection_job.embeddings.given_embeddings import find_table_key
 from selection_job.embeddings.query_set import load_query_set, query_key
 from selection_job.metadata.loading import METADATA_FOLDER, check_metadata_schema, load_metadata
 from selection_job.metadata.metadata_column import MetadataColumn, make_measured_columns, take_columns
@@ -25,11 +28,14 @@ from selection_job.predictions.loading import load_predictions
 from selection_job.predictions.task_predictions import TaskPredictions, add_images, take_images
 from selection_job.predictions.task_schema import load_schemas
 from selection_job.predictions.turned_boxes import note_unturned, turn_boxes
+from selection_job.predictions.zero_shot import sketch_task
 from selection_job.run.context import RunContext
 from selection_job.run.kept_stages import Noted
 from selection_job.selection.gathered_sources import GatheredSources
 from selection_job.selection.strategy_checks import check_strategies
 from selection_job.stages.pretagging import pretag_images
+from selection_job.stages.queries import AskedVectors, measure_fits
+from selection_job.stages.zero_shot import classify
 
 log = logging.getLogger("selection_job")
 
@@ -45,7 +51,7 @@ class LoadedSources:
 
 
 def list_source_versions(context: RunContext) -> list[tuple[str, str]]:
-    """Return key and version of every file that the strategies or the built-in detector read, sorted.
+    """Return key and version of every file that strategies, the encoder's folder or the detector are read from, sorted.
 
     They change when one of the files is changed.
     """
@@ -53,7 +59,13 @@ def list_source_versions(context: RunContext) -> list[tuple[str, str]]:
     folders = [f".lightly/predictions/{task}/" for task in _list_tasks_in_files(context)]
     if needs.metadata_in_files:
         folders.append(METADATA_FOLDER)
+    folders += needs.query_folders
+    if context.worker.encoder not in ("", BUILT_IN):
+        folders.append(context.worker.encoder.rstrip("/") + "/")
+    asks = needs.queries or context.worker.zero_shot_tasks
     keys = {query_key(*query_set) for query_set in needs.query_sets}
+    if asks and context.worker.embeddings:
+        keys.update(list_record_keys(find_table_key(context.worker.embeddings)))
     if context.worker.pretagging and (checkpoint := context.worker.pretagging_config.checkpoint):
         keys.add(checkpoint)
     found = [(info.key, info.version) for folder in folders for info in context.target.list(folder)]
@@ -62,7 +74,10 @@ def list_source_versions(context: RunContext) -> list[tuple[str, str]]:
 
 
 def _list_tasks_in_files(context: RunContext) -> list[str]:
-    return [task for task in context.needs.tasks if not (context.worker.pretagging and task == PRETAGGING_TASK)]
+    made = {task.name for task in context.worker.zero_shot_tasks}
+    if context.worker.pretagging:
+        made.add(PRETAGGING_TASK)
+    return [task for task in context.needs.tasks if task not in made]
 
 
 def check_schemas(context: RunContext) -> None:
@@ -99,16 +114,23 @@ def load_sources(context: RunContext, listing: Listing, pool: Sequence[str] = ()
             pretagged = pretag_images(context, listing)
         loaded.tasks[PRETAGGING_TASK] = add_images(pretagged.value, len(pool))
         loaded.notes.extend(_tell(pretagged.notes))
-    check_strategies(context.goal.strategies, loaded.tasks)
+    sketches = {task.name: sketch_task(task) for task in context.worker.zero_shot_tasks}
+    check_strategies(context.goal.strategies, loaded.tasks | sketches)
     return loaded
 
 
 def gather_sources(
-    context: RunContext, loaded: LoadedSources, embedded: Embedded, table_scores: NDArray[np.float64] | None = None
+    context: RunContext,
+    loaded: LoadedSources,
+    embedded: Embedded,
+    table_scores: NDArray[np.float64] | None = None,
+    *,
+    asked: AskedVectors | None = None,
 ) -> Noted[GatheredSources]:
     """Align all that was loaded with the catalog, add what the images themselves gave, and compute the scores.
 
     table_scores  (n,) the al_score column of workerConfig.embeddings, where it has one
+    asked         what the run's queries and zero-shot tasks look for
     Raises UnusableData where something that the configuration names is missing or wrong.
     """
     needs, catalog = context.needs, embedded.catalog
@@ -116,19 +138,23 @@ def gather_sources(
     measured = make_measured_columns(catalog) if needs.computed_metadata else {}
     columns = {**take_columns(loaded.columns, rows), **measured}
     tasks = _fit_tasks(context, loaded, catalog, rows)
+    asked = asked or AskedVectors()
+    classified = classify(context, asked, embedded)
     sources = GatheredSources(
         n=len(catalog.names),
         names=catalog.names,
         columns=columns,
-        tasks=tasks.value,
+        tasks=tasks.value | classified.value,
         objects={crops.task: (crops.vectors, crops.image_rows) for crops in embedded.crops},
         queries=_load_queries(context, embedded.embeddings.shape[1]),
+        folders=asked.folders,
+        fits=measure_fits(asked, embedded.embeddings),
         scorer_config=context.worker.scorer_config,
         table_scores=table_scores,
     )
     if needs.scores:
         _compute_scores(context, sources)
-    return Noted(sources, tuple(_tell(tasks.notes)))
+    return Noted(sources, tuple(_tell((*tasks.notes, *classified.notes))))
 
 
 def _tell(notes: Iterable[str]) -> Iterable[str]:

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from selection_job.catalog.catalog import Catalog
 from selection_job.metadata.metadata_column import MetadataColumn
 from selection_job.predictions.task_predictions import TaskPredictions
+from selection_job.predictions.zero_shot import measure_certainty
 from selection_job.report.measures.box_examples import choose_boxes
 from selection_job.report.measures.candidates import Candidates
 from selection_job.report.measures.value_sets import SETS, compare_labels, compare_numbers, count_labels, rows_of_sets
@@ -17,6 +18,7 @@ from selection_job.report.models.statistics import (
     MetadataInformation,
     NumericPerSet,
     TaskInformation,
+    ZeroShotInformation,
 )
 from selection_job.selection.gathered_sources import GatheredSources
 
@@ -86,6 +88,7 @@ def _describe_task(task: TaskPredictions, rows: Rows, sources: GatheredSources, 
         detection_task_information=None
         if task.boxes_px is None
         else DetectionTaskInformation(bbox_examples=choose_boxes(task, rows["selected"], catalog)),
+        zero_shot=ZeroShotInformation(**vars(measure_certainty(task, catalog.n_new))) if task.is_zero_shot else None,
     )
 
 

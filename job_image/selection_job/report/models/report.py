@@ -8,6 +8,7 @@ from selection_job.report.models.base import JsonObject, MaybeAbsent, ReportMode
 from selection_job.report.models.general import GeneralInformation
 from selection_job.report.models.images import CorruptImages, ExactDuplicates, ImageGroups, SelectedAndRemovedImage
 from selection_job.report.models.maps import EmbeddingInformation
+from selection_job.report.models.queries import QueryInformation
 from selection_job.report.models.savings import AnnotationSavings
 from selection_job.report.models.selection import ObjectLevelInformation, SelectionInformation, SequenceInformation
 from selection_job.report.models.statistics import MetadataInformation, TaskInformation
@@ -52,6 +53,8 @@ class Report(ReportModel):
     dataset_analysis: DatasetAnalysis
     prediction_task_information: dict[str, TaskInformation]
     """Of each task that the run looked at."""
+    queries: MaybeAbsent[list[QueryInformation]] = None
+    """Of each strategy on QUERIES, thresholds first; absent where there is none."""
     settings: Settings
     notes: list[str]
     video_information: MaybeAbsent[VideoInformation] = None

@@ -135,6 +135,17 @@ class DetectionTaskInformation(ReportModel):
     """The first selected images with boxes; of each the objects with the highest scores."""
 
 
+class ZeroShotInformation(ReportModel):
+    """How a task that was made from prompts sees all images of the input, those that a filter kept out as well."""
+
+    shares: dict[str, Number]
+    """The share of the images whose best category is this, of each category."""
+    mean_entropy: Number
+    """Of the probabilities of an image, over the largest there is: 0 sure of everything, 1 of nothing."""
+    remark: MaybeAbsent[str] = None
+    """Where the model may not tell the categories apart."""
+
+
 class TaskInformation(ReportModel):
     """A task: its classes, objects and scores in each set."""
 
@@ -157,3 +168,5 @@ class TaskInformation(ReportModel):
     """Of the images, by score."""
     detection_task_information: MaybeAbsent[DetectionTaskInformation] = None
     """Of tasks with boxes."""
+    zero_shot: MaybeAbsent[ZeroShotInformation] = None
+    """Of zero-shot tasks."""

@@ -16,6 +16,7 @@ from selection_job.report.sections.cover import make_cover
 from selection_job.report.sections.groups import make_groups_section
 from selection_job.report.sections.job import make_job_section
 from selection_job.report.sections.objects import make_object_section
+from selection_job.report.sections.queries import make_query_section
 from selection_job.report.sections.selection import make_selection_section
 from selection_job.report.sections.sequences import make_sequence_section
 from selection_job.report.sections.sources import make_source_sections
@@ -38,6 +39,7 @@ def make_document(report: JsonObject, plots: Path, thumbnail: Thumbnail) -> list
         PageBreak(),
         *(make_sequence_section(report, plots) or make_selection_section(report, plots)),
         PageBreak(),
+        *make_query_section(report, thumbnail),
         *make_object_section(report, plots),
         *make_source_sections(report, plots, thumbnail),
         *make_statistics_section(report, plots),

@@ -115,8 +115,9 @@ def _explain_shares(entry: JsonObject, selection: JsonObject) -> Iterator[str]:
     among = "The shares are among the classes that the strategy balances"
     if entry["name"].startswith("BALANCE on PREDICTIONS"):
         yield (
-            f"{among}. An object counts by its probabilities where its prediction has them. So the shares differ from "
-            "the bars of the classes, where each object counts once, for the class it is predicted as."
+            f"{among}. An object counts by its probabilities where its prediction has them, but whole for its best "
+            "category in a zero-shot task. So the shares may differ from the bars of the classes, where each object "
+            "counts once, for the class it is predicted as."
         )
     else:
         yield f"{among}; the bars of the metadata count every value."
