@@ -1,7 +1,9 @@
 """What a folder must not be: each ends with a sentence that says what it is and what to do, before memory is taken."""
 
 import json
+import shutil
 import struct
+from pathlib import Path
 
 import pytest
 import torch
@@ -38,11 +40,18 @@ def refuse(tmp_path):
     return load
 
 
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A sound folder of timm's layout, written once."""
+    folder = tmp_path_factory.mktemp("sound") / "tiny"
+    write_timm(folder, "test_efficientnet")
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, sound):
     """A sound folder of timm's layout."""
-    write_timm(tmp_path / FOLDER, "test_efficientnet")
-    return tmp_path / FOLDER
+    return Path(shutil.copytree(sound, tmp_path / FOLDER))
 
 
 @pytest.fixture

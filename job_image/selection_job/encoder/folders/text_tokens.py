@@ -8,6 +8,7 @@ import html
 import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -68,7 +69,7 @@ class ClipTokens:
     """Tokens of CLIP's own vocabulary, as open_clip makes them."""
 
     def __init__(self, context: int, clean: str) -> None:
-        self._tokenizer = open_clip.SimpleTokenizer(context_length=context, clean=clean)
+        self._tokenizer = _read_clip_vocabulary(clean)
         self._context = context
         self.fingerprint = sha256(f"clip {context} {clean}".encode()).hexdigest()
 
@@ -177,6 +178,12 @@ def check_length(text: str, length: int, context: int) -> None:
 def mend(text: str) -> str:
     """Return the text with broken characters mended and HTML's entities written out."""
     return html.unescape(html.unescape(ftfy.fix_text(text))).strip()
+
+
+@cache
+def _read_clip_vocabulary(clean: str) -> Any:
+    """Return open_clip's tokenizer, which takes half a second to read its vocabulary."""
+    return open_clip.SimpleTokenizer(clean=clean)
 
 
 def _parse(content: bytes) -> Tokenizer:

@@ -8,9 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from timm.layers import LayerNorm, SwiGLUPacked
-from timm.models.eva import Eva
-from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from selection_job.encoder.folders.blueprint import Blueprint, FolderPlan, ImageTower, Rename, TextTowerPlan
@@ -38,9 +35,15 @@ from selection_job.encoder.folders.renaming import (
 from selection_job.encoder.folders.tensor_files import TensorFiles
 from selection_job.encoder.folders.text_tokens import CLIP_VOCABULARY, ClipTokens, read_file_tokens
 from selection_job.encoder.folders.transformers_pictures import Pictures, read_pictures
+from selection_job.encoder.folders.transformers_towers import (
+    Fields,
+    as_open_clip_image,
+    as_open_clip_text,
+    build_dinov3,
+    build_vit,
+    is_quick,
+)
 from selection_job.encoder.folders.unusable_folder import UnusableFolder
-
-Fields = dict[str, Any]
 
 _NO_TEXT = f"{CONFIG} is that of an image model: it has no text tower. Texts need a CLIP or a SigLIP"
 _SIZES: Rules = {
@@ -122,7 +125,7 @@ def _plan_vit(kind: str, config: Fields, files: FolderFiles, tensors: TensorFile
         "dinov3_vit": _DINOV3,
     }[kind]
     fields = _read(config, defaults, CONFIG)
-    build: Callable[[Fields], nn.Module] = _build_dinov3 if kind == "dinov3_vit" else partial(_build_vit, kind)
+    build: Callable[[Fields], nn.Module] = build_dinov3 if kind == "dinov3_vit" else partial(build_vit, kind)
     rename: Rename = {"dinov2_with_registers": rename_registers, "dinov3_vit": rename_dinov3}.get(kind, rename_vit)
     blueprint = Blueprint(
         architecture=f"{kind} of {fields['hidden_size']} x {fields['num_hidden_layers']}",
@@ -145,7 +148,7 @@ def _plan_clip(config: Fields, files: FolderFiles, _: TensorFiles) -> FolderPlan
     vision_blueprint = Blueprint(
         architecture=f"CLIP with a ViT of {image['hidden_size']} x {image['num_hidden_layers']}",
         identity=_identify(f"clip {width}", image),
-        build=partial(build_clip_image, width, _as_open_clip_image(image), _is_quick(image)),
+        build=partial(build_clip_image, width, as_open_clip_image(image), is_quick(image)),
         wanted=lambda name: name.startswith("vision_model.") or name == "visual_projection.weight",
         rename=rename_clip,
     )
@@ -154,7 +157,7 @@ def _plan_clip(config: Fields, files: FolderFiles, _: TensorFiles) -> FolderPlan
     text_blueprint = Blueprint(
         architecture=f"CLIP's text tower of {text['hidden_size']} x {text['num_hidden_layers']}",
         identity=_identify(f"clip {width}", text),
-        build=partial(build_clip_text, width, {**_as_open_clip_text(text), **pool}, _is_quick(text)),
+        build=partial(build_clip_text, width, {**as_open_clip_text(text), **pool}, is_quick(text)),
         wanted=lambda name: name.startswith("text_model.") or name == "text_projection.weight",
         rename=rename_clip,
     )
@@ -174,12 +177,12 @@ def _plan_siglip(config: Fields, files: FolderFiles, _: TensorFiles) -> FolderPl
     vision_blueprint = Blueprint(
         architecture=f"SigLIP with a ViT of {image['hidden_size']} x {image['num_hidden_layers']}",
         identity=_identify("siglip", image),
-        build=partial(_build_vit, "siglip", image),
+        build=partial(build_vit, "siglip", image),
         wanted=lambda name: name.startswith("vision_model."),
         rename=rename_siglip_image,
     )
     settings = {
-        **_as_open_clip_text(text),
+        **as_open_clip_text(text),
         "no_causal_mask": True,
         "proj_bias": True,
         "pool_type": "last",
@@ -190,7 +193,7 @@ def _plan_siglip(config: Fields, files: FolderFiles, _: TensorFiles) -> FolderPl
     text_blueprint = Blueprint(
         architecture=f"SigLIP's text tower of {text['hidden_size']} x {text['num_hidden_layers']}",
         identity=_identify("siglip", text),
-        build=partial(build_clip_text, width, settings, _is_quick(text)),
+        build=partial(build_clip_text, width, settings, is_quick(text)),
         wanted=lambda name: name.startswith("text_model."),
         rename=rename_clip,
     )
@@ -217,88 +220,6 @@ def _make_tower(blueprint: Blueprint, fields: Fields, pictures: Pictures, *, ant
     return ImageTower(
         blueprint, pictures.preprocessing, fields["image_size"], pictures.mean, pictures.std, antialias=antialias
     )
-
-
-def _build_vit(kind: str, fields: Fields) -> nn.Module:
-    width, hidden = fields["hidden_size"], fields["intermediate_size"]
-    more: Fields = {"init_values": 1.0} if kind.startswith("dinov2") else {}
-    if kind == "dinov2_with_registers":
-        more |= {"reg_tokens": fields["num_register_tokens"], "no_embed_class": True}
-    if kind == "siglip":
-        more |= {"class_token": False, "global_pool": "map"}
-    if kind.startswith("dinov2") and fields["use_swiglu_ffn"]:
-        hidden = 2 * ((int(hidden * 2 / 3) + 7) // 8 * 8)
-        more |= {"mlp_layer": SwiGLUPacked, "act_layer": nn.SiLU}
-    else:
-        more |= {"act_layer": {"gelu_pytorch_tanh": "gelu_tanh"}.get(fields["hidden_act"], fields["hidden_act"])}
-    network: nn.Module = VisionTransformer(
-        img_size=fields["image_size"],
-        patch_size=fields["patch_size"],
-        embed_dim=width,
-        depth=fields["num_hidden_layers"],
-        num_heads=fields["num_attention_heads"],
-        mlp_ratio=(hidden + 0.5) / width,
-        norm_layer=partial(LayerNorm, eps=fields["layer_norm_eps"]),
-        num_classes=0,
-        **more,
-    )
-    return network
-
-
-def _build_dinov3(fields: Fields) -> nn.Module:
-    if fields["hidden_act"] != ("silu" if fields.get("use_gated_mlp") else "gelu"):
-        raise ValueError("hidden_act is 'silu' with use_gated_mlp, and 'gelu' without")
-    network: nn.Module = Eva(
-        img_size=fields["image_size"],
-        patch_size=fields["patch_size"],
-        embed_dim=fields["hidden_size"],
-        depth=fields["num_hidden_layers"],
-        num_heads=fields["num_attention_heads"],
-        mlp_ratio=(fields["intermediate_size"] + 0.5) / fields["hidden_size"],
-        qkv_bias=True,
-        init_values=1.0,
-        rope_type="dinov3",
-        rope_temperature=fields.get("rope_theta", 100.0),
-        rope_rotate_half=True,
-        use_rot_pos_emb=True,
-        use_abs_pos_emb=False,
-        num_reg_tokens=fields["num_register_tokens"],
-        use_fc_norm=False,
-        norm_layer=partial(LayerNorm, eps=fields["layer_norm_eps"]),
-        dynamic_img_size=True,
-        global_pool="token",
-        num_classes=0,
-        **({"swiglu_mlp": True, "swiglu_align_to": 8} if fields.get("use_gated_mlp") else {}),
-    )
-    return network
-
-
-def _as_open_clip_image(fields: Fields) -> Fields:
-    return {
-        "image_size": fields["image_size"],
-        "patch_size": fields["patch_size"],
-        "width": fields["hidden_size"],
-        "head_width": fields["hidden_size"] // fields["num_attention_heads"],
-        "layers": fields["num_hidden_layers"],
-        "mlp_ratio": (fields["intermediate_size"] + 0.5) / fields["hidden_size"],
-        "norm_kwargs": {"eps": fields["layer_norm_eps"]},
-    }
-
-
-def _as_open_clip_text(fields: Fields) -> Fields:
-    return {
-        "context_length": fields["max_position_embeddings"],
-        "vocab_size": fields["vocab_size"],
-        "width": fields["hidden_size"],
-        "heads": fields["num_attention_heads"],
-        "layers": fields["num_hidden_layers"],
-        "mlp_ratio": (fields["intermediate_size"] + 0.5) / fields["hidden_size"],
-        "norm_kwargs": {"eps": fields["layer_norm_eps"]},
-    }
-
-
-def _is_quick(fields: Fields) -> bool:
-    return bool(fields["hidden_act"] == "quick_gelu")
 
 
 def _identify(kind: str, fields: Fields) -> str:
