@@ -21,6 +21,7 @@ NAMES = [
     "datapool",
     "sequences",
     "videos",
+    "encoder",
     "text-query",
     "zero-shot",
 ]
