@@ -25,6 +25,8 @@ class Blueprint:
     wanted: Callable[[str], bool]
     """Whether a tensor of the file belongs to this tower."""
     rename: Rename
+    heads: tuple[str, ...] = ()
+    """How the names begin of what the file may have beside the network."""
     advise: Callable[[Mapping[str, Tensor]], str] = lambda _: ""
     """A sentence on what the tensors look like, where they do not fit."""
 

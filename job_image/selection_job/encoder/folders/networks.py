@@ -51,7 +51,12 @@ def _rename(blueprint: Blueprint, tensors: Mapping[str, Tensor], expected: Mappi
     """Return the tensors under the network's names, without what networks compute themselves."""
     try:
         renamed = blueprint.rename(tensors)
-        return {key: value for key, value in renamed.items() if key in expected or not key.endswith(_COMPUTED)}
+        beside = blueprint.heads
+        return {
+            key: value
+            for key, value in renamed.items()
+            if key in expected or not (key.endswith(_COMPUTED) or key.startswith(beside))
+        }
     except (KeyError, RuntimeError, IndexError) as error:
         raise UnusableFolder(
             f"the weights do not fit {blueprint.architecture}: {explain_failure(error)} is missing or has another shape"
@@ -62,7 +67,7 @@ def _rename(blueprint: Blueprint, tensors: Mapping[str, Tensor], expected: Mappi
 def _compare(expected: dict[str, Tensor], found: dict[str, Tensor], blueprint: Blueprint, name: str) -> None:
     needed = {key: tensor for key, tensor in expected.items() if not key.endswith(_COUNTER) or key in found}
     mismatches = [
-        f"{describe_key(key)} is {_shape(found, key)}, expected {_shape(needed, key)}"
+        f"{describe_key(key)} is {_shape(found, key)}, expected {_shape(needed, key) if key in needed else 'no such'}"
         for key in sorted(needed.keys() | found.keys())
         if _shape(found, key) != _shape(needed, key)
     ]

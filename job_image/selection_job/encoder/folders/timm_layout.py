@@ -121,6 +121,7 @@ def plan_timm(config: dict[str, Any]) -> FolderPlan:
         build=partial(_build, name, arguments, built),
         wanted=partial(_is_wanted, _classifiers(name)),
         rename=dict,
+        heads=tuple(f"{name.partition('.')[0]}." for name in _classifiers(name)),
         advise=partial(_find_alike, name),
     )
     tower = ImageTower(
