@@ -14,9 +14,11 @@ from selection_api.names import REASON_OF_EXIT, REPORT_JSON, REPORT_PDF, SELECTE
 from selection_api.status import Counts, Outputs
 from selection_job.catalog.catalog import Catalog
 from selection_job.catalog.crop_columns import Crops
+from selection_job.catalog.half_match import HalfMatch
 from selection_job.encoder.encoder import EmbeddingSource
 from selection_job.process.machine import describe_device, read_versions
 from selection_job.report.facts import RunFacts
+from selection_job.report.sections.encoder import note_blind_encoder
 from selection_job.run.context import RunContext
 from selection_job.selection.gathered_sources import GatheredSources
 from selection_job.selection.object_selection import ObjectSelection
@@ -40,6 +42,8 @@ class RunResults:
     crops: tuple[Crops, ...]
     sources: GatheredSources
     selection: Selection
+    half_match: HalfMatch | None
+    """Whether the encoder tells the images apart."""
     objects: ObjectSelection | None
     """The objects that led to the selection, where these were chosen."""
     sequences: SequenceSelection | None
@@ -106,6 +110,7 @@ def gather_facts(context: RunContext, results: RunResults, notes: Sequence[str])
         credentials={"input": context.source.credentials, "lightly": context.target.credentials},
         encoder_source=results.encoder.source,
         encoder_fingerprint=results.encoder.fingerprint,
+        half_match=results.half_match,
         decoder=context.worker.decoder,
         bytes_read=context.source.bytes_read,
         bytes_reread=max(0, context.source.bytes_read - size_bytes),
@@ -116,6 +121,7 @@ def gather_facts(context: RunContext, results: RunResults, notes: Sequence[str])
         target_fps=spec.dataset.target_fps,
         notes=[
             *accepted_without_effect(spec),
+            *note_blind_encoder(results.half_match, results.encoder.source, results.catalog.medium.noun),
             *results.notes,
             *notes,
             *results.encoder.notes,
