@@ -1,14 +1,19 @@
 """The pipeline, top to bottom: list, (train or load), read and embed, select, report."""
 
+import logging
+
 from selection_api import RunSummary, Stage
 from selection_job.publishing.publishing import find_finished, write_results
 from selection_job.publishing.run_results import RunResults, count_images
+from selection_job.publishing.table_cost import note_table_cost
 from selection_job.run.context import RunContext
 from selection_job.stages.datapool import open_datapool
 from selection_job.stages.medium import choose_stages
 from selection_job.stages.selection import choose_images, note_crops
 from selection_job.stages.sources import gather_sources
 from selection_job.stores.lease import hold
+
+log = logging.getLogger("selection_job")
 
 
 def run_pipeline(context: RunContext) -> RunSummary:
@@ -30,6 +35,10 @@ def _run_alone(context: RunContext) -> RunSummary:
     with open_datapool(context, listing) as view:
         found = medium.find(context, view)
         embedded = view.join(found.embedded, found.encoder)
+        n, dimensions = embedded.embeddings.shape
+        cost_notes = note_table_cost(n, dimensions, embedded.catalog.medium.noun, context.worker.table_forms)
+        for note in cost_notes:
+            log.warning("%s", note)
         scores = view.spread(found.table_scores)
         sources = gather_sources(context, found.loaded, embedded, scores, asked=found.asked)
         with context.progress.stage(Stage.SAMPLING):
@@ -45,8 +54,9 @@ def _run_alone(context: RunContext) -> RunSummary:
             crops=embedded.crops,
             sources=sources.value,
             selection=chosen.selection,
+            half_match=found.embedded.half_match,
             objects=chosen.objects,
             sequences=chosen.sequences,
-            notes=(*listing.notes, *view.notes, *found.notes, *sources.notes, *crop_notes),
+            notes=(*listing.notes, *view.notes, *found.notes, *cost_notes, *sources.notes, *crop_notes),
         )
         return write_results(context, results)

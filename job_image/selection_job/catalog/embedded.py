@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from selection_job.catalog.catalog import Catalog
 from selection_job.catalog.crop_columns import Crops
+from selection_job.catalog.half_match import HalfMatch
 
 
 @dataclass(frozen=True)
@@ -16,3 +17,5 @@ class Embedded:
     catalog: Catalog
     embeddings: NDArray[np.float32]  # (n, d) aligned with catalog.names
     crops: tuple[Crops, ...] = ()
+    half_match: HalfMatch | None = None
+    """Whether the encoder tells the pictures apart; None of given embeddings, and of what earlier versions kept."""

@@ -236,7 +236,7 @@ def without_members(embedded: Embedded, members: Members) -> Embedded:
     if not known or len(rows) == len(embedded.catalog.names):
         return embedded
     taken = np.array(rows, dtype=np.int64)
-    return Embedded(take_rows(embedded.catalog, taken), embedded.embeddings[taken])
+    return replace(embedded, catalog=take_rows(embedded.catalog, taken), embeddings=embedded.embeddings[taken])
 
 
 def make_part(

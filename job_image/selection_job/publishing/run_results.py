@@ -14,11 +14,13 @@ from selection_api.names import REASON_OF_EXIT, REPORT_JSON, REPORT_PDF, SELECTE
 from selection_api.status import Counts, Outputs
 from selection_job.catalog.catalog import Catalog
 from selection_job.catalog.crop_columns import Crops
+from selection_job.catalog.half_match import HalfMatch
 from selection_job.embeddings.encoder_record import EncoderRecord
 from selection_job.embeddings.given_embeddings import GivenEmbeddings
 from selection_job.encoder.encoder import EmbeddingSource, Encoder
 from selection_job.process.machine import describe_device, read_versions
 from selection_job.report.facts import RunFacts
+from selection_job.report.sections.encoder import note_blind_encoder
 from selection_job.run.context import RunContext
 from selection_job.selection.gathered_sources import GatheredSources
 from selection_job.selection.object_selection import ObjectSelection
@@ -42,6 +44,8 @@ class RunResults:
     crops: tuple[Crops, ...]
     sources: GatheredSources
     selection: Selection
+    half_match: HalfMatch | None
+    """Whether the encoder tells the images apart."""
     objects: ObjectSelection | None
     """The objects that led to the selection, where these were chosen."""
     sequences: SequenceSelection | None
@@ -109,6 +113,7 @@ def gather_facts(context: RunContext, results: RunResults, notes: Sequence[str])
         encoder_source=results.encoder.source,
         encoder_fingerprint=results.encoder.fingerprint,
         **_describe_encoder(results.encoder),
+        half_match=results.half_match,
         decoder=context.worker.decoder,
         bytes_read=context.source.bytes_read,
         bytes_reread=max(0, context.source.bytes_read - size_bytes),
@@ -119,6 +124,7 @@ def gather_facts(context: RunContext, results: RunResults, notes: Sequence[str])
         target_fps=spec.dataset.target_fps,
         notes=[
             *accepted_without_effect(spec),
+            *note_blind_encoder(results.half_match, results.encoder.source, results.catalog.medium.noun),
             *results.notes,
             *notes,
             *results.encoder.notes,

@@ -22,6 +22,7 @@ from selection_job.catalog.image_names import escape_name, is_utf8
 from selection_job.errors import ObjectMissing, ObjectRefused
 from selection_job.images.crop_pixels import CropPixels, cut_objects
 from selection_job.images.decoding import CorruptImage, check_data, load_rgb, open_image
+from selection_job.images.halves import Halves, cut_halves
 from selection_job.images.image_measures import measure_image
 from selection_job.images.large_images import LargeImages
 from selection_job.images.preprocessing import Preprocessing
@@ -64,6 +65,7 @@ class ReadImage:
     has_left_out: bool = False  # see OpenedImage
     orientation: int = AS_STORED  # by which the stored picture was turned, as EXIF numbers them
     is_transparent: bool = False  # in places: it is shown on white
+    halves: Halves | None = None  # where ReadOptions.wants_halves says so
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +83,18 @@ class ReadOptions:
     """What a resized image takes at most, so that the bytes in flight stay below their limit."""
     measures: tuple[str, ...] = ()
     """What is measured, among image_measures.MEASURES; an image is then decoded exactly, whatever the decoder."""
+    wants_halves: Callable[[bytes], bool] | None = None
+    """Whether halves are cut of the image with this digest, where pixels are made; None: of none."""
 
     @property
     def input_bytes(self) -> int:
         """What one input of the encoder takes: 150 kB at 224 pixels."""
         return 0 if self.preprocessing is None else 3 * self.preprocessing.size_px**2
+
+    @property
+    def halves_bytes(self) -> int:
+        """What the halves of one image take at most."""
+        return 2 * self.input_bytes if self.wants_halves is not None else 0
 
 
 def make_read_options(worker: WorkerConfig, preprocessing: Preprocessing | None) -> ReadOptions:
@@ -158,10 +167,10 @@ def _submit(workers: _Workers, row: int, name: str, size_bytes: int) -> Future[R
 
 
 def _count_made_bytes(workers: _Workers, row: int) -> int:
-    """Return what else is made of an image: the inputs of its objects."""
+    """Return what else is made of an image: the inputs of its objects and its halves."""
     options = workers.options
     n_objects = sum(len(boxes.corners_of(row)) for boxes in workers.boxes)
-    return options.resized_bytes + n_objects * options.input_bytes
+    return options.resized_bytes + options.halves_bytes + n_objects * options.input_bytes
 
 
 def _read_one(workers: _Workers, row: int, name: str, listed_bytes: int, read: Callable[[], bytes]) -> ReadImage:
@@ -226,7 +235,14 @@ def examine_rgb(image: Image.Image, options: ReadOptions, known: ReadImage) -> R
         thumbnail=make_thumbnail(image) if options.thumbnails else None,
         resized_pixels=_resize_as_chosen(image, options),
         measures=measure_image(image, options.measures),
+        halves=_cut_halves(image, options, known.sha256),
     )
+
+
+def _cut_halves(image: Image.Image, options: ReadOptions, digest: bytes) -> Halves | None:
+    if options.preprocessing is None or options.wants_halves is None or not options.wants_halves(digest):
+        return None
+    return cut_halves(image, options.preprocessing)
 
 
 def _target_px(options: ReadOptions, width_px: int, height_px: int) -> int | None:

@@ -189,7 +189,7 @@ class _VideoReading:
             if frame is not None:
                 image = self._workers.threads.submit(_read_frame, self._workers, frame)
                 begun.append((frame.index, -1 if frame.pts is None else frame.pts, frame.seconds, image))
-                size_bytes += frame.size_bytes + options.resized_bytes + options.input_bytes
+                size_bytes += frame.size_bytes + options.resized_bytes + options.input_bytes + options.halves_bytes
             if len(begun) >= most_frames or size_bytes >= _STRETCH_BYTES or n_decoded >= _DECODED_FRAMES:
                 return True
         return False

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from selection_job.catalog.half_match import HalfMatch
 from selection_job.process.energy import Energy
 
 
@@ -44,6 +45,8 @@ class RunFacts:
     every_nth_frame: int | None = None
     target_fps: float | None = None
     """Which frames of videos were looked at; all where neither is set."""
+    half_match: HalfMatch | None = None
+    """Whether the encoder tells the images apart; None where that was not looked at."""
     energy: Energy = field(default_factory=lambda: Energy(0.0))
     """What the run has used until the report was begun."""
     notes: list[str] = field(default_factory=list)

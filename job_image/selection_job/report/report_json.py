@@ -11,6 +11,7 @@ import numpy as np
 
 from selection_api.worker_config import WorkerConfig
 from selection_job.catalog.catalog import Catalog
+from selection_job.catalog.half_match import HalfMatch
 from selection_job.report.facts import RunFacts
 from selection_job.report.measures.candidates import Candidates
 from selection_job.report.measures.choice_metrics import describe_object_level, describe_sequence_level
@@ -30,6 +31,7 @@ from selection_job.report.models.general import (
     DatasetSizes,
     EncoderInformation,
     GeneralInformation,
+    HalfMatchInformation,
     RunInformation,
     StageTime,
     WorkerInformation,
@@ -156,6 +158,19 @@ def _describe_encoder(facts: RunFacts) -> EncoderInformation:
         licence=facts.encoder_licence or None,
         input_size=facts.encoder_input_px,
         preprocessing=facts.encoder_preprocessing or None,
+        half_match=None if facts.half_match is None else _describe_halves(facts.half_match),
+    )
+
+
+def _describe_halves(match: HalfMatch) -> HalfMatchInformation:
+    n = match.n_pictures
+    return HalfMatchInformation(
+        n_images=n,
+        n_matched=match.n_matched,
+        n_matched_by_colors=match.n_by_colours,
+        share=match.n_matched / n if n else None,
+        chance=1 / n if n else None,
+        verdict=match.verdict,
     )
 
 

@@ -14,6 +14,7 @@ from selection_job.catalog.catalog import Catalog, Listing
 from selection_job.catalog.catalog_file import load_catalog, save_catalog
 from selection_job.catalog.crop_columns import Crops, load_crops, save_crops
 from selection_job.catalog.embedded import Embedded
+from selection_job.catalog.half_match import load_match, save_match
 from selection_job.encoder.embedding import embed_pixels
 from selection_job.encoder.encoder import Encoder
 from selection_job.encoder.precision import choose_format
@@ -22,11 +23,15 @@ from selection_job.objects.crop_embedder import CropEmbedder
 from selection_job.objects.object_boxes import ObjectBoxes
 from selection_job.process.progress import Bar
 from selection_job.reading.catalog_builder import CatalogBuilder
+from selection_job.reading.half_sample import HalfSample
 from selection_job.reading.images import READER, ReadImage, make_read_options, read_images
 from selection_job.run.context import RunContext
 from selection_job.run.kept_stages import KeptStage, make_fingerprint
+from selection_job.stages.half_matching import match_halves
 
 log = logging.getLogger("selection_job")
+
+_MATCH = "halves.json"
 
 
 def check_images(context: RunContext, listing: Listing) -> Catalog:
@@ -100,7 +105,9 @@ def _fingerprint_boxes(boxes: ObjectBoxes) -> str:
 
 
 class Reading(Protocol):
-    """One pass over the input: the catalog and the crops grow while the pixels are taken."""
+    """One pass over the input: catalog, crops and halves grow while the pixels are taken."""
+
+    halves: HalfSample
 
     def pixels(self, bar: Bar) -> Iterator[NDArray[np.uint8]]:
         """Yield the pixels of the usable images, and count what else is done with."""
@@ -116,7 +123,7 @@ class Reading(Protocol):
 
 
 def embed_into(folder: Path, context: RunContext, encoder: Encoder, reading: Reading, bar: Bar) -> None:
-    """Embed what is read, and write catalog, embeddings and crops into the folder.
+    """Embed what is read, and write catalog, embeddings, crops and whether halves match into the folder.
 
     Rows go into a file as they come: nobody knows how many frames videos have before they are through.
     """
@@ -136,6 +143,7 @@ def embed_into(folder: Path, context: RunContext, encoder: Encoder, reading: Rea
     rows_file.unlink()
     for number, crops in enumerate(reading.crops()):
         save_crops(crops, folder / f"crops-{number}.npz")
+    save_match(match_halves(context, encoder, reading.halves), folder / _MATCH)
 
 
 def _map_rows(path: Path, dimensions: int) -> NDArray[np.float32]:
@@ -159,10 +167,12 @@ class _ImageReading:
             precision=config.trainer.precision,
         )
         self._context = context
+        self.halves = HalfSample(len(listing.names))
+        options = make_read_options(context.worker, encoder.preprocessing)
         self._images = read_images(
             context.source,
             listing.names,
-            options=replace(make_read_options(context.worker, encoder.preprocessing), measures=measures),
+            options=replace(options, measures=measures, wants_halves=self.halves.may_take),
             sizes_bytes=listing.sizes_bytes,
             boxes=boxes,
         )
@@ -176,6 +186,7 @@ class _ImageReading:
                 bar.advance()
             else:
                 self._crops.add(row, n_usable, image.crop_pixels)
+                self.halves.add(image.sha256, image.halves)
                 n_usable += 1
                 yield image.encoder_pixels
 
@@ -202,7 +213,7 @@ def load_embedded(folder: Path, n_tasks: int = 0) -> Embedded:
         raise ValueError("embeddings that are not finite")
     n, d = embeddings.shape
     crops = (load_crops(folder / f"crops-{number}.npz", n_images=n, dimensions=d) for number in range(n_tasks))
-    return Embedded(catalog, embeddings, tuple(crops))
+    return Embedded(catalog, embeddings, tuple(crops), load_match(folder / _MATCH))
 
 
 def _note_image(context: RunContext, image: ReadImage, builder: CatalogBuilder) -> None:

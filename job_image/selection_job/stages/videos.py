@@ -15,6 +15,7 @@ from selection_job.catalog.frame_names import make_thumbnail_key
 from selection_job.encoder.encoder import Encoder
 from selection_job.process.progress import Bar
 from selection_job.reading.frame_catalog import FrameCatalogBuilder
+from selection_job.reading.half_sample import HalfSample
 from selection_job.reading.images import make_read_options
 from selection_job.reading.videos import VideoEnd, read_frames
 from selection_job.run.context import RunContext
@@ -56,7 +57,12 @@ class _VideoReading:
         self._builder = FrameCatalogBuilder(listing.names, measures)
         self._context, self._listing = context, listing
         self._start_bytes = context.source.bytes_read
-        options = replace(make_read_options(context.worker, encoder.preprocessing), measures=measures)
+        self.halves = HalfSample()
+        options = replace(
+            make_read_options(context.worker, encoder.preprocessing),
+            measures=measures,
+            wants_halves=self.halves.may_take,
+        )
         is_digested = context.worker.use_datapool
         self._frames = read_frames(context.source, listing, options=options, sampling=sampling, is_digested=is_digested)
 
@@ -74,6 +80,7 @@ class _VideoReading:
                     make_thumbnail_key(self._listing.names[frame.video_row], frame.index), image.thumbnail
                 )
             if image.encoder_pixels is not None:
+                self.halves.add(image.sha256, image.halves)
                 yield image.encoder_pixels
 
     def advance(self, bar: Bar, n: int) -> None:

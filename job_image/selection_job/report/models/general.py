@@ -1,6 +1,8 @@
 """generalInformation: who ran what, when, on which machine, and how many images or videos came and went."""
 
-from selection_job.report.models.base import Count, MaybeAbsent, Number, ReportModel
+from typing import Literal
+
+from selection_job.report.models.base import Count, MaybeAbsent, MaybeNumber, Number, ReportModel
 
 
 class WorkerInformation(ReportModel):
@@ -27,6 +29,24 @@ class Credentials(ReportModel):
     lightly: str
 
 
+class HalfMatchInformation(ReportModel):
+    """Whether the encoder tells images apart: how many left halves have their own right half nearest."""
+
+    n_images: Count
+    """Different images whose halves were embedded, chosen by the hash of their content; chance finds one of these."""
+    n_matched: Count
+    """Left halves nearest to their own right half, by the cosine of their embeddings."""
+    n_matched_by_colors: Count
+    """The same by histograms of colours, what an encoder has to be better than."""
+    share: MaybeNumber
+    """nMatched over nImages; null where there is no image."""
+    chance: MaybeNumber
+    """What guessing reaches: one over nImages."""
+    verdict: Literal["TOO_FEW", "LOW", "FINE"]
+    """TOO_FEW: less than 20 different images tell nothing. LOW: the encoder finds
+    less than three in four, and no more than colours or luck do."""
+
+
 class EncoderInformation(ReportModel):
     """Where the embeddings come from."""
 
@@ -40,6 +60,8 @@ class EncoderInformation(ReportModel):
     """Edge of the network's input in pixels."""
     preprocessing: MaybeAbsent[str] = None
     """How an image becomes the network's input."""
+    half_match: MaybeAbsent[HalfMatchInformation] = None
+    """Where images were embedded; absent also where an earlier version had embedded them."""
 
 
 class RunInformation(ReportModel):

@@ -14,7 +14,7 @@ from selection_job.report.models.selection import ObjectLevelInformation, Select
 from selection_job.report.models.statistics import MetadataInformation, TaskInformation
 from selection_job.report.models.videos import VideoInformation
 
-SCHEMA_VERSION = "1.4"
+SCHEMA_VERSION = "1.5"
 """major.minor: the minor grows with added keys, the major when a key changes its meaning or goes. A key that is added
 may be absent, so that the schema takes every report of its major."""
 

@@ -13,6 +13,7 @@ from selection_job.report.sections.appendix import (
     make_settings_section,
 )
 from selection_job.report.sections.cover import make_cover
+from selection_job.report.sections.encoder import make_encoder_section
 from selection_job.report.sections.groups import make_groups_section
 from selection_job.report.sections.job import make_job_section
 from selection_job.report.sections.objects import make_object_section
@@ -42,6 +43,7 @@ def make_document(report: JsonObject, plots: Path, thumbnail: Thumbnail) -> list
         *make_query_section(report, thumbnail),
         *make_object_section(report, plots),
         *make_source_sections(report, plots, thumbnail),
+        *make_encoder_section(report),
         *make_statistics_section(report, plots),
         *make_maps_section(report, plots),
         *make_decisions_section(report, thumbnail),
