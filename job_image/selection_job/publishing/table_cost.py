@@ -21,5 +21,6 @@ def note_table_cost(n_rows: int, dimensions: int, noun: Noun, forms: Sequence[st
     return [
         f"{plural(n_rows, noun)} with {dimensions:,} numbers each make large tables: embeddings.csv, "
         f"embeddings_all.csv and normalized_embeddings.csv will take about {size(written * _BYTES)} in all and "
-        f"{duration(written * _SECONDS)} to write, and as long again as the datasource needs to take them. workerConfig.tables: PARQUET writes a third of that."
+        f"{duration(written * _SECONDS)} to write, and as long again as the datasource needs to take them. "
+        "workerConfig.tables: PARQUET writes a third of that."
     ]
