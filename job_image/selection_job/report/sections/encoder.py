@@ -38,8 +38,8 @@ def _say_match(encoder: JsonObject, noun: Noun) -> Iterator[Block]:
         return
     told = (
         f"{count(n)} {noun.plural} that differ were cut in halves, and each half was embedded by itself. Of the left "
-        f"halves {count(k)} ({share(k, n)}) have their own right half nearest. By their colors alone "
-        f"{count(by_colors)} find it, by chance 1 ({share(1, n)})."
+        f"halves {count(k)} ({share(k, n)}) found their own right half as the nearest; by their colors alone "
+        f"{count(by_colors)} found it, by chance 1 ({share(1, n)})."
     )
     if match["verdict"] == "LOW":
         yield say(bold(f"The encoder hardly tells these {noun.plural} apart."), f" {told}")
@@ -57,8 +57,8 @@ def note_blind_encoder(match: HalfMatch | None, source: str, noun: Noun) -> list
     if match is None or match.verdict != "LOW":
         return []
     return [
-        f"The encoder hardly tells these {noun.plural} apart: of {match.n_pictures} left halves of {noun.plural} "
-        f"{match.n_matched} have their own right half nearest, by colors alone {match.n_by_colours} do. "
+        f"The encoder hardly tells these {noun.plural} apart: left halves whose own right half is the nearest: "
+        f"{match.n_matched} of {match.n_pictures}; by colors alone: {match.n_by_colours}. "
         f"{_warn(noun)} {_name_ways_out(source)}"
     ]
 
