@@ -28,6 +28,8 @@ NEVER_RETRIED = (ExitCode.INVALID_MANIFEST, ExitCode.UNUSABLE_DATA, ExitCode.STO
 class Stage(StrEnum):
     """Where a run is, in the words of the Lightly worker, in the order they occur."""
 
+    # The job enters one by progress.stage() where its work begins: in pipeline, stages/medium, stages/sources,
+    # stages/encoder or publishing. The operator takes this order for the order of a run (runs/disruptions).
     INITIALIZING = "INITIALIZING"
     LOADING_DATASET = "LOADING_DATASET"
     LOADING_METADATA = "LOADING_METADATA"

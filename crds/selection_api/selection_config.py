@@ -112,6 +112,7 @@ class TargetRange(Model):
 class Strategy(Model):
     """What a strategy aims at."""
 
+    # Which keys and inputs each takes is told in selection_rules, what it computes in the job's strategy_inputs.
     type: Literal["DIVERSITY", "WEIGHTS", "THRESHOLD", "BALANCE", "SIMILARITY", "TYPICALITY"]
     """The kind of strategy. THRESHOLD filters first; all others are combined at each pick."""
 

@@ -6,6 +6,8 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
+from demo_scenes import EXAMPLES, assert_every_scene, make_dataset
 from painted_videos import make_video, read_number
 from PIL import Image
 
@@ -87,6 +89,23 @@ def test_runs_of_one_dataset_go_on_from_each_other_and_two_at_once_lose_nothing(
 
 def names_in(table):
     return [line.partition(",")[0] for line in table.read_text().splitlines()[1:]]
+
+
+def test_the_first_example_ends_complete_from_the_chart_and_picks_every_scene(
+    runs, volume, make_cluster_manifest, tmp_path
+):
+    folder = tmp_path / "demo"
+    make_dataset(folder, tmp_path / "lists")
+    volume.put(folder, "input")
+    example = yaml.safe_load((EXAMPLES / "simple.yaml").read_text(encoding="utf-8"))
+    placed = make_cluster_manifest()["spec"]
+    example["spec"] |= {key: placed[key] for key in ("datasources", "resources", "backoffLimit")}
+    runs.apply(example, "simple")
+    assert runs.wait_for_phase("simple", "Complete", 300)["counts"]["selected"] == 40
+    run = folder_of(volume.get(".", tmp_path / "copy"), "simple")
+    assert_every_scene(folder, selected_in(run))
+    encoder = json.loads((run / "report.json").read_bytes())["generalInformation"]["runInformation"]["encoder"]
+    assert encoder["source"] == "built in"
 
 
 @pytest.mark.usefixtures("ready")

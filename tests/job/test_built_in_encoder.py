@@ -3,12 +3,12 @@
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from demo_scenes import EXAMPLES, assert_every_scene, make_dataset
 from PIL import Image
 from skimage import data
 from testbed.merging import merge
@@ -22,7 +22,6 @@ from selection_job.pipeline import run_pipeline
 from selection_job.process.progress import Progress
 from selection_job.run.context import set_up
 
-ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 
 
@@ -172,26 +171,15 @@ NETWORK = {"model": {"name": "resnet-9", "width": 0.25, "num_ftrs": 16}, "collat
 @pytest.mark.slow
 @pytest.mark.root
 def test_the_first_example_completes_without_a_way_out_and_picks_every_scene_of_the_demo(tmp_path):
-    folders = {"input": tmp_path / "input", "output": tmp_path / "output"}
-    make = [sys.executable, str(ROOT / "examples/make_demo_dataset.py")]
-    arguments = [f"--{name}={folder}" for name, folder in folders.items()]
-    subprocess.run([*make, *arguments], check=True, capture_output=True)
-    text = (ROOT / "examples/simple.yaml").read_text(encoding="utf-8")
+    folder, output = tmp_path / "input", tmp_path / "output"
+    make_dataset(folder, output)
+    text = (EXAMPLES / "simple.yaml").read_text(encoding="utf-8")
     path = tmp_path / "simple.yaml"
     path.write_text(text.replace("/tmp/selection-demo", str(tmp_path)), encoding="utf-8")
     command = ["unshare", "--net", sys.executable, "-m", "selection_job", "run", str(path)]
     run = subprocess.run(command, check=False, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    (list_of_picks,) = folders["output"].glob(".lightly/runs/*/filenames/sampled_filenames_excluding_datapool.txt")
+    (list_of_picks,) = output.glob(".lightly/runs/*/filenames/sampled_filenames_excluding_datapool.txt")
     picks = list_of_picks.read_text(encoding="utf-8").splitlines()
     assert len(picks) == 40
-    listed = {path.relative_to(folders["input"]) for path in folders["input"].rglob("*.*")}
-    assert {find_scene(name) for name in map(str, listed)} - {None} == {find_scene(name) for name in picks} - {None}
-
-
-def find_scene(name):
-    """Return what a picture of the demo shows, by its name; None where the name does not say it."""
-    parts = Path(name).parts
-    if parts[0] in {"photos", "walks"}:
-        return parts[1]
-    return parts[1].partition("_")[0] if parts[0] == "scans" else None
+    assert_every_scene(folder, picks)

@@ -2,6 +2,8 @@
 
 All are of the decoded image, 8 bit RGB in its full size, as stored; grey levels are those of Pillow's mode L. An image
 is taken in tiles: some 20 MB of memory beside the image itself. docs/metadata.md has the formulas and what they cost.
+Manifests may name what stands in COMPUTED_KEYS of selection_api.metadata_rules; width, height and bytes are no
+measures: they come from headers (metadata/metadata_column.py).
 """
 
 import math

@@ -59,8 +59,10 @@ def _make_strategy(
         values = _compare_with_queries(entry, sources, participants)
     elif kind == "TYPICALITY":
         values = _measure_typicality(entry, sources, participants)
-    else:
+    elif kind == "WEIGHTS":
         values = _read_weights(entry, sources, participants, seed)
+    else:
+        raise ValueError(f"{kind} does not rank")
     span = strategy.target_range
     weights = Weights(
         values[participants.passing],
