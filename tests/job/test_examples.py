@@ -38,7 +38,7 @@ def prepare(example, base):
     """Return the example's manifest over folders of this test, and the images that it concerns."""
     manifest = load_manifest(example.read_text(encoding="utf-8"))
     worker = manifest["spec"]["workerConfig"]
-    others = [] if worker["enable_training"] else ["subdir/image_2.png", "x/a.jpg"]  # 100 epochs take their time
+    others = [] if worker.get("enable_training") else ["subdir/image_2.png", "x/a.jpg"]  # 100 epochs take their time
     if "relevant_filenames_file" in worker:
         others = ["subdir/image_2.png"]
     if "selected_sequence_length" in worker:

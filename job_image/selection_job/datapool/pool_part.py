@@ -127,7 +127,9 @@ def _read(file: ColumnFile) -> PoolPart:
         _check_header(PartHeader(**header)),
         names,
         **file.take_all(_COLUMNS, k, fits=f"{k} names"),
-        orientations=file.take_or(np.zeros(k, np.uint8), _ORIENTATIONS, _ORIENTATION, k),
+        orientations=file.take_or(
+            np.zeros(k, np.uint8), _ORIENTATIONS, _ORIENTATION, k, otherwise=f"{_ORIENTATIONS} does not fit {k} names"
+        ),
         vectors=file.take("vectors", _VECTORS, k, otherwise=f"its vectors are no {k} rows of finite numbers"),
         seen=seen,
         **(file.take_all(_READ, m, fits=f"{m} files") if is_told else none),

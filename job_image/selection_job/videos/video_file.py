@@ -19,7 +19,8 @@ from selection_job.images.file_kinds import name_image_kind, name_other_kind
 from selection_job.videos.mp4_boxes import is_fragmented, is_index_cut_off, promises_too_much
 
 CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,av1,ivf,obu,asf,flv,ogg"
-"""FFmpeg's names of the containers that are tried, whatever the file's name says."""
+"""FFmpeg's names of the containers that are tried, whatever the file's name says. Of codecs there is no list: those are
+taken that the package av can decode (constraints.txt); endings are catalog.image_names.VIDEO_EXTENSIONS."""
 
 _BUFFER_BYTES = 64 * 1024
 _MAX_THREADS = 16
