@@ -321,7 +321,10 @@ def test_of_many_writers_of_the_list_of_tasks_none_is_lost(make_place, tmp_path)
     from selection_job.predictions.task_upload import _add_task
 
     places = [make_place() for _ in range(4)]
-    threads = [threading.Thread(target=_add_task, args=(place.target, f"t{i}")) for i, place in enumerate(places)]
+    threads = [
+        threading.Thread(target=_add_task, args=(place.target, f"t{i}", "pretagging_upload"))
+        for i, place in enumerate(places)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -36,6 +36,7 @@ from selection_job.numeric.greedy.mix_search import (
 from selection_job.numeric.greedy.objectives import Balance, Diversity, Strategy, Weights
 from selection_job.numeric.greedy.states import TINY, find_kinds, make_state, measure_spread
 from selection_job.numeric.trees.ball_tree import LANES, BallTree
+from selection_job.numeric.trees.lazy_tree import refresh
 from selection_job.numeric.trees.search import POOL, Search, start_search
 
 _BATCH = 256  # picks after which a signal is heard
@@ -46,7 +47,7 @@ class LazyMix:
     """A selection under way."""
 
     def __init__(self, n: int, strategies: Sequence[Strategy], is_open: NDArray[np.bool_], n_most: int) -> None:
-        self._helper = start_helper("pool", fill)
+        self._helper, self._late_helper = start_helper("pool", fill), start_helper("refresh", refresh)
         self._strategies = strategies
         diversity = next(s for s in strategies if isinstance(s, Diversity))
         self._search = start_search(np.ascontiguousarray(diversity.vectors))
@@ -99,6 +100,7 @@ class LazyMix:
 
     def find_nearest(self) -> NDArray[np.int32]:
         """Return (n,) the nearest chosen row of each; of equals the first that was chosen, itself where it was."""
+        self._late_helper.wait()
         counts, n_chosen = self._pool.counts, int(self._scores.distance_state[N_CHOSEN])
         chosen = self._chosen.order[:n_chosen]
         bring_up_to_date(chosen[counts[N_PUSHED] :], self._search)
