@@ -358,7 +358,7 @@ def check_balances(books, entries):
         assert by_class(words, which) == pytest.approx({one: count / len(names) for one, count in scenes.items()})
     for one in soft["classes"] + words["classes"]:
         books.check_shown(one["name"], *[one_digit(one[column]) for column in ("target", *SETS)])
-    books.check_shown("An object counts by its probabilities where its prediction has them.")
+    books.check_shown("An object counts by its probabilities where its prediction has them")
 
 
 def by_class(balance, which):
