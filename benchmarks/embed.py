@@ -60,8 +60,8 @@ def main() -> None:
         print_table(base, n, peers, ours)
 
 
-def make_photos(folder: Path, n: int) -> None:
-    """Write n JPEG crops of scikit-image's bundled photographs, at random places and scales."""
+def make_photos(folder: Path, n: int, size_px: tuple[int, int] = SIZE_PX) -> None:
+    """Write n JPEG crops of scikit-image's bundled photographs, at random places and scales, into a new folder."""
     from skimage import data
 
     folder.mkdir()
@@ -72,7 +72,7 @@ def make_photos(folder: Path, n: int) -> None:
         width = int(random.integers(160, photo.width * 3 // 4))
         height = min(width * 3 // 4, photo.height)
         left, top = (int(random.integers(0, room + 1)) for room in (photo.width - width, photo.height - height))
-        crop = photo.crop((left, top, left + width, top + height)).resize(SIZE_PX)
+        crop = photo.crop((left, top, left + width, top + height)).resize(size_px)
         crop.save(folder / f"{i:05}.jpg", quality=90)
 
 

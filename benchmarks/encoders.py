@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from embed import make_photos
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -50,7 +51,8 @@ def main() -> None:
         return
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 192
     with tempfile.TemporaryDirectory() as name:
-        make_photos(Path(name), n)
+        photos = Path(name) / "photos"
+        make_photos(photos, n, SIZE_PX)
         print(f"{n} JPEGs of {SIZE_PX[0]}x{SIZE_PX[1]}, {count_cores()} cores, torch {torch.__version__}")
         print(f"best of {ROUNDS} rounds in turns")
         if not has_bfloat16():
@@ -63,25 +65,11 @@ def main() -> None:
                 __file__,
                 "--network",
                 network,
-                name,
+                str(photos),
                 str(n if network == "built in" else n // 3),
             ]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             print_rows(network, json.loads(done.stdout.splitlines()[-1]))
-
-
-def make_photos(folder: Path, n: int) -> None:
-    """Write n JPEG crops of scikit-image's photographs."""
-    from skimage import data
-
-    random = np.random.default_rng(0)
-    photos = [Image.fromarray(photo()) for photo in (data.astronaut, data.coffee, data.chelsea, data.rocket)]
-    for i in range(n):
-        photo = photos[i % len(photos)]
-        width = int(random.integers(160, photo.width * 3 // 4))
-        height = min(width * 3 // 4, photo.height)
-        left, top = (int(random.integers(0, room + 1)) for room in (photo.width - width, photo.height - height))
-        photo.crop((left, top, left + width, top + height)).resize(SIZE_PX).save(folder / f"{i:05}.jpg", quality=90)
 
 
 def measure_network(network: str, folder: Path, n: int) -> dict[str, Any]:

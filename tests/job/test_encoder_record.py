@@ -30,6 +30,7 @@ def test_a_table_elsewhere_has_a_record_of_its_own_name(store, tmp_path):
     assert read_record(store, ".lightly/embeddings/cars.csv") is None, "whose encoder.json is it?"
     (tmp_path / ".lightly/embeddings/encoder.json").rename(tmp_path / ".lightly/embeddings/cars.encoder.json")
     assert read_record(store, ".lightly/embeddings/cars.csv") == RECORD
+    assert read_record(store, ".lightly/embeddings/cars.parquet") == RECORD
     assert read_record(store, ".lightly/embeddings/trucks.csv") is None
 
 

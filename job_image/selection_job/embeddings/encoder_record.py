@@ -31,11 +31,13 @@ def list_record_keys(table_key: str) -> tuple[str, ...]:
 
     >>> list_record_keys(".lightly/embeddings/cars.csv")
     ('.lightly/embeddings/cars.encoder.json',)
+    >>> list_record_keys(".lightly/embeddings/cars.parquet")
+    ('.lightly/embeddings/cars.encoder.json',)
     >>> list_record_keys(".lightly/runs/cars-1f2e3d4c/data/embeddings.csv")[1]
     '.lightly/runs/cars-1f2e3d4c/data/encoder.json'
     """
     folder, _, name = table_key.rpartition("/")
-    own = f"{folder}/{name.removesuffix('.csv')}.encoder.json"
+    own = f"{folder}/{name.removesuffix('.csv').removesuffix('.parquet')}.encoder.json"
     is_of_run = folder.startswith(_RUNS) and folder.removeprefix(_RUNS).split("/")[1:] == [_DATA]
     return (own, f"{folder}/{RECORD_FILE}") if is_of_run else (own,)
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selection_job.numeric.scaling import divide, find_exponent, find_largest, find_memory
+from selection_job.numeric.threads import count_threads
 
 PLAIN_UP_TO = 2e9
 """n * n * d up to which distances are taken one and all: seconds even for k = n, where the tree has to be compiled."""
@@ -95,13 +96,6 @@ def traverse(
         nearest = None if len(chosen) else found
     with np.errstate(over="ignore"):  # a radius may be more than float32 holds where its rows are not
         return Traversal(indices, np.ldexp(distances, exponent) if exponent else distances, nearest)
-
-
-def count_threads() -> int:
-    """Return how many threads numeric code may use: as many as torch has, which the job sets by num_processes."""
-    import torch
-
-    return max(torch.get_num_threads(), 1)
 
 
 def _is_for_blocks(embeddings: NDArray[np.float32], device: str) -> bool:

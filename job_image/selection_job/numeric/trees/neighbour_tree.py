@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from selection_job.numeric.compiling import compiled, inner
+from selection_job.numeric.threads import count_threads
 from selection_job.numeric.trees.ball_tree import LANES, BallTree, build_tree, find_stretch, order_rows
 from selection_job.numeric.trees.lazy_tree import CHUNK
 from selection_job.numeric.trees.vectors import PAIRS, add_squares, find_below, lowest_bit
@@ -77,7 +77,7 @@ def find_nearest(
     )
     searched = Targets(tree, np.append(tree.radius, np.zeros(LANES, np.float32)), _find_lowest(tree), find_stretch(d))
     step = LANES * _GROUPS
-    pool = ThreadPoolExecutor(max(torch.get_num_threads(), 1))
+    pool = ThreadPoolExecutor(count_threads())
     try:
         for answer in [
             pool.submit(_answer, searched, found, start, min(start + step, m)) for start in range(0, m, step)
