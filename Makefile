@@ -34,7 +34,7 @@ setup: $(INSTALLED) ## Set up .venv (every other target does so by itself)
 demo: $(INSTALLED) ## Make a dataset of photographs and run examples/simple.yaml on it
 	$(BIN)/python examples/make_demo_dataset.py
 	$(BIN)/selection-job run examples/simple.yaml
-	@echo '  The same with a training on these images first (over an hour on two cores, minutes on a GPU):'
+	@echo '  The same with a training on these images first (a hundred epochs: long on a CPU):'
 	@echo '  $(BIN)/selection-job run examples/training.yaml'
 
 prepare: $(INSTALLED) ## Install and build what the tests need besides: programs, images, a detector
